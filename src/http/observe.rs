@@ -1,0 +1,43 @@
+//! One id and one log line for every request.
+
+use super::error::Reason;
+use axum::{
+    extract::{MatchedPath, Request},
+    http::HeaderValue,
+    middleware::Next,
+    response::Response,
+};
+use std::time::Instant;
+use tracing::Instrument;
+use uuid::Uuid;
+
+/// The id that a request came with; without one it gets a fresh id.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub String);
+
+/// Puts the request's id on its answer and on every log line of it. Paths and queries are not logged: they hold
+/// numbers and tokens.
+pub(super) async fn observe(request: Request, next: Next) -> Response {
+    let RequestId(id) = request
+        .extensions()
+        .get::<RequestId>()
+        .cloned()
+        .unwrap_or_else(|| RequestId(Uuid::new_v4().simple().to_string()));
+    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
+    let method = request.method().clone();
+    let span = tracing::info_span!("request", id);
+    let header = HeaderValue::from_str(&id);
+    async move {
+        let start = Instant::now();
+        let mut response = next.run(request).await;
+        if let Ok(header) = header {
+            response.headers_mut().insert("x-request-id", header);
+        }
+        let reason = response.extensions().get::<Reason>().map(|reason| reason.0);
+        let milliseconds = start.elapsed().as_millis();
+        tracing::info!(%method, route, status = response.status().as_u16(), reason, milliseconds, "answered");
+        response
+    }
+    .instrument(span)
+    .await
+}

@@ -1,0 +1,80 @@
+//! The same router inside the Lambda runtime, behind API Gateway or a function URL.
+
+use crate::http::{PATHS, RequestId};
+use axum::{Router, body::Body, extract::Request, http::Uri};
+use lambda_http::{
+    Body as LambdaBody, Error, RequestExt, request::RequestContext, service_fn, tower::ServiceExt,
+};
+
+/// The longest answer: Lambda carries 6 MB, the envelope included.
+pub const ANSWER_LIMIT: usize = 6_000_000 - 16_384;
+
+/// Serves the runtime's events until the runtime ends the process.
+///
+/// # Errors
+/// When the runtime can't be reached.
+pub async fn run(router: Router) -> Result<(), Error> {
+    lambda_http::run(service_fn(move |event: lambda_http::Request| {
+        let router = router.clone();
+        async move { Ok::<_, Error>(router.oneshot(request(event)).await?) }
+    }))
+    .await
+}
+
+/// The event as the router takes it: without the stage in its path, under the invocation's id.
+pub fn request(event: lambda_http::Request) -> Request {
+    let path = own_path(&event);
+    let id = event.lambda_context_ref().map(|context| context.request_id.clone());
+    let (mut head, body) = event.into_parts();
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
+        head.uri = uri;
+    }
+    if let Some(id) = id.filter(|id| !id.is_empty()) {
+        head.extensions.insert(RequestId(id));
+    }
+    let body = match body {
+        LambdaBody::Text(text) => Body::from(text),
+        LambdaBody::Binary(bytes) => Body::from(bytes),
+        _ => Body::empty(),
+    };
+    Request::from_parts(head, body)
+}
+
+/// The path without the stage.
+///
+/// `lambda_http` adds the stage of a REST API to the path and leaves that of an HTTP API in it, so the raw path
+/// is read instead. A REST API's has no stage, and an HTTP API's has it whenever it came by the API's own host name;
+/// at a custom domain either may begin with a base path, which by habit is called like the stage.
+fn own_path(event: &lambda_http::Request) -> String {
+    let raw = match event.raw_http_path() {
+        "" => "/",
+        raw => raw,
+    };
+    let (stage, domain, in_path) = match event.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => (&context.stage, &context.domain_name, false),
+        Some(RequestContext::ApiGatewayV2(context)) => (&context.stage, &context.domain_name, true),
+        _ => return raw.to_owned(),
+    };
+    let stage = stage.as_deref().unwrap_or("$default");
+    let own_host = domain.as_deref().is_some_and(|domain| domain.contains(".execute-api."));
+    let stripped = raw
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(stage))
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = match stripped {
+        Some(rest) if own_host && in_path => rest,
+        Some(rest) if !own_host && (!is_route(stage) || is_route(first_segment(rest)) || rest == "/") => rest,
+        _ => raw,
+    };
+    if path.is_empty() { "/".to_owned() } else { path.to_owned() }
+}
+
+fn first_segment(path: &str) -> &str {
+    path.trim_start_matches('/').split('/').next().unwrap_or_default()
+}
+
+/// Whether one of the router's paths begins with this word.
+fn is_route(word: &str) -> bool {
+    !word.is_empty() && PATHS.iter().any(|path| first_segment(path) == word)
+}

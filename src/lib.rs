@@ -1,0 +1,20 @@
+//! Two people text each other through a Flowroute number that belongs to neither.
+//!
+//! ```text
+//! http ──► service ──┬──► store     (trait) ◄── store::sqlite
+//!                    └──► provider  (trait) ◄── provider::flowroute, provider::sandbox
+//! main     picks          domain    used by all, uses none
+//! ```
+//!
+//! A text comes in through [`http`], is read by [`provider::flowroute`], goes its way in [`service::relay`] and out
+//! through [`service::outbox`].
+
+pub mod domain;
+pub mod http;
+pub mod lambda;
+pub mod logging;
+pub mod provider;
+pub mod server;
+pub mod service;
+pub mod settings;
+pub mod store;

@@ -1,0 +1,248 @@
+//! Sends texts through Flowroute's API (FLOWROUTE.md 1).
+
+use super::scrub::scrub;
+use crate::{
+    domain::Outbound,
+    provider::{NotTaken, Provider, SendError},
+};
+use async_trait::async_trait;
+use reqwest::{Response, StatusCode, header, redirect, retry};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+use std::{str::FromStr, time::Duration};
+use url::Url;
+
+/// How long opening a connection may take (DESIGN.md 3, Times).
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// How long an unused connection is kept. Short, since a text that is written into a dead one is *unknown*.
+const IDLE_LIMIT: Duration = Duration::from_secs(20);
+/// How much of an answer is read; Flowroute's take a few hundred bytes.
+const ANSWER_LIMIT: usize = 64 * 1024;
+/// The error code of a recipient who has opted out (FLOWROUTE.md 5).
+const OPTED_OUT: &str = "1110";
+
+/// Which form of Flowroute's API a text is sent in (FLOWROUTE.md 1.1 to 1.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiVersion {
+    /// The flat form of 2016. It has no media: their addresses follow the text, one a line.
+    V2,
+    /// JSON:API, the default of new accounts.
+    V2_1,
+    /// As `V2_1`, with prices in the answer.
+    V2_2,
+}
+
+/// A name that is no version of the API.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("expected v2.1, v2.2 or v2")]
+pub struct UnknownApiVersion;
+
+impl FromStr for ApiVersion {
+    type Err = UnknownApiVersion;
+
+    fn from_str(name: &str) -> Result<Self, UnknownApiVersion> {
+        match name {
+            "v2" => Ok(Self::V2),
+            "v2.1" => Ok(Self::V2_1),
+            "v2.2" => Ok(Self::V2_2),
+            _ => Err(UnknownApiVersion),
+        }
+    }
+}
+
+impl ApiVersion {
+    fn path(self) -> &'static str {
+        match self {
+            Self::V2 => "v2/messages",
+            Self::V2_1 => "v2.1/messages",
+            Self::V2_2 => "v2.2/messages",
+        }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::V2 => "application/json",
+            Self::V2_1 | Self::V2_2 => "application/vnd.api+json",
+        }
+    }
+
+    /// The request's body (FLOWROUTE.md 1.2).
+    fn body(self, message: &Outbound) -> Value {
+        let text = &message.text;
+        let (to, from) = (text.to.digits(), text.from.digits());
+        let media = &text.content.media_urls;
+        if self == Self::V2 {
+            let lines = std::iter::once(&text.content.body).chain(media).filter(|line| !line.is_empty());
+            let body = lines.map(String::as_str).collect::<Vec<_>>().join("\n");
+            // The documentation says `body`, Flowroute's own v2 clients send `content`: FLOWROUTE.md 10.1.
+            return json!({"to": to, "from": from, "body": body, "content": body});
+        }
+        let mut attributes = json!({"to": to, "from": from});
+        if !text.content.body.is_empty() {
+            attributes["body"] = text.content.body.as_str().into();
+        }
+        if !media.is_empty() {
+            attributes["is_mms"] = true.into();
+            attributes["media_urls"] = media.as_slice().into();
+        }
+        json!({"data": {"type": "message", "attributes": attributes}})
+    }
+}
+
+/// How the client reaches Flowroute.
+#[derive(Debug, Clone)]
+pub struct ClientOptions {
+    /// The base address, normally `https://api.flowroute.com`.
+    pub url: Url,
+    /// The form of the API.
+    pub version: ApiVersion,
+    /// The user of the Basic authentication.
+    pub access_key: SecretString,
+    /// Its password.
+    pub secret_key: SecretString,
+}
+
+/// The HTTP client can't be made.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the HTTP client for Flowroute: {0}")]
+pub struct BuildError(String);
+
+/// Flowroute's API as a [`Provider`]. Connections are kept and used again.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    options: ClientOptions,
+    endpoint: Url,
+}
+
+impl Client {
+    /// A client that has connected to nothing yet.
+    ///
+    /// # Errors
+    /// When the address can't be joined with the API's path, or TLS can't be set up.
+    pub fn new(options: ClientOptions) -> Result<Self, BuildError> {
+        let base = options.url.as_str().trim_end_matches('/');
+        let endpoint = Url::parse(&format!("{base}/{}", options.version.path()))
+            .map_err(|e| BuildError(e.to_string()))?;
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("sms-proxy/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_LIMIT)
+            .pool_idle_timeout(IDLE_LIMIT)
+            // What happens after a failure is the outbox's decision alone.
+            .redirect(redirect::Policy::none())
+            .retry(retry::never())
+            .build()
+            .map_err(|e| BuildError(e.to_string()))?;
+        Ok(Self { http, options, endpoint })
+    }
+
+    async fn refused(&self, response: Response, message: &Outbound) -> SendError {
+        let status = response.status().as_u16();
+        // Without a readable answer the status alone decides: nothing was sent.
+        let answer = read_limited(response).await.unwrap_or_default();
+        let (code, words) = explain(&answer);
+        let opted_out = code.as_deref() == Some(OPTED_OUT);
+        SendError::Refused { status, opted_out, detail: scrub(&words, &message.text.content.body) }
+    }
+}
+
+#[async_trait]
+impl Provider for Client {
+    async fn send(&self, message: &Outbound, limit: Duration) -> Result<String, SendError> {
+        let ClientOptions { version, access_key, secret_key, .. } = &self.options;
+        let request = self
+            .http
+            .post(self.endpoint.clone())
+            .basic_auth(access_key.expose_secret(), Some(secret_key.expose_secret()))
+            .header(header::CONTENT_TYPE, version.media_type())
+            .header(header::ACCEPT, version.media_type())
+            .timeout(limit)
+            .body(version.body(message).to_string());
+        let response = request.send().await.map_err(|error| unsent(&error))?;
+        match classify(response.status()) {
+            Verdict::Taken => {
+                let answer = read_limited(response).await.map_err(|error| unsent(&error))?;
+                id_of(&answer).ok_or_else(|| SendError::Unknown { detail: "accepted without an id".into() })
+            }
+            Verdict::Refused => Err(self.refused(response, message).await),
+            Verdict::NotTaken(cause) => Err(SendError::NotTaken {
+                cause,
+                detail: format!("Flowroute answered {}", response.status()),
+            }),
+            Verdict::Unclear => {
+                Err(SendError::Unknown { detail: format!("Flowroute answered {}", response.status()) })
+            }
+        }
+    }
+}
+
+enum Verdict {
+    Taken,
+    Refused,
+    NotTaken(NotTaken),
+    Unclear,
+}
+
+/// What a status says about the text (FLOWROUTE.md 1.4; DESIGN.md 3).
+fn classify(status: StatusCode) -> Verdict {
+    match status.as_u16() {
+        200..=299 => Verdict::Taken,
+        400 | 403 | 422 => Verdict::Refused,
+        401 => Verdict::NotTaken(NotTaken::Credentials),
+        429 | 503 => Verdict::NotTaken(NotTaken::Busy),
+        // Whatever else the client's fault may be, the text was not accepted.
+        300..=499 => Verdict::NotTaken(NotTaken::Misconfigured),
+        _ => Verdict::Unclear,
+    }
+}
+
+/// Only a connection that never came about is sure to have carried nothing.
+fn unsent(error: &reqwest::Error) -> SendError {
+    if error.is_connect() {
+        let detail = "cannot connect to Flowroute".into();
+        return SendError::NotTaken { cause: NotTaken::NoConnection, detail };
+    }
+    let detail = if error.is_timeout() { "no answer in time" } else { "the connection was cut" };
+    SendError::Unknown { detail: detail.into() }
+}
+
+/// The answer's body, up to the limit; what is cut off there is no JSON any more.
+async fn read_limited(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        body.extend_from_slice(&chunk);
+        if body.len() > ANSWER_LIMIT {
+            body.truncate(ANSWER_LIMIT);
+            break;
+        }
+    }
+    Ok(body)
+}
+
+fn id_of(answer: &[u8]) -> Option<String> {
+    let answer: Value = serde_json::from_slice(answer).ok()?;
+    let id = answer.pointer("/data/id")?.as_str()?;
+    (!id.is_empty()).then(|| id.to_owned())
+}
+
+/// The code and the words of an error (FLOWROUTE.md 1.4, 8.11). Where the code stands is not known
+/// (FLOWROUTE.md 10.3), so every place is looked at.
+fn explain(answer: &[u8]) -> (Option<String>, String) {
+    let Ok(answer) = serde_json::from_slice::<Value>(answer) else {
+        return (None, "no reason given".into());
+    };
+    let first = answer.pointer("/errors/0").or_else(|| answer.get("error")).unwrap_or(&answer);
+    let word = |key: &str| match first.get(key) {
+        Some(Value::String(text)) => Some(text.clone()),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
+    };
+    let words: Vec<String> =
+        ["title", "detail", "message"].into_iter().filter_map(word).filter(|w| !w.is_empty()).collect();
+    let named = ["code", "status", "detail", "title"].into_iter().filter_map(word);
+    let opted_out = named
+        .into_iter()
+        .any(|text| text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits == OPTED_OUT));
+    let code = if opted_out { Some(OPTED_OUT.to_owned()) } else { word("code") };
+    (code, if words.is_empty() { "no reason given".into() } else { words.join(": ") })
+}

@@ -1,0 +1,60 @@
+//! Makes the provider's words safe to keep and to show.
+
+/// The longest reason that is kept, in characters.
+const LONGEST: usize = 200;
+/// Runs of digits this long may be phone numbers; shorter ones, such as a size or a code, help to understand.
+const DIGITS: usize = 5;
+
+/// The words without the text that they are about and without phone numbers, cut to 200 characters.
+///
+/// Digits that are separated as in `(206) 555-1212` count as one run.
+pub(super) fn scrub(words: &str, text: &str) -> String {
+    let words = if text.trim().is_empty() { words.to_owned() } else { words.replace(text.trim(), "[text]") };
+    let mut clean = String::new();
+    let mut run = String::new();
+    for c in words.chars().chain(['\0']) {
+        if c.is_ascii_digit() || (!run.is_empty() && matches!(c, ' ' | '-' | '.' | '(' | ')' | '+')) {
+            run.push(c);
+            continue;
+        }
+        let digits = run.chars().filter(char::is_ascii_digit).count();
+        if digits < DIGITS {
+            clean.push_str(&run);
+        } else {
+            clean.push_str("[number]");
+            let kept = run.trim_end_matches(|c: char| !c.is_ascii_digit()).len();
+            clean.push_str(&run[kept..]);
+        }
+        run.clear();
+        if !c.is_control() {
+            clean.push(c);
+        }
+    }
+    clean.chars().take(LONGEST).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phone_numbers_are_taken_out_and_short_numbers_stay() {
+        assert_eq!(
+            scrub("12065551212 is not a mobile number (code 1110), nor is (206) 555-1212.", ""),
+            "[number] is not a mobile number (code 1110), nor is ([number]."
+        );
+    }
+
+    #[test]
+    fn the_text_itself_is_taken_out() {
+        assert_eq!(
+            scrub("body 'meet me at 5' is not allowed", "meet me at 5"),
+            "body '[text]' is not allowed"
+        );
+    }
+
+    #[test]
+    fn long_reasons_are_cut_to_200_characters() {
+        assert_eq!(scrub(&"ü".repeat(500), "").chars().count(), 200);
+    }
+}

@@ -1,0 +1,110 @@
+//! What the service does, told without HTTP, SQL or AWS.
+//!
+//! [`relay`] is the way of a text; [`outbox`] sends what is on record; the rest manages numbers and sessions.
+
+mod error;
+mod numbers;
+pub mod outbox;
+pub mod relay;
+mod sessions;
+mod wording;
+
+pub use error::{Error, Result};
+pub use wording::Wording;
+
+use crate::{provider::Provider, store::Store};
+use chrono::{DateTime, SubsecRound, Utc};
+use std::{future::Future, sync::Arc, time::Duration};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+/// Tells the time. A function, so that tests can set it.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// How the service behaves.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// What the service says in its own name.
+    pub wording: Wording,
+    /// From a request's start to the last moment at which a send may run.
+    pub send_budget: Duration,
+    /// How long a message belongs to the one who is sending it. Longer than the budget and the settling together.
+    pub lease: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            wording: Wording::default(),
+            send_budget: Duration::from_secs(8),
+            lease: Duration::from_secs(30),
+        }
+    }
+}
+
+/// The service: a store, a provider, and the rules between them. Clones are the same service.
+#[derive(Clone)]
+pub struct Service {
+    store: Arc<dyn Store>,
+    provider: Arc<dyn Provider>,
+    options: Arc<Options>,
+    clock: Clock,
+    tasks: TaskTracker,
+}
+
+impl Service {
+    /// A service on this store and this provider, by the system's clock.
+    pub fn new(store: Arc<dyn Store>, provider: Arc<dyn Provider>, options: Options) -> Self {
+        Self {
+            store,
+            provider,
+            options: Arc::new(options),
+            clock: Arc::new(Utc::now),
+            tasks: TaskTracker::new(),
+        }
+    }
+
+    /// The same service by another clock.
+    #[must_use]
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock, ..self }
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<()> {
+        Ok(self.store.ping().await?)
+    }
+
+    /// Waits until every text that was put on record by a request has been tried and settled. To be called when no
+    /// more requests come.
+    pub async fn finish(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// The present, in the precision that stores keep.
+    fn now(&self) -> DateTime<Utc> {
+        (self.clock)().trunc_subsecs(3)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.options.send_budget
+    }
+
+    fn lease_until(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + self.options.lease
+    }
+
+    /// Runs `work` in a task of its own: a client that hangs up cancels nothing.
+    async fn to_the_end<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T>> + Send + 'static,
+    {
+        self.tasks.spawn(work.in_current_span()).await.unwrap_or(Err(Error::Crashed))
+    }
+}

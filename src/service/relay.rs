@@ -1,0 +1,140 @@
+//! The way of a text: route, decide, record, send, settle.
+
+use super::{Error, Result, Service, Wording, sessions::on_record};
+use crate::{
+    domain::{Content, Inbound, Kind, Session, SessionId, Text},
+    store::{Record, Recorded, RestsOn, Route},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+/// How much older than the session a text may seem, for clocks that differ.
+const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(5);
+/// How often a text whose session changes under it is routed again.
+const ROUTE_LIMIT: usize = 5;
+
+/// What is to be done about an inbound text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing.
+    Ignore(Reason),
+    /// Put it on record, and send these.
+    Send {
+        /// What is to be sent.
+        texts: Vec<Text>,
+        /// What must still be so when this is put on record.
+        rests_on: RestsOn,
+    },
+}
+
+/// Why nothing is done about a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The number that it was sent to is not in the pool.
+    NotOurTn,
+    /// Its sender is a number of the pool: two proxies must never talk to each other.
+    SenderIsTn,
+    /// It was sent before the session began, to whoever had the number then.
+    OlderThanSession(SessionId),
+}
+
+/// Decides what an inbound text leads to, given who its sender is to the number. Pure: no I/O, no clock, no chance.
+#[must_use]
+pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
+    match route {
+        Route::NotOurTn => Decision::Ignore(Reason::NotOurTn),
+        Route::SenderIsTn => Decision::Ignore(Reason::SenderIsTn),
+        Route::Stranger => answer_stranger(inbound, wording),
+        Route::Live(session) if is_older(inbound, session.created_at) => {
+            Decision::Ignore(Reason::OlderThanSession(session.id))
+        }
+        Route::Live(session) => match session.sides(inbound.from) {
+            Some((_, other)) => Decision::Send {
+                texts: vec![Text::in_session(session, Kind::Relay, other, inbound.content.clone())],
+                rests_on: RestsOn::Live(session.id),
+            },
+            None => answer_stranger(inbound, wording),
+        },
+        Route::Expired(session) => {
+            Decision::Send { texts: wording.expired_notices(session), rests_on: RestsOn::Expired(session.id) }
+        }
+    }
+}
+
+fn is_older(inbound: &Inbound, created_at: DateTime<Utc>) -> bool {
+    inbound.sent_at.is_some_and(|sent_at| sent_at < created_at - CLOCK_SLACK)
+}
+
+fn answer_stranger(inbound: &Inbound, wording: &Wording) -> Decision {
+    let answer = Text {
+        kind: Kind::NoSession,
+        session: None,
+        from: inbound.to,
+        to: inbound.from,
+        to_role: None,
+        opted_out: false,
+        content: Content::from(wording.signed(&wording.no_session).as_str()),
+    };
+    Decision::Send { texts: vec![answer], rests_on: RestsOn::Nothing }
+}
+
+impl Wording {
+    /// What both participants are told when their session's time has run out; nothing, if the operator says so.
+    pub(super) fn expired_notices(&self, session: &Session) -> Vec<Text> {
+        if self.session_expired.is_empty() {
+            return Vec::new();
+        }
+        session.notices(Kind::Expired, &self.signed(&self.session_expired)).into()
+    }
+}
+
+impl Service {
+    /// Takes a text that was sent to one of our numbers. When this returns `Ok`, whatever the text leads to is on
+    /// record: nobody needs to send it again, and if somebody does, it goes out once.
+    ///
+    /// # Errors
+    /// When the store fails: the text should be sent again.
+    pub async fn receive(&self, inbound: Inbound) -> Result<()> {
+        let service = self.clone();
+        let deadline = self.deadline();
+        self.to_the_end(async move { service.relay(inbound, deadline).await }).await
+    }
+
+    async fn relay(&self, inbound: Inbound, deadline: Instant) -> Result<()> {
+        let now = self.now();
+        for _ in 0..ROUTE_LIMIT {
+            let route = self.store.route(inbound.to, inbound.from, now).await?;
+            let (texts, rests_on) = match decide(&route, &inbound, &self.options.wording) {
+                Decision::Ignore(reason) => {
+                    log_ignored(&inbound, reason);
+                    return Ok(());
+                }
+                Decision::Send { texts, rests_on } => (texts, rests_on),
+            };
+            let record = Record {
+                inbound: inbound.id.clone(),
+                at: now,
+                outbound: on_record(texts, now),
+                lease_until: self.lease_until(now),
+                rests_on,
+            };
+            match self.store.record(record).await? {
+                Recorded::New(leased) => {
+                    self.dispatch(leased, deadline).await;
+                    return Ok(());
+                }
+                Recorded::Duplicate => {
+                    tracing::info!(inbound = inbound.id, "this text is on record already");
+                    return Ok(());
+                }
+                Recorded::Stale => {}
+            }
+        }
+        Err(Error::Contention)
+    }
+}
+
+fn log_ignored(inbound: &Inbound, reason: Reason) {
+    let (from, to) = (inbound.from.masked(), inbound.to.masked());
+    tracing::info!(from, to, ?reason, "nothing is sent for this text");
+}

@@ -1,0 +1,137 @@
+//! Sessions: opening, ending, expiring.
+
+use super::{
+    Error, Result, Service,
+    outbox::{self, Attempt},
+};
+use crate::{
+    domain::{Kind, NewSession, Number, Outbound, Session, SessionId},
+    store::{EndCause, OpenSession, Page, Part},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::time::Instant;
+
+/// How many expired sessions a request ends at a time when it finds no free TN.
+const EXPIRED_AT_ONCE: u32 = 4;
+
+impl Service {
+    /// Opens a session for two people on a free TN, and tells both.
+    ///
+    /// If the provider refuses one of the two start messages, or our credentials, the session is undone. If it
+    /// can't be reached, is busy, or its answer is not known, the session stands and the message waits.
+    ///
+    /// # Errors
+    /// When the participants are unfit, no TN is free, or a start message was refused.
+    pub async fn open_session(
+        &self,
+        participants: [Number; 2],
+        window: Option<TimeDelta>,
+    ) -> Result<Session> {
+        if participants[0] == participants[1] {
+            return Err(Error::SameParticipant);
+        }
+        let service = self.clone();
+        let deadline = self.deadline();
+        let now = self.now();
+        let words = self.options.wording.signed(&self.options.wording.session_start);
+        let new = NewSession::new(participants, now, window.map(|window| now + window), words);
+        self.to_the_end(async move { service.open(new, now, deadline).await }).await
+    }
+
+    async fn open(&self, new: NewSession, now: DateTime<Utc>, deadline: Instant) -> Result<Session> {
+        let mut found_no_expired = false;
+        while Instant::now() < deadline {
+            match self.store.open_session(new.clone(), self.lease_until(now)).await? {
+                OpenSession::Opened { session, notices } => {
+                    let attempts = self.dispatch(notices, deadline).await;
+                    return self.keep_or_undo(session, &attempts).await;
+                }
+                OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
+                // Asked twice: whoever ended the last expired session may have freed more than it took.
+                OpenSession::NoFreeTn if found_no_expired => return Err(Error::NoTnAvailable),
+                OpenSession::NoFreeTn => {
+                    let expired = self.store.expired_sessions(EXPIRED_AT_ONCE, now).await?;
+                    found_no_expired = expired.is_empty();
+                    for session in expired {
+                        self.end_expired(&session, now, deadline).await?;
+                    }
+                }
+            }
+        }
+        Err(Error::Contention)
+    }
+
+    async fn keep_or_undo(&self, session: Session, attempts: &[Attempt]) -> Result<Session> {
+        let Some(refusal) = attempts.iter().find_map(outbox::refusal) else {
+            tracing::info!(session = %session.id, tn = session.tn.masked(), "session created");
+            return Ok(session);
+        };
+        self.store.end_session(session.id, EndCause::Undone, Vec::new(), self.now(), None).await?;
+        tracing::warn!(session = %session.id, "session undone: its start was refused");
+        Err(Error::ProviderRejected(refusal))
+    }
+
+    /// Ends a live session and tells both participants.
+    ///
+    /// # Errors
+    /// When there is no such live session.
+    pub async fn end_session(&self, id: SessionId) -> Result<()> {
+        let service = self.clone();
+        let deadline = self.deadline();
+        self.to_the_end(async move {
+            let now = service.now();
+            let session = service.store.session(id, now).await?.ok_or(Error::SessionNotFound)?;
+            let wording = &service.options.wording;
+            let notices = on_record(session.notices(Kind::End, &wording.signed(&wording.session_end)), now);
+            let lease_until = Some(service.lease_until(now));
+            let leased = service.store.end_session(id, EndCause::Deleted, notices, now, lease_until).await?;
+            let leased = leased.ok_or(Error::SessionNotFound)?;
+            tracing::info!(session = %id, "session ended");
+            service.dispatch(leased, deadline).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// A live session.
+    ///
+    /// # Errors
+    /// When there is no such live session.
+    pub async fn session(&self, id: SessionId) -> Result<Session> {
+        self.store.session(id, self.now()).await?.ok_or(Error::SessionNotFound)
+    }
+
+    /// The live sessions, and how many there are.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn sessions(&self, page: Page) -> Result<(Part<Session>, u64)> {
+        Ok(self.store.sessions(page, self.now()).await?)
+    }
+
+    /// Ends a session whose time has run out, unless somebody else has, and tells both participants.
+    pub(super) async fn end_expired(
+        &self,
+        session: &Session,
+        now: DateTime<Utc>,
+        deadline: Instant,
+    ) -> Result<()> {
+        let notices = self.options.wording.expired_notices(session);
+        let notices = on_record(notices, now);
+        let lease_until = Some(self.lease_until(now));
+        let ended = self.store.end_session(session.id, EndCause::Expired, notices, now, lease_until).await?;
+        if let Some(leased) = ended {
+            tracing::info!(session = %session.id, "session expired");
+            self.dispatch(leased, deadline).await;
+        }
+        Ok(())
+    }
+}
+
+/// Gives texts their ids.
+pub(super) fn on_record(
+    texts: impl IntoIterator<Item = crate::domain::Text>,
+    now: DateTime<Utc>,
+) -> Vec<Outbound> {
+    texts.into_iter().map(|text| Outbound::new(text, now)).collect()
+}

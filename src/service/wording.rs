@@ -1,0 +1,36 @@
+//! What the service says in its own name.
+
+/// The operator's words. Each is sent as `[ORG NAME]: words`.
+#[derive(Debug, Clone)]
+pub struct Wording {
+    /// Who speaks.
+    pub org_name: String,
+    /// To both participants when a session is created.
+    pub session_start: String,
+    /// To both when it is ended on request.
+    pub session_end: String,
+    /// To both when its time has run out; empty: nothing is sent.
+    pub session_expired: String,
+    /// To a sender without a session.
+    pub no_session: String,
+}
+
+impl Default for Wording {
+    fn default() -> Self {
+        Self {
+            org_name: "Your Org Name".into(),
+            session_start: "Your new session has started, send a message!".into(),
+            session_end: "This session has ended, talk to you again soon!".into(),
+            session_expired: "This session has expired.".into(),
+            no_session: "An active session was not found. Please contact support@yourorg.com".into(),
+        }
+    }
+}
+
+impl Wording {
+    /// The words as they are sent.
+    #[must_use]
+    pub fn signed(&self, words: &str) -> String {
+        format!("[{}]: {words}", self.org_name.to_uppercase())
+    }
+}

@@ -1,0 +1,339 @@
+//! Every setting: its name, its default, what it means, and what is wrong with a bad one.
+
+mod reader;
+
+pub use reader::Problems;
+
+use crate::{
+    http::Auth,
+    provider::flowroute::{ApiVersion, ClientOptions},
+    service::Wording,
+};
+use reader::Reader;
+use secrecy::{ExposeSecret, SecretString};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+use tracing::Level;
+use url::{Host, Url};
+
+/// The database of `DEBUG_MODE`, emptied at each start of the server.
+pub const TEST_DATABASE: &str = "local-sqlite/test.db";
+/// Keys and tokens shorter than this can be guessed.
+const SHORTEST_SECRET: usize = 16;
+/// What happens in a request besides sending: reading, recording, settling (DESIGN.md 3, Times).
+const BESIDES_SENDING: Duration = Duration::from_secs(4);
+
+/// How the process was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Runtime {
+    /// A server of its own.
+    Local,
+    /// Inside something that speaks Lambda's runtime protocol, such as `cargo lambda watch`.
+    LambdaEmulator,
+    /// Inside AWS Lambda.
+    Lambda,
+}
+
+/// Who carries the texts.
+#[derive(Debug)]
+pub enum ProviderChoice {
+    /// Nobody: they are kept in memory and shown.
+    Sandbox,
+    /// Flowroute.
+    Flowroute(ClientOptions),
+}
+
+/// The settings, checked.
+#[derive(Debug)]
+pub struct Settings {
+    /// How the process was started: `AWS_LAMBDA_RUNTIME_API`, `AWS_LAMBDA_INITIALIZATION_TYPE`.
+    pub runtime: Runtime,
+    /// `ORG_NAME` and the five messages.
+    pub wording: Wording,
+    /// `NO_SESSION_MSG_PER_HOUR`: answers to one stranger on one TN.
+    pub answers_per_hour: u32,
+    /// `NO_SESSION_MSG_PER_MINUTE`: answers to strangers in all.
+    pub answers_per_minute: u32,
+    /// `SQLITE_PATH`, or the test database in `DEBUG_MODE`.
+    pub database: PathBuf,
+    /// `SMS_PROVIDER` and the `FLOWROUTE_…` settings.
+    pub provider: ProviderChoice,
+    /// `FLOWROUTE_MAX_PER_SECOND`: 0 means as fast as can be.
+    pub max_per_second: u32,
+    /// `PUBLIC_URL`: where Flowroute reaches us.
+    pub public_url: Option<Url>,
+    /// `SEND_BUDGET_SECONDS`.
+    pub send_budget: Duration,
+    /// `LEASE_SECONDS`.
+    pub lease: Duration,
+    /// `LOOKUP_SETTLE_SECONDS`.
+    pub lookup_settle: Duration,
+    /// `API_KEYS` and `WEBHOOK_TOKEN`.
+    pub auth: Auth,
+    /// `BIND_ADDR`.
+    pub bind: SocketAddr,
+    /// `DEBUG_MODE`.
+    pub debug: bool,
+    /// `LOG_LEVEL`; debug in `DEBUG_MODE`.
+    pub log_level: Level,
+    /// `MESSAGE_RETENTION_DAYS`.
+    pub retention_days: u32,
+    /// `MAINTENANCE_INTERVAL`.
+    pub maintenance_interval: Duration,
+}
+
+impl Settings {
+    /// Reads the process's environment, and `settings.toml` or the file that `SETTINGS_FILE` names.
+    ///
+    /// # Errors
+    /// With everything that is wrong.
+    pub fn load() -> Result<Self, Problems> {
+        let environment = |name: &str| std::env::var(name).ok();
+        let named = environment("SETTINGS_FILE").filter(|path| !path.is_empty());
+        let path = named.clone().unwrap_or_else(|| "settings.toml".into());
+        match std::fs::read_to_string(&path) {
+            Ok(text) => Self::read(&environment, Some(&text)),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Self::read(&environment, None)
+            }
+            Err(error) => {
+                let mut reader = Reader::new(&environment, None);
+                reader.problem("SETTINGS_FILE", format!("\"{path}\" cannot be read: {error}"));
+                match reader.finish() {
+                    Err(problems) => Err(problems),
+                    Ok(()) => Self::read(&environment, None),
+                }
+            }
+        }
+    }
+
+    /// Reads the settings from a lookup function and the text of a `settings.toml`; the function wins.
+    ///
+    /// # Errors
+    /// With everything that is wrong, a line each: the variable, what is wrong with it, what would be right.
+    pub fn read(environment: &dyn Fn(&str) -> Option<String>, file: Option<&str>) -> Result<Self, Problems> {
+        let reader = &mut Reader::new(environment, file);
+        let runtime =
+            match (environment("AWS_LAMBDA_RUNTIME_API"), environment("AWS_LAMBDA_INITIALIZATION_TYPE")) {
+                (None, _) => Runtime::Local,
+                (Some(_), None) => Runtime::LambdaEmulator,
+                (Some(_), Some(_)) => Runtime::Lambda,
+            };
+        let debug = reader.switch("DEBUG_MODE");
+        let settings = Self {
+            runtime,
+            wording: wording(reader),
+            answers_per_hour: reader.number("NO_SESSION_MSG_PER_HOUR", 0..=1000, 3),
+            answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=100_000, 30),
+            database: database(reader, runtime, debug),
+            provider: provider(reader, runtime),
+            max_per_second: reader.number("FLOWROUTE_MAX_PER_SECOND", 0..=1000, 5),
+            public_url: public_url(reader),
+            send_budget: seconds(reader, "SEND_BUDGET_SECONDS", 8),
+            lease: seconds(reader, "LEASE_SECONDS", 30),
+            lookup_settle: seconds(reader, "LOOKUP_SETTLE_SECONDS", 300),
+            auth: auth(reader),
+            bind: reader
+                .parsed("BIND_ADDR", "an address with a port, such as 127.0.0.1:8000")
+                .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8000).into()),
+            debug,
+            log_level: log_level(reader, debug),
+            retention_days: reader.number("MESSAGE_RETENTION_DAYS", 2..=3650, 30),
+            maintenance_interval: seconds(reader, "MAINTENANCE_INTERVAL", 5),
+        };
+        settings.check_together(reader);
+        std::mem::replace(reader, Reader::new(environment, None)).finish().map(|()| settings)
+    }
+
+    fn check_together(&self, reader: &mut Reader<'_>) {
+        let Self { send_budget, lease, lookup_settle, .. } = *self;
+        if send_budget + BESIDES_SENDING >= lease {
+            let shortest = (send_budget + BESIDES_SENDING).as_secs() + 1;
+            reader.problem(
+                "LEASE_SECONDS",
+                format!("must be at least {shortest}: SEND_BUDGET_SECONDS + 4, and more"),
+            );
+        }
+        if lease >= lookup_settle {
+            reader.problem(
+                "LOOKUP_SETTLE_SECONDS",
+                format!("must be more than LEASE_SECONDS ({})", lease.as_secs()),
+            );
+        }
+        let anybody_may_call = self.auth.api_keys.is_empty() || self.auth.webhook_token.is_none();
+        let reachable = match self.runtime {
+            Runtime::Local => !self.bind.ip().is_loopback(),
+            Runtime::LambdaEmulator => false,
+            Runtime::Lambda => true,
+        };
+        if !reader.switch("ALLOW_UNAUTHENTICATED") && anybody_may_call && reachable {
+            let missing = match (self.auth.api_keys.is_empty(), self.auth.webhook_token.is_none()) {
+                (true, true) => "API_KEYS and WEBHOOK_TOKEN are not set",
+                (true, false) => "API_KEYS is not set",
+                _ => "WEBHOOK_TOKEN is not set",
+            };
+            reader.problem(
+                "ALLOW_UNAUTHENTICATED",
+                format!("{missing}, so anybody could use this service; set what is missing, or this to true"),
+            );
+        }
+    }
+}
+
+fn seconds(reader: &mut Reader<'_>, name: &'static str, default: u32) -> Duration {
+    Duration::from_secs(reader.number(name, 1..=86_400, default).into())
+}
+
+fn wording(reader: &mut Reader<'_>) -> Wording {
+    let default = Wording::default();
+    let mut said = |name, default: String| match reader.raw(name) {
+        None => default,
+        Some(words) if words.trim().is_empty() => {
+            reader.problem(name, "must not be empty; remove it to get the default");
+            default
+        }
+        Some(words) => words,
+    };
+    Wording {
+        org_name: said("ORG_NAME", default.org_name),
+        session_start: said("SESSION_START_MSG", default.session_start),
+        session_end: said("SESSION_END_MSG", default.session_end),
+        no_session: said("NO_SESSION_MSG", default.no_session),
+        session_expired: reader.raw("SESSION_EXPIRED_MSG").unwrap_or(default.session_expired),
+    }
+}
+
+fn database(reader: &mut Reader<'_>, runtime: Runtime, debug: bool) -> PathBuf {
+    let sqlite = match reader.text("STORAGE").as_deref() {
+        None => runtime != Runtime::Lambda,
+        Some("sqlite") => true,
+        Some("dynamodb") => false,
+        Some(other) => {
+            reader.problem("STORAGE", format!("\"{other}\" is not sqlite or dynamodb"));
+            true
+        }
+    };
+    if !sqlite {
+        reader.problem("STORAGE", "this version has no dynamodb backend yet; use sqlite, outside AWS Lambda");
+    } else if runtime == Runtime::Lambda {
+        reader.problem("STORAGE", "sqlite cannot be used in AWS Lambda, whose disk forgets");
+    }
+    let path =
+        PathBuf::from(reader.text("SQLITE_PATH").unwrap_or_else(|| "local-sqlite/sms-proxy.db".into()));
+    if path.as_os_str() == TEST_DATABASE {
+        reader
+            .problem("SQLITE_PATH", format!("{TEST_DATABASE} is emptied by DEBUG_MODE; choose another file"));
+    }
+    if debug { TEST_DATABASE.into() } else { path }
+}
+
+fn provider(reader: &mut Reader<'_>, runtime: Runtime) -> ProviderChoice {
+    let access_key = secret(reader, "FLOWROUTE_ACCESS_KEY");
+    let secret_key = secret(reader, "FLOWROUTE_SECRET_KEY");
+    let version = reader.parsed("FLOWROUTE_API_VERSION", "v2.1, v2.2 or v2").unwrap_or(ApiVersion::V2_1);
+    let url = api_url(reader);
+    let chosen = reader.choice("SMS_PROVIDER", &[("flowroute", true), ("sandbox", false)]);
+    match (chosen, access_key, secret_key, url) {
+        (Some(true) | None, Some(access_key), Some(secret_key), Some(url)) => {
+            ProviderChoice::Flowroute(ClientOptions { url, version, access_key, secret_key })
+        }
+        (Some(true), ..) | (None, Some(_), None, _) | (None, None, Some(_), _) => {
+            reader.problem(
+                "FLOWROUTE_ACCESS_KEY",
+                "and FLOWROUTE_SECRET_KEY must both be set to send through Flowroute",
+            );
+            ProviderChoice::Sandbox
+        }
+        _ => {
+            if runtime == Runtime::Lambda {
+                reader.problem(
+                    "SMS_PROVIDER",
+                    "the sandbox sends nothing and cannot be used in AWS Lambda; set the Flowroute keys",
+                );
+            }
+            ProviderChoice::Sandbox
+        }
+    }
+}
+
+fn api_url(reader: &mut Reader<'_>) -> Option<Url> {
+    let text = reader.text("FLOWROUTE_API_URL").unwrap_or_else(|| "https://api.flowroute.com".into());
+    let url = Url::parse(&text).ok().filter(|url| is_private(url) && url.query().is_none());
+    if url.is_none() {
+        reader.problem("FLOWROUTE_API_URL", format!("\"{text}\" is not an https:// address without a query"));
+    }
+    url
+}
+
+/// Whether nobody on the way can read what is sent there.
+fn is_private(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+}
+
+fn public_url(reader: &mut Reader<'_>) -> Option<Url> {
+    let text = reader.text("PUBLIC_URL")?;
+    let url = Url::parse(&text).ok().filter(|url| is_private(url) && url.query().is_none());
+    if url.is_none() {
+        reader.problem("PUBLIC_URL", format!("\"{text}\" is not an https:// address without a query"));
+    }
+    url
+}
+
+fn secret(reader: &mut Reader<'_>, name: &'static str) -> Option<SecretString> {
+    let text = reader.text(name)?;
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        reader.problem(name, "has spaces, control characters or letters outside ASCII");
+    }
+    Some(text.into())
+}
+
+fn auth(reader: &mut Reader<'_>) -> Auth {
+    let keys = secret(reader, "API_KEYS");
+    let api_keys: Vec<SecretString> =
+        keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(|key| key.trim().into()).collect();
+    if api_keys.iter().any(|key| key.expose_secret().len() < SHORTEST_SECRET) {
+        reader.problem(
+            "API_KEYS",
+            format!("has a key of fewer than {SHORTEST_SECRET} characters, or a comma too many"),
+        );
+    }
+    let webhook_token = secret(reader, "WEBHOOK_TOKEN");
+    if webhook_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
+        reader.problem("WEBHOOK_TOKEN", format!("must have at least {SHORTEST_SECRET} characters"));
+    }
+    for later in ["WEBHOOK_ALLOWED_IPS", "SECRETS_ARN"] {
+        if reader.text(later).is_some() {
+            reader.problem(later, "this version does not know it yet; remove it");
+        }
+    }
+    Auth { api_keys, webhook_token }
+}
+
+fn log_level(reader: &mut Reader<'_>, debug: bool) -> Level {
+    let given = reader.text("LOG_LEVEL").map(|level| level.to_lowercase());
+    let level = match given.as_deref() {
+        None if debug => Level::DEBUG,
+        None | Some("info" | "20") => Level::INFO,
+        Some("trace") => Level::TRACE,
+        Some("debug" | "10") => Level::DEBUG,
+        Some("warn" | "warning" | "30") => Level::WARN,
+        Some("error" | "critical" | "40" | "50") => Level::ERROR,
+        Some(other) => {
+            reader.problem(
+                "LOG_LEVEL",
+                format!("\"{other}\" is not trace, debug, info, warn, error, 10, 20, 30, 40 or 50"),
+            );
+            Level::INFO
+        }
+    };
+    if debug { level.max(Level::DEBUG) } else { level }
+}

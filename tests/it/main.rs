@@ -1,0 +1,5 @@
+//! The tests of the service through its front doors.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod races;
+mod support;

@@ -1,0 +1,177 @@
+//! What the tests share: a service in this process with a recording provider and a clock that tests set.
+
+mod provider;
+
+pub use provider::{Outcome, Recorder, SentText};
+
+use axum::{Router, body::Body, http::Request};
+use chrono::{DateTime, TimeDelta, Utc};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use sms_proxy::{
+    http::{Auth, Parts, router},
+    service::{Options, Service},
+    store::{Sqlite, Store},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, AtomicU32, Ordering},
+};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+pub const TN: &str = "12062992129";
+pub const ALICE: &str = "12065551212";
+pub const BOB: &str = "12065551213";
+pub const EVE: &str = "12065559999";
+
+/// A clock that stands still until a test moves it.
+#[derive(Clone)]
+pub struct TestClock(Arc<AtomicI64>);
+
+impl TestClock {
+    pub fn new() -> Self {
+        Self(Arc::new(AtomicI64::new(Utc::now().timestamp_millis())))
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        DateTime::from_timestamp_millis(self.0.load(Ordering::SeqCst)).expect("in range")
+    }
+
+    pub fn advance(&self, by: TimeDelta) {
+        self.0.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
+    }
+}
+
+/// A SQLite store in a folder of its own.
+pub fn sqlite() -> (Arc<dyn Store>, TempDir) {
+    let folder = TempDir::new().expect("a temporary folder");
+    let store = Sqlite::open(folder.path().join("test.db")).expect("a fresh database opens");
+    (Arc::new(store), folder)
+}
+
+/// The service behind its router.
+#[derive(Clone)]
+pub struct App {
+    pub router: Router,
+    pub service: Service,
+    pub store: Arc<dyn Store>,
+    pub provider: Arc<Recorder>,
+    pub clock: TestClock,
+    _folder: Arc<TempDir>,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: axum::http::HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// Asserts that this is an error of the contract, with this status and code.
+    #[track_caller]
+    pub fn assert_error(&self, status: u16, reason: &str) {
+        let json = if self.body.is_empty() { Value::Null } else { self.json() };
+        assert_eq!((self.status, &json["reason"]), (status, &json!(reason)), "{self:?}");
+        assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{self:?}");
+    }
+}
+
+impl App {
+    pub fn new() -> Self {
+        Self::with(Options::default(), Auth::default())
+    }
+
+    pub fn with(options: Options, auth: Auth) -> Self {
+        let (store, folder) = sqlite();
+        Self::on(store, folder, options, auth)
+    }
+
+    pub fn on(store: Arc<dyn Store>, folder: TempDir, options: Options, auth: Auth) -> Self {
+        let provider = Arc::new(Recorder::default());
+        let clock = TestClock::new();
+        let ticking = clock.clone();
+        let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
+            .with_clock(Arc::new(move || ticking.now()));
+        let router = router(Parts { service: service.clone(), auth, sandbox: None, answer_limit: None });
+        Self { router, service, store, provider, clock, _folder: Arc::new(folder) }
+    }
+
+    /// Sends any request.
+    pub async fn send(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router never fails");
+        let (head, body) = response.into_parts();
+        let bytes = body.collect().await.expect("a whole body").to_bytes();
+        let body = String::from_utf8(bytes.into()).expect("UTF-8");
+        Answer { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
+    /// Sends a management call; a body goes as `application/json`.
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let request = Request::builder().method(method).uri(path);
+        let request = match body {
+            Some(body) => request.header("content-type", "application/json").body(body.to_string().into()),
+            None => request.body(Body::empty()),
+        };
+        self.send(request.expect("a valid request")).await
+    }
+
+    /// Posts to the webhook, as Flowroute does.
+    pub async fn post(&self, payload: impl ToString) -> Answer {
+        let request = Request::post("/").header("content-type", "application/json");
+        self.send(request.body(payload.to_string().into()).expect("a valid request")).await
+    }
+
+    /// Posts a flat text with a fresh id, which must be taken.
+    pub async fn text(&self, from: &str, to: &str, body: &str) {
+        let answer = self.post(flat(&fresh_id(), from, to, body)).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    }
+
+    pub async fn add_tn(&self, tn: &str) {
+        let answer = self.call("POST", "/tn", Some(json!({"value": tn}))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+
+    pub async fn open_session(&self, a: &str, b: &str, minutes: Option<u32>) -> Value {
+        let body = json!({"participant_a": a, "participant_b": b, "expiry_window": minutes});
+        let answer = self.call("POST", "/session", Some(body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// A TN with a session of Alice and Bob on it, their start messages already forgotten by the provider.
+    pub async fn conversation(&self, minutes: Option<u32>) -> Value {
+        self.add_tn(TN).await;
+        let session = self.open_session(ALICE, BOB, minutes).await;
+        self.provider.clear();
+        session
+    }
+}
+
+/// A text as Flowroute posts it in its flat form (FLOWROUTE.md 2.2).
+pub fn flat(id: &str, from: &str, to: &str, body: &str) -> Value {
+    json!({"to": to, "from": from, "body": body, "id": id})
+}
+
+/// An id such as Flowroute's.
+pub fn fresh_id() -> String {
+    format!("mdr2-{}", sms_proxy::domain::MessageId::random())
+}
+
+/// The n-th of many phone numbers.
+pub fn number(n: u32) -> String {
+    format!("1{:010}", 3_000_000_000_u64 + u64::from(n))
+}
+
+/// A phone number that no other call gives.
+pub fn fresh_number() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1_000_000);
+    number(NEXT.fetch_add(1, Ordering::SeqCst))
+}

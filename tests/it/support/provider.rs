@@ -1,0 +1,130 @@
+//! A provider that records what reaches it and answers as a test says.
+
+use async_trait::async_trait;
+use sms_proxy::{
+    domain::{MessageId, Outbound},
+    provider::{NotTaken, Provider, SendError},
+};
+use std::{
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+/// A text that the provider took.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentText {
+    pub from: String,
+    pub to: String,
+    pub body: String,
+    pub media_urls: Vec<String>,
+}
+
+/// How the provider answers a text.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// It takes the text.
+    Sent,
+    /// It refuses it for good.
+    Refused,
+    /// It does not accept the credentials.
+    BadCredentials,
+    /// It is busy.
+    Busy,
+    /// It takes the text and is not heard of again.
+    SentUnheard,
+    /// It does not take the text and is not heard of either.
+    LostUnheard,
+}
+
+type Script = Box<dyn FnMut(&Outbound) -> Outcome + Send>;
+
+#[derive(Default)]
+struct State {
+    taken: Vec<SentText>,
+    asked: usize,
+    script: Option<Script>,
+    delay: Duration,
+}
+
+/// Takes every text, unless a test says otherwise.
+#[derive(Default)]
+pub struct Recorder(Mutex<State>);
+
+impl Recorder {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().expect("no test panics while it holds this")
+    }
+
+    /// Answers each text with what `script` says from now on.
+    pub fn script(&self, script: impl FnMut(&Outbound) -> Outcome + Send + 'static) {
+        self.state().script = Some(Box::new(script));
+    }
+
+    /// Answers each text with this from now on.
+    pub fn always(&self, outcome: Outcome) {
+        self.script(move |_| outcome.clone());
+    }
+
+    /// Takes so long for each text.
+    pub fn delay(&self, delay: Duration) {
+        self.state().delay = delay;
+    }
+
+    /// The texts that were taken, in order.
+    pub fn taken(&self) -> Vec<SentText> {
+        self.state().taken.clone()
+    }
+
+    /// The texts that were taken as `(to, body)`, sorted.
+    pub fn taken_by(&self) -> Vec<(String, String)> {
+        let mut taken: Vec<_> = self.taken().into_iter().map(|text| (text.to, text.body)).collect();
+        taken.sort();
+        taken
+    }
+
+    /// How many texts the provider was asked to take.
+    pub fn asked(&self) -> usize {
+        self.state().asked
+    }
+
+    /// Forgets what was taken and asked.
+    pub fn clear(&self) {
+        let mut state = self.state();
+        state.taken.clear();
+        state.asked = 0;
+    }
+}
+
+#[async_trait]
+impl Provider for Recorder {
+    async fn send(&self, message: &Outbound, _limit: Duration) -> Result<String, SendError> {
+        let delay = self.state().delay;
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        let mut state = self.state();
+        state.asked += 1;
+        let outcome = state.script.as_mut().map_or(Outcome::Sent, |script| script(message));
+        if matches!(outcome, Outcome::Sent | Outcome::SentUnheard) {
+            let text = &message.text;
+            state.taken.push(SentText {
+                from: text.from.digits(),
+                to: text.to.digits(),
+                body: text.content.body.clone(),
+                media_urls: text.content.media_urls.clone(),
+            });
+        }
+        let not_taken = |cause| Err(SendError::NotTaken { cause, detail: "as scripted".into() });
+        match outcome {
+            Outcome::Sent => Ok(format!("mdr2-{}", MessageId::random())),
+            Outcome::Refused => {
+                Err(SendError::Refused { status: 422, opted_out: false, detail: "as scripted".into() })
+            }
+            Outcome::BadCredentials => not_taken(NotTaken::Credentials),
+            Outcome::Busy => not_taken(NotTaken::Busy),
+            Outcome::SentUnheard | Outcome::LostUnheard => {
+                Err(SendError::Unknown { detail: "as scripted".into() })
+            }
+        }
+    }
+}
