@@ -1,5 +1,9 @@
 //! The tests of the service through its front doors.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod access;
+mod numbers;
 mod races;
+mod sessions;
 mod support;
+mod webhook;

@@ -58,7 +58,7 @@ pub struct App {
     pub store: Arc<dyn Store>,
     pub provider: Arc<Recorder>,
     pub clock: TestClock,
-    _folder: Arc<TempDir>,
+    pub folder: Arc<TempDir>,
 }
 
 /// An answer, read to its end.
@@ -100,7 +100,7 @@ impl App {
         let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
             .with_clock(Arc::new(move || ticking.now()));
         let router = router(Parts { service: service.clone(), auth, sandbox: None, answer_limit: None });
-        Self { router, service, store, provider, clock, _folder: Arc::new(folder) }
+        Self { router, service, store, provider, clock, folder: Arc::new(folder) }
     }
 
     /// Sends any request.

@@ -1,0 +1,262 @@
+//! `/session`: opening, listing, ending, expiring.
+
+use crate::support::{ALICE, App, BOB, EVE, Outcome, TN, fresh_number, number};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sms_proxy::domain::Kind;
+use std::collections::HashSet;
+
+const START: &str = "[YOUR ORG NAME]: Your new session has started, send a message!";
+const END: &str = "[YOUR ORG NAME]: This session has ended, talk to you again soon!";
+const EXPIRED: &str = "[YOUR ORG NAME]: This session has expired.";
+
+fn to_both(body: &str) -> [(String, String); 2] {
+    [ALICE, BOB].map(|to| (to.to_owned(), body.to_owned()))
+}
+
+#[tokio::test]
+async fn a_session_is_opened_shown_listed_and_ended_and_both_are_told() {
+    let app = App::new();
+    app.add_tn(TN).await;
+    let body = json!({"participant_a": ALICE, "participant_b": BOB, "expiry_window": 10});
+    let opened = app.call("POST", "/session", Some(body)).await;
+    let id = opened.json()["session_id"].as_str().unwrap().to_owned();
+    let date = |time: chrono::DateTime<chrono::Utc>| time.format("%Y-%m-%d %H:%M:%S").to_string();
+    let created = date(app.clock.now());
+    let expiry = date(app.clock.now() + TimeDelta::minutes(10));
+    assert_eq!(
+        opened.body,
+        format!(
+            r#"{{"message":"created session","session_id":"{id}","virtual_tn":"{TN}","participant_a":"{ALICE}","participant_b":"{BOB}","expiry_date":"{expiry}"}}"#
+        )
+    );
+    assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b)), "{id}");
+    assert_eq!(app.provider.taken_by(), to_both(START));
+    assert!(app.provider.taken().iter().all(|text| text.from == TN));
+    let element = json!({
+        "id": id, "date_created": created, "expiry_date": expiry,
+        "virtual_tn": TN, "participant_a": ALICE, "participant_b": BOB
+    });
+    let listed = app.call("GET", "/session", None).await;
+    assert_eq!(listed.json(), json!({"total_sessions": 1, "sessions": [element]}));
+    assert_eq!(app.call("GET", &format!("/session/{id}"), None).await.json(), element);
+    app.provider.clear();
+    let ended = app.call("DELETE", "/session", Some(json!({"session_id": id}))).await;
+    assert_eq!(ended.body, format!(r#"{{"message":"successfully ended session","session_id":"{id}"}}"#));
+    assert_eq!(app.provider.taken_by(), to_both(END));
+    assert_eq!(app.call("GET", "/session", None).await.json(), json!({"total_sessions": 0, "sessions": []}));
+    app.call("GET", &format!("/session/{id}"), None).await.assert_error(404, "session_not_found");
+    app.call("DELETE", &format!("/session/{id}"), None).await.assert_error(404, "session_not_found");
+}
+
+#[tokio::test]
+async fn without_a_window_a_session_does_not_expire() {
+    let app = App::new();
+    for window in [None, Some(Value::Null)] {
+        app.add_tn(&fresh_number()).await;
+        let mut body = json!({"participant_a": ALICE, "participant_b": BOB});
+        if let Some(window) = window {
+            body["expiry_window"] = window;
+        }
+        let opened = app.call("POST", "/session", Some(body)).await;
+        assert_eq!(opened.json()["expiry_date"], Value::Null);
+    }
+    app.clock.advance(TimeDelta::days(4000));
+    assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 2);
+}
+
+#[tokio::test]
+async fn a_window_is_whole_minutes_from_one_to_ten_years() {
+    let app = App::new();
+    app.add_tn(TN).await;
+    for bad in [
+        json!("10"),
+        json!(10.0),
+        json!(true),
+        json!(0),
+        json!(-1),
+        json!(5_256_001),
+        json!(u64::MAX),
+        json!([]),
+    ] {
+        let body = json!({"participant_a": ALICE, "participant_b": BOB, "expiry_window": bad});
+        app.call("POST", "/session", Some(body)).await.assert_error(400, "invalid_expiry_window");
+    }
+    for good in [1, 5_256_000] {
+        let session = app.open_session(ALICE, BOB, Some(good)).await;
+        let path = format!("/session/{}", session["session_id"].as_str().unwrap());
+        assert_eq!(app.call("DELETE", &path, None).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn participants_must_be_two_people() {
+    let app = App::new();
+    app.add_tn(TN).await;
+    let open = async |body: Value| app.call("POST", "/session", Some(body)).await;
+    open(json!({"participant_a": ALICE, "participant_b": format!("+{ALICE}")}))
+        .await
+        .assert_error(400, "same_participant");
+    open(json!({"participant_a": TN, "participant_b": BOB})).await.assert_error(400, "participant_is_tn");
+    open(json!({"participant_a": ALICE, "participant_b": TN})).await.assert_error(400, "participant_is_tn");
+    open(json!({"participant_a": ALICE, "participant_b": "5"})).await.assert_error(400, "invalid_number");
+    open(json!({"participant_a": ALICE})).await.assert_error(400, "missing_field");
+    open(json!({"participant_a": ALICE, "participant_b": BOB, "expiry_windw": 1}))
+        .await
+        .assert_error(400, "unknown_field");
+    assert_eq!(app.provider.asked(), 0);
+    assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
+}
+
+#[tokio::test]
+async fn without_a_free_tn_there_is_no_session() {
+    let app = App::new();
+    let body = json!({"participant_a": EVE, "participant_b": BOB});
+    let none = app.call("POST", "/session", Some(body.clone())).await;
+    none.assert_error(400, "no_tn_available");
+    assert_eq!(none.json()["message"], "Could not create session -- No virtual TNs available");
+    app.conversation(None).await;
+    app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
+}
+
+#[tokio::test]
+async fn the_tn_is_picked_at_random() {
+    let app = App::new();
+    for n in 0..10 {
+        app.add_tn(&number(n)).await;
+    }
+    let mut picked = HashSet::new();
+    for _ in 0..40 {
+        let session = app.open_session(ALICE, BOB, None).await;
+        picked.insert(session["virtual_tn"].clone());
+        let path = format!("/session/{}", session["session_id"].as_str().unwrap());
+        app.call("DELETE", &path, None).await;
+    }
+    assert!(picked.len() > 3, "only {} of 10 TNs in 40 sessions", picked.len());
+}
+
+#[tokio::test]
+async fn ids_that_are_none_are_not_found_and_no_strings_are_wrong() {
+    let app = App::new();
+    for id in ["", "x", "67e55044-10b1-426f-9247-bb680e5fe0c8", &"A".repeat(32), &"a".repeat(32)] {
+        let answer = app.call("DELETE", "/session", Some(json!({"session_id": id}))).await;
+        answer.assert_error(404, "session_not_found");
+    }
+    for id in [json!(5), json!(null), json!(["a"])] {
+        app.call("DELETE", "/session", Some(json!({"session_id": id}))).await.assert_error(400, "wrong_type");
+    }
+    app.call("DELETE", "/session", Some(json!({}))).await.assert_error(400, "missing_field");
+    app.call("DELETE", "/session", Some(json!({"session_id": "x", "id": 1})))
+        .await
+        .assert_error(400, "unknown_field");
+}
+
+#[tokio::test]
+async fn an_expired_session_counts_as_ended_everywhere() {
+    let app = App::new();
+    let session = app.conversation(Some(10)).await;
+    let path = format!("/session/{}", session["session_id"].as_str().unwrap());
+    app.clock.advance(TimeDelta::milliseconds(599_999));
+    assert_eq!(app.call("GET", &path, None).await.status, 200);
+    app.clock.advance(TimeDelta::milliseconds(1));
+    assert_eq!(app.call("GET", "/session", None).await.json(), json!({"total_sessions": 0, "sessions": []}));
+    app.call("GET", &path, None).await.assert_error(404, "session_not_found");
+    app.call("DELETE", &path, None).await.assert_error(404, "session_not_found");
+    let pool = app.call("GET", "/tn", None).await.json();
+    assert_eq!((&pool["available"], &pool["virtual_tns"][0]["session_id"]), (&json!(1), &Value::Null));
+    assert_eq!(app.call("GET", &format!("/tn/{TN}"), None).await.json()["session_id"], Value::Null);
+    assert_eq!(app.provider.asked(), 0, "nobody was told yet");
+}
+
+#[tokio::test]
+async fn a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once() {
+    let app = App::new();
+    app.conversation(Some(10)).await;
+    app.clock.advance(TimeDelta::minutes(10));
+    let (carol, dave) = (fresh_number(), fresh_number());
+    let session = app.open_session(&carol, &dave, None).await;
+    assert_eq!(session["virtual_tn"], TN);
+    let mut expected: Vec<_> = to_both(EXPIRED).into();
+    expected.extend([&carol, &dave].map(|to| (to.clone(), START.to_owned())));
+    expected.sort();
+    assert_eq!(app.provider.taken_by(), expected);
+    app.provider.clear();
+    app.text(&carol, TN, "hi").await;
+    assert_eq!(app.provider.taken_by(), [(dave, "hi".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_refused_start_message_undoes_the_session() {
+    for (outcome, words) in [(Outcome::Refused, "as scripted"), (Outcome::BadCredentials, "credentials")] {
+        let app = App::new();
+        app.add_tn(TN).await;
+        app.provider.script(
+            move |message| {
+                if message.text.to.digits() == BOB { outcome.clone() } else { Outcome::Busy }
+            },
+        );
+        let body = json!({"participant_a": ALICE, "participant_b": BOB});
+        let answer = app.call("POST", "/session", Some(body)).await;
+        answer.assert_error(502, "provider_rejected");
+        assert!(answer.body.contains(words), "{answer:?}");
+        assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
+        assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 0);
+        assert_eq!(app.provider.asked(), 2, "nobody is told of an end");
+    }
+}
+
+#[tokio::test]
+async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session() {
+    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::LostUnheard] {
+        let app = App::new();
+        app.add_tn(TN).await;
+        app.provider.always(outcome);
+        app.open_session(ALICE, BOB, None).await;
+        assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 1);
+    }
+}
+
+#[tokio::test]
+async fn a_session_ends_whatever_becomes_of_its_end_messages() {
+    for outcome in [Outcome::Refused, Outcome::BadCredentials, Outcome::Busy, Outcome::LostUnheard] {
+        let app = App::new();
+        let session = app.conversation(None).await;
+        app.provider.always(outcome);
+        let answer = app.call("DELETE", "/session", Some(json!({"session_id": session["session_id"]}))).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
+    }
+}
+
+#[tokio::test]
+async fn sessions_are_listed_oldest_first_and_in_pages() {
+    let app = App::new();
+    let mut opened = Vec::new();
+    for n in 0..5 {
+        app.add_tn(&number(n)).await;
+        opened.push(app.open_session(&fresh_number(), &fresh_number(), None).await["session_id"].clone());
+        app.clock.advance(TimeDelta::milliseconds(1));
+    }
+    let mut seen = Vec::new();
+    let mut path = "/session?limit=2".to_owned();
+    loop {
+        let page = app.call("GET", &path, None).await.json();
+        assert_eq!(page["total_sessions"], 5);
+        seen.extend(page["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()));
+        let Some(next) = page["next"].as_str() else { break };
+        path = format!("/session?limit=2&after={next}");
+    }
+    assert_eq!(seen, opened);
+}
+
+#[tokio::test]
+async fn the_start_message_is_of_the_kind_start() {
+    let app = App::new();
+    app.add_tn(TN).await;
+    app.provider.script(|message| {
+        assert_eq!(message.text.kind, Kind::Start);
+        Outcome::Sent
+    });
+    app.open_session(ALICE, BOB, None).await;
+    assert_eq!(app.provider.asked(), 2);
+}
