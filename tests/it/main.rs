@@ -3,6 +3,7 @@
 
 mod access;
 mod numbers;
+mod properties;
 mod races;
 mod sessions;
 mod support;
