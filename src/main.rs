@@ -1,5 +1,6 @@
 //! Reads the settings and puts the parts together; the only place that picks things.
 
+use chrono::TimeDelta;
 use clap::{Parser, Subcommand};
 use sms_proxy::{
     http::{Parts, router},
@@ -8,9 +9,9 @@ use sms_proxy::{
     server,
     service::{Options, Service},
     settings::{ProviderChoice, Runtime, Settings},
-    store::Sqlite,
+    store::{AnswerLimits, Sqlite},
 };
-use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
+use std::{error::Error, io::Write, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -33,6 +34,8 @@ struct Cli {
 enum Command {
     /// Serve HTTP, or the events of the Lambda runtime when started by it (the default)
     Serve,
+    /// Do one round of maintenance and print what it did
+    Maintenance,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
             tokio.block_on(async {
                 match command.unwrap_or(Command::Serve) {
                     Command::Serve => serve(settings).await,
+                    Command::Maintenance => maintain(settings).await,
                 }
             })
         },
@@ -63,21 +67,39 @@ fn main() -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
-    if settings.debug {
-        Sqlite::remove(&settings.database)?;
-    }
+type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// The service as the settings want it, and the sandbox if that is its provider.
+fn build(settings: &mut Settings) -> Result<(Service, Option<Arc<Sandbox>>), Box<dyn Error + Send + Sync>> {
     let store = Sqlite::open(&settings.database)?;
-    let (provider, sandbox): (Arc<dyn Provider>, _) = match settings.provider {
+    let chosen = std::mem::replace(&mut settings.provider, ProviderChoice::Sandbox);
+    let (provider, sandbox): (Arc<dyn Provider>, _) = match chosen {
         ProviderChoice::Flowroute(options) => (Arc::new(flowroute::Client::new(options)?), None),
         ProviderChoice::Sandbox => {
             let sandbox = Arc::new(Sandbox::default());
             (Arc::clone(&sandbox) as _, Some(sandbox))
         }
     };
-    let options =
-        Options { wording: settings.wording, send_budget: settings.send_budget, lease: settings.lease };
-    let service = Service::new(Arc::new(store), provider, options);
+    let options = Options {
+        wording: std::mem::take(&mut settings.wording),
+        send_budget: settings.send_budget,
+        lease: settings.lease,
+        lookup_settle: settings.lookup_settle,
+        answers: AnswerLimits {
+            per_hour: settings.answers_per_hour,
+            per_minute: settings.answers_per_minute,
+        },
+        max_per_second: settings.max_per_second,
+        retention: TimeDelta::days(settings.retention_days.into()),
+    };
+    Ok((Service::new(Arc::new(store), provider, options), sandbox))
+}
+
+async fn serve(mut settings: Settings) -> Outcome {
+    if settings.debug {
+        Sqlite::remove(&settings.database)?;
+    }
+    let (service, sandbox) = build(&mut settings)?;
     let local = settings.runtime == Runtime::Local;
     let carrier = if sandbox.is_some() { "sandbox (nothing is really sent)" } else { "Flowroute" };
     let parts = Parts {
@@ -97,11 +119,30 @@ async fn serve(settings: Settings) -> Result<(), Box<dyn Error + Send + Sync>> {
     tracing::info!("provider: {carrier}");
     tracing::info!("listening on http://{address}");
     tracing::info!("try: curl http://{address}/tn");
+    let maintenance = tokio::spawn(maintain_always(service.clone(), settings.maintenance_interval));
     server::serve(listener, router(parts), server::Limits::default(), stop_signal()?).await;
+    maintenance.abort();
     if tokio::time::timeout(FINISH_LIMIT, service.finish()).await.is_err() {
         tracing::warn!("some texts were still on their way at the stop");
     }
     tracing::info!("stopped");
+    Ok(())
+}
+
+/// One round after the other, beginning now.
+async fn maintain_always(service: Service, interval: Duration) {
+    loop {
+        if let Err(error) = service.maintain().await {
+            tracing::error!(%error, "maintenance failed; it is tried again");
+        }
+        tokio::time::sleep(interval).await;
+    }
+}
+
+async fn maintain(mut settings: Settings) -> Outcome {
+    let (service, _) = build(&mut settings)?;
+    let round = service.maintain().await?;
+    writeln!(std::io::stdout(), "{round}")?;
     Ok(())
 }
 

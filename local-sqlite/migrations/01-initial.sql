@@ -45,6 +45,14 @@ CREATE TABLE inbound (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX inbound_age ON inbound (received_at);
 
+-- Who has opted out of which number.
+CREATE TABLE opt_out (
+    tn     INTEGER NOT NULL,
+    person INTEGER NOT NULL,
+    since  INTEGER NOT NULL,
+    PRIMARY KEY (tn, person)
+) STRICT, WITHOUT ROWID;
+
 -- What we send. The content is erased when the message is settled.
 --   sending    leased to one sender until lease_until
 --   waiting    the provider has not taken it; may be sent from due_at on
@@ -69,9 +77,34 @@ CREATE TABLE outbound (
     attempted_at INTEGER,
     -- The session ended while the message was on its way: it must not be sent again.
     revoked      INTEGER NOT NULL DEFAULT 0,
+    -- When the provider's list was first seen without it.
+    absent_at    INTEGER,
     provider_id  TEXT,
     reason       TEXT,
+    -- The last state of its delivery receipts.
+    receipt_level  INTEGER,
+    receipt_status TEXT,
+    receipt_code   TEXT,
+    receipt_at     INTEGER,
     settled_at   INTEGER
 ) STRICT;
 CREATE INDEX outbound_session ON outbound (session_id, created_at) WHERE session_id IS NOT NULL;
 CREATE INDEX outbound_open ON outbound (state, created_at) WHERE settled_at IS NULL;
+CREATE INDEX outbound_pair ON outbound (from_tn, recipient, created_at);
+CREATE INDEX outbound_provider ON outbound (provider_id) WHERE provider_id IS NOT NULL;
+CREATE INDEX outbound_answers ON outbound (created_at) WHERE kind = 'no_session';
+CREATE INDEX outbound_settled ON outbound (settled_at) WHERE settled_at IS NOT NULL;
+
+-- Delivery receipts, each level of a message once.
+CREATE TABLE receipt (
+    message_id TEXT    NOT NULL REFERENCES outbound (id) ON DELETE CASCADE,
+    level      INTEGER NOT NULL,
+    PRIMARY KEY (message_id, level)
+) STRICT, WITHOUT ROWID;
+
+-- Who drains the outbox.
+CREATE TABLE drainer (
+    only   INTEGER PRIMARY KEY CHECK (only = 1),
+    holder TEXT    NOT NULL,
+    until  INTEGER NOT NULL
+) STRICT;

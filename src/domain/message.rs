@@ -1,6 +1,6 @@
 //! Messages: what Flowroute posts to us, and what we send.
 
-use super::{MessageId, Number, Participant, Role, Session, SessionId};
+use super::{Barred, MessageId, Number, Participant, Role, Session, SessionId};
 use chrono::{DateTime, Utc};
 
 /// What a message says. Its `Debug` form shows sizes only: no text may reach a log.
@@ -109,8 +109,8 @@ pub struct Text {
     pub to: Number,
     /// Which participant of the session that is.
     pub to_role: Option<Role>,
-    /// The recipient has opted out of this TN: it goes on record as failed and is never sent.
-    pub opted_out: bool,
+    /// Why it must not be sent: it goes on record as failed.
+    pub barred: Option<Barred>,
     /// What it says.
     pub content: Content,
 }
@@ -125,7 +125,7 @@ impl Text {
             from: session.tn,
             to: to.number,
             to_role: Some(to.role),
-            opted_out: to.opted_out,
+            barred: to.barred,
             content,
         }
     }

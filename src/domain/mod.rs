@@ -8,4 +8,4 @@ mod session;
 pub use id::{InvalidId, MessageId, SessionId};
 pub use message::{Content, Inbound, Kind, Outbound, Receipt, Text};
 pub use number::{InvalidNumber, Number};
-pub use session::{NewSession, Participant, Role, Session};
+pub use session::{Barred, NewSession, Participant, Role, Session};

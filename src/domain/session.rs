@@ -19,8 +19,28 @@ pub struct Participant {
     pub role: Role,
     /// The person's own number, which the other never sees.
     pub number: Number,
-    /// Whether this person has opted out of the session's TN (FLOWROUTE.md 5): no text may go there.
-    pub opted_out: bool,
+    /// Why no text from the session's TN may go there, if that is so.
+    pub barred: Option<Barred>,
+}
+
+/// Why a text must not be sent to somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Barred {
+    /// The person has opted out of the TN that it would come from (FLOWROUTE.md 5).
+    OptedOut,
+    /// The number has become a TN of the pool: two proxies must never talk to each other.
+    IsTn,
+}
+
+impl Barred {
+    /// The reason as it is put on record.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OptedOut => "the recipient has opted out of this number (STOP)",
+            Self::IsTn => "the recipient is a virtual TN",
+        }
+    }
 }
 
 /// Two participants who text each other through a virtual TN.
@@ -110,7 +130,7 @@ impl NewSession {
             participants: [(Role::A, a), (Role::B, b)].map(|(role, number)| Participant {
                 role,
                 number,
-                opted_out: false,
+                barred: None,
             }),
             created_at: self.created_at,
             expires_at: self.expires_at,

@@ -135,6 +135,9 @@ impl From<Error> for ApiError {
             Error::SessionNotFound => {
                 Self::new(StatusCode::NOT_FOUND, "session_not_found", "no live session has this id")
             }
+            Error::SessionNotOnRecord => {
+                Self::new(StatusCode::NOT_FOUND, "session_not_found", "no session with this id is on record")
+            }
             Error::ProviderRejected(detail) => Self::new(
                 StatusCode::BAD_GATEWAY,
                 "provider_rejected",

@@ -4,6 +4,7 @@ mod auth;
 mod body;
 mod error;
 mod health;
+mod message;
 mod observe;
 mod page;
 mod sandbox;
@@ -46,7 +47,7 @@ struct App {
 }
 
 /// The paths that the router knows, in the form that the router and API Gateway share.
-pub const PATHS: [&str; 6] = ["/", "/health", "/tn", "/tn/{value}", "/session", "/session/{id}"];
+pub const PATHS: [&str; 7] = ["/", "/health", "/message", "/tn", "/tn/{value}", "/session", "/session/{id}"];
 
 /// The router. What stands under `guarded` asks for an API key.
 pub fn router(parts: Parts) -> Router {
@@ -60,7 +61,8 @@ pub fn router(parts: Parts) -> Router {
         .route("/tn", get(tn::list).post(tn::add).delete(tn::remove_named))
         .route("/tn/{value}", get(tn::show).delete(tn::remove))
         .route("/session", get(session::list).post(session::open).delete(session::end_named))
-        .route("/session/{id}", get(session::show).delete(session::end));
+        .route("/session/{id}", get(session::show).delete(session::end))
+        .route("/message", get(message::list));
     if let Some(sandbox) = parts.sandbox {
         guarded = guarded.merge(sandbox::routes(sandbox));
     }

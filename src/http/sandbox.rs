@@ -21,7 +21,7 @@ struct Message {
 }
 
 impl From<SandboxMessage> for Message {
-    fn from(SandboxMessage { message, sent_at }: SandboxMessage) -> Self {
+    fn from(SandboxMessage { message, sent_at, .. }: SandboxMessage) -> Self {
         let text = message.text;
         Self {
             to: text.to.digits(),

@@ -6,6 +6,7 @@ use super::{
     error::ApiError,
 };
 use crate::{
+    domain::{MessageId, Receipt},
     provider::flowroute::{self, Event},
     service::Service,
 };
@@ -17,6 +18,12 @@ use std::sync::Arc;
 
 /// The largest post.
 const LIMIT: usize = 256 * 1024;
+
+/// Our id of the message that a receipt is about, as we asked Flowroute to give it back.
+fn named_message(query: Option<&str>) -> Option<MessageId> {
+    let mut query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    query.find(|(name, _)| name == "m")?.1.parse().ok()
+}
 
 /// `POST /`. 200: on record, nobody needs to post it again.
 pub(super) async fn receive(
@@ -37,7 +44,8 @@ pub(super) async fn receive(
     match flowroute::read(&read(body, LIMIT).await?)? {
         Event::Text(inbound) => service.receive(inbound).await?,
         Event::Receipt(receipt) => {
-            tracing::info!(id = receipt.provider_id, status = receipt.status, "delivery receipt");
+            let message = named_message(head.uri.query());
+            service.receive_receipt(Receipt { message, ..receipt }).await?;
         }
         Event::Ignored(reason) => tracing::info!(?reason, "nothing is sent for this post"),
     }

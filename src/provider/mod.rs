@@ -5,8 +5,9 @@ mod sandbox;
 
 pub use sandbox::{Sandbox, SandboxMessage};
 
-use crate::domain::Outbound;
+use crate::domain::{Number, Outbound};
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use std::time::Duration;
 
 /// Sends texts.
@@ -17,6 +18,38 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// Within `limit`, in one of three ways that differ in what may be done next.
     async fn send(&self, message: &Outbound, limit: Duration) -> Result<String, SendError>;
+
+    /// All that the provider has taken from us since then, whole.
+    ///
+    /// # Errors
+    /// When the list does not come whole within `limit`, or when there is none.
+    async fn list(&self, since: DateTime<Utc>, limit: Duration) -> Result<Vec<Listed>, ListError>;
+}
+
+/// A row of the provider's list of what it has taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The provider's id.
+    pub id: String,
+    /// From where.
+    pub from: Number,
+    /// To whom.
+    pub to: Number,
+    /// The text.
+    pub body: String,
+    /// When it was taken.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+/// Why there is no list.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ListError {
+    /// The provider has none that could be compared.
+    #[error("the provider has no list")]
+    Unsupported,
+    /// It could not be read, or not whole.
+    #[error("{0}")]
+    Failed(String),
 }
 
 /// Why a text is not known to be sent, by what the caller may do next.

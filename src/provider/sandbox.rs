@@ -1,6 +1,6 @@
 //! A provider that sends nothing and shows what it would have sent.
 
-use super::{Provider, SendError};
+use super::{ListError, Listed, Provider, SendError};
 use crate::domain::{MessageId, Outbound};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -22,6 +22,8 @@ pub struct Sandbox {
 /// A text that would have been sent.
 #[derive(Debug, Clone)]
 pub struct SandboxMessage {
+    /// The sandbox's id of it.
+    pub id: String,
     /// The text, under its id.
     pub message: Outbound,
     /// When it would have been sent.
@@ -54,7 +56,20 @@ impl Provider for Sandbox {
         if kept.len() == KEPT {
             kept.pop_front();
         }
-        kept.push_back(SandboxMessage { message: message.clone(), sent_at: Utc::now() });
-        Ok(format!("sandbox-{}", MessageId::random()))
+        let id = format!("sandbox-{}", MessageId::random());
+        kept.push_back(SandboxMessage { id: id.clone(), message: message.clone(), sent_at: Utc::now() });
+        Ok(id)
+    }
+
+    async fn list(&self, since: DateTime<Utc>, _limit: Duration) -> Result<Vec<Listed>, ListError> {
+        let kept = self.kept();
+        let rows = kept.iter().filter(|kept| kept.sent_at >= since).map(
+            |SandboxMessage { id, message, sent_at }| {
+                let text = &message.text;
+                let body = text.content.body.clone();
+                Listed { id: id.clone(), from: text.from, to: text.to, body, sent_at: Some(*sent_at) }
+            },
+        );
+        Ok(rows.collect())
     }
 }

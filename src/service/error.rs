@@ -35,6 +35,9 @@ pub enum Error {
     /// No live session has this id.
     #[error("no such session")]
     SessionNotFound,
+    /// No session with this id, live or ended, is on record.
+    #[error("no such session on record")]
+    SessionNotOnRecord,
     /// The provider refused a start message, so the session was undone.
     #[error("the provider refused the start message: {0}")]
     ProviderRejected(String),

@@ -3,18 +3,31 @@
 //! [`relay`] is the way of a text; [`outbox`] sends what is on record; the rest manages numbers and sessions.
 
 mod error;
+mod lookup;
+mod maintenance;
 mod numbers;
 pub mod outbox;
+mod pacing;
 pub mod relay;
 mod sessions;
 mod wording;
 
 pub use error::{Error, Result};
+pub use lookup::{Verdict, judge};
+pub use maintenance::Round;
 pub use wording::Wording;
 
-use crate::{provider::Provider, store::Store};
-use chrono::{DateTime, SubsecRound, Utc};
-use std::{future::Future, sync::Arc, time::Duration};
+use crate::{
+    provider::Provider,
+    store::{AnswerLimits, Store},
+};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use pacing::Pacer;
+use std::{
+    future::Future,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
@@ -31,6 +44,14 @@ pub struct Options {
     pub send_budget: Duration,
     /// How long a message belongs to the one who is sending it. Longer than the budget and the settling together.
     pub lease: Duration,
+    /// How long after an attempt the provider's list is complete. Longer than the lease.
+    pub lookup_settle: Duration,
+    /// How many strangers are answered.
+    pub answers: AnswerLimits,
+    /// How many texts this process sends in any second; 0: as many as come.
+    pub max_per_second: u32,
+    /// How long it is remembered what became of a message, and which texts came.
+    pub retention: TimeDelta,
 }
 
 impl Default for Options {
@@ -39,6 +60,10 @@ impl Default for Options {
             wording: Wording::default(),
             send_budget: Duration::from_secs(8),
             lease: Duration::from_secs(30),
+            lookup_settle: Duration::from_secs(300),
+            answers: AnswerLimits { per_hour: 3, per_minute: 30 },
+            max_per_second: 5,
+            retention: TimeDelta::days(30),
         }
     }
 }
@@ -51,6 +76,8 @@ pub struct Service {
     options: Arc<Options>,
     clock: Clock,
     tasks: TaskTracker,
+    pacer: Arc<Pacer>,
+    last_reading: Arc<Mutex<Option<DateTime<Utc>>>>,
 }
 
 impl Service {
@@ -59,9 +86,11 @@ impl Service {
         Self {
             store,
             provider,
+            pacer: Arc::new(Pacer::new(options.max_per_second)),
             options: Arc::new(options),
             clock: Arc::new(Utc::now),
             tasks: TaskTracker::new(),
+            last_reading: Arc::default(),
         }
     }
 

@@ -7,25 +7,34 @@ use crate::{
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, timeout, timeout_at},
+};
 use tracing::Instrument;
 
 /// No attempt begins with less time left, unless the whole budget is smaller than twice this.
 const SHORTEST_ATTEMPT: Duration = Duration::from_secs(3);
 /// How long writing down an outcome may take.
 const SETTLE_LIMIT: Duration = Duration::from_secs(2);
-/// How long the first and the longest pause between two attempts are.
+/// How long the first and the longest pause between two attempts are, in seconds.
 const PAUSES: (f64, f64) = (1.0, 15.0 * 60.0);
+/// How long the outbox keeps trying.
+pub(super) const LONGEST: TimeDelta = TimeDelta::hours(24);
 
 /// What one attempt to send a message came to.
 #[derive(Debug)]
 pub enum Attempt {
     /// The provider took it, under this id.
     Sent(String),
-    /// It was not, or nobody knows.
+    /// It did not, or nobody knows.
     Failed(SendError),
-    /// There was no time left for it; it waits in the outbox.
+    /// There was no time or no place left for it; it waits in the outbox.
     NotTried,
+    /// It must not be sent any more.
+    Withdrawn,
+    /// It has been in the outbox for too long.
+    TooOld,
 }
 
 /// Why the provider will have nothing to do with a message, if that is so: it refused the message itself, or us.
@@ -40,77 +49,107 @@ pub(super) fn refusal(attempt: &Attempt) -> Option<String> {
 }
 
 impl Service {
-    /// Sends messages that are leased to us, all at once, and settles each. Nothing is sent after the deadline.
+    /// Sends messages that were put on record leased to us, side by side, and settles each. No send goes on after the
+    /// deadline.
     pub(super) async fn dispatch(&self, leased: Vec<Leased>, deadline: Instant) -> Vec<Attempt> {
         let mut attempts = JoinSet::new();
         for leased in leased {
             let service = self.clone();
-            attempts.spawn(async move { service.attempt(leased, deadline).await }.in_current_span());
+            attempts.spawn(async move { service.send_in_turn(leased, deadline).await }.in_current_span());
         }
         attempts.join_all().await
     }
 
-    async fn attempt(&self, leased: Leased, deadline: Instant) -> Attempt {
+    /// Waits for a place in the pacing, then sends.
+    async fn send_in_turn(&self, leased: Leased, deadline: Instant) -> Attempt {
+        let last_start = deadline - SHORTEST_ATTEMPT.min(self.options.send_budget / 2);
+        let has_media = !leased.outbound.text.content.media_urls.is_empty();
+        match timeout_at(last_start, self.pacer.place(has_media)).await {
+            _ if Instant::now() >= last_start => self.conclude(&leased, Attempt::NotTried).await,
+            Ok(true) => {
+                // Its session may have ended while it waited.
+                let now = self.now();
+                match self.store.renew(&leased, now, self.lease_until(now)).await {
+                    Ok(true) => self.send_leased(leased, deadline).await,
+                    Ok(false) => self.conclude(&leased, Attempt::Withdrawn).await,
+                    Err(_) => self.conclude(&leased, Attempt::NotTried).await,
+                }
+            }
+            _ => self.send_leased(leased, deadline).await,
+        }
+    }
+
+    /// Sends a message now, and settles it.
+    pub(super) async fn send_leased(&self, leased: Leased, deadline: Instant) -> Attempt {
         let left = deadline.saturating_duration_since(Instant::now());
-        let attempt = if left < SHORTEST_ATTEMPT.min(self.options.send_budget / 2) {
-            Attempt::NotTried
+        let attempt = if self.now() >= leased.outbound.created_at + LONGEST {
+            Attempt::TooOld
         } else {
             // A provider that overstays its time limit is cut off here.
-            match tokio::time::timeout(left, self.provider.send(&leased.outbound, left)).await {
+            match timeout(left, self.provider.send(&leased.outbound, left)).await {
                 Ok(Ok(provider_id)) => Attempt::Sent(provider_id),
                 Ok(Err(error)) => Attempt::Failed(error),
                 Err(_) => Attempt::Failed(SendError::Unknown { detail: "no answer in time".into() }),
             }
         };
-        log(&leased, &attempt);
-        let settlement = settlement(&attempt, leased.lease, self.now());
-        self.settle(&leased, settlement).await;
+        self.conclude(&leased, attempt).await
+    }
+
+    async fn conclude(&self, leased: &Leased, attempt: Attempt) -> Attempt {
+        log(leased, &attempt);
+        if let Some(settlement) = settlement(&attempt, leased, self.now()) {
+            self.settle(leased, settlement).await;
+        }
         attempt
     }
 
     /// Writes down an outcome; a store that fails is asked again while there is time. What can't be written down
     /// is *unknown* when the lease runs out.
     async fn settle(&self, leased: &Leased, settlement: Settlement) {
+        let message = leased.outbound.id;
         let give_up = Instant::now() + SETTLE_LIMIT;
         loop {
             let error = match self.store.settle(leased, settlement.clone(), self.now()).await {
                 Ok(true) => return,
-                Ok(false) => {
-                    tracing::warn!(message = %leased.outbound.id, "the lease of a message had run out");
-                    return;
-                }
+                // A receipt came first, or the lease had run out.
+                Ok(false) => return tracing::info!(%message, "the message was settled already"),
                 Err(error) => error,
             };
             if Instant::now() >= give_up {
-                tracing::error!(message = %leased.outbound.id, %error, "an outcome could not be written down");
-                return;
+                return tracing::error!(%message, %error, "an outcome could not be written down");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 }
 
-fn settlement(attempt: &Attempt, tries: u32, now: DateTime<Utc>) -> Settlement {
-    match attempt {
-        Attempt::NotTried => {
-            Settlement::Waiting { due: now, reason: "there was no time left in the request".into() }
-        }
+/// What is written down about an attempt (DESIGN.md 3, the table of outcomes).
+fn settlement(attempt: &Attempt, leased: &Leased, now: DateTime<Utc>) -> Option<Settlement> {
+    let too_old = now >= leased.outbound.created_at + LONGEST;
+    let failed = |reason| Settlement::Failed { reason, opted_out: false };
+    Some(match attempt {
+        Attempt::Withdrawn => return None,
+        Attempt::NotTried => Settlement::Deferred,
+        Attempt::TooOld => failed("not sent within 24 hours".into()),
         Attempt::Sent(provider_id) => Settlement::Sent { provider_id: provider_id.clone() },
         Attempt::Failed(error) => {
             let reason = error.to_string();
             match error {
-                SendError::Refused { .. } => Settlement::Failed { reason },
-                SendError::NotTaken { .. } => Settlement::Waiting { due: now + pause(tries), reason },
+                SendError::Refused { opted_out, .. } => Settlement::Failed { reason, opted_out: *opted_out },
+                SendError::NotTaken { .. } if too_old => {
+                    failed(format!("not sent within 24 hours: {reason}"))
+                }
+                SendError::NotTaken { .. } => Settlement::Waiting { due: now + pause(leased.lease), reason },
                 SendError::Unknown { .. } => Settlement::Unknown { reason },
             }
         }
-    }
+    })
 }
 
-/// How long a message waits after its n-th attempt: twice as long each time, give or take a quarter.
-fn pause(tries: u32) -> TimeDelta {
+/// How long a message waits after its n-th lease: twice as long each time, give or take a quarter.
+fn pause(leases: u32) -> TimeDelta {
     let (shortest, longest) = PAUSES;
-    let doubled = shortest * 2f64.powi(i32::try_from(tries.saturating_sub(1)).unwrap_or(i32::MAX));
+    let doubled = shortest * 2f64.powi(i32::try_from(leases.saturating_sub(1)).unwrap_or(i32::MAX));
     let seconds = (doubled * rand::random_range(0.75..1.25)).clamp(shortest, longest);
     TimeDelta::from_std(Duration::from_secs_f64(seconds)).unwrap_or(TimeDelta::MAX)
 }
@@ -122,6 +161,12 @@ fn log(leased: &Leased, attempt: &Attempt) {
     match attempt {
         Attempt::Sent(_) => tracing::debug!(%message, kind, to, session, "sent"),
         Attempt::NotTried => tracing::info!(%message, kind, to, session, "no time left: the text waits"),
+        Attempt::Withdrawn => {
+            tracing::info!(%message, kind, to, session, "the text must not be sent any more")
+        }
+        Attempt::TooOld => {
+            tracing::error!(%message, kind, to, session, "a text could not be sent for 24 hours")
+        }
         Attempt::Failed(error @ SendError::NotTaken { cause, .. }) if cause.needs_operator() => {
             let mend = "check FLOWROUTE_ACCESS_KEY, FLOWROUTE_SECRET_KEY and FLOWROUTE_API_URL";
             tracing::error!(%message, kind, to, session, %error, mend, "Flowroute does not accept our requests");

@@ -2,8 +2,8 @@
 
 use super::{Error, Result, Service, Wording, sessions::on_record};
 use crate::{
-    domain::{Content, Inbound, Kind, Session, SessionId, Text},
-    store::{Record, Recorded, RestsOn, Route},
+    domain::{Barred, Content, Inbound, Kind, Receipt, Session, SessionId, Text},
+    store::{Opt, Record, Recorded, RestsOn, Route},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -25,6 +25,8 @@ pub enum Decision {
         /// What must still be so when this is put on record.
         rests_on: RestsOn,
     },
+    /// Put it on record that the sender opts out of the number, or in again. Flowroute answers such a text itself.
+    Opt(Opt),
 }
 
 /// Why nothing is done about a text.
@@ -34,6 +36,8 @@ pub enum Reason {
     NotOurTn,
     /// Its sender is a number of the pool: two proxies must never talk to each other.
     SenderIsTn,
+    /// Its sender must not be answered.
+    Barred(Barred),
     /// It was sent before the session began, to whoever had the number then.
     OlderThanSession(SessionId),
 }
@@ -41,10 +45,13 @@ pub enum Reason {
 /// Decides what an inbound text leads to, given who its sender is to the number. Pure: no I/O, no clock, no chance.
 #[must_use]
 pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
+    let opt = opt_word(&inbound.content).map(|out| Opt { tn: inbound.to, person: inbound.from, out });
     match route {
         Route::NotOurTn => Decision::Ignore(Reason::NotOurTn),
         Route::SenderIsTn => Decision::Ignore(Reason::SenderIsTn),
-        Route::Stranger => answer_stranger(inbound, wording),
+        _ if let Some(opt) = opt => Decision::Opt(opt),
+        Route::Stranger { barred: Some(barred) } => Decision::Ignore(Reason::Barred(*barred)),
+        Route::Stranger { barred: None } => answer_stranger(inbound, wording),
         Route::Live(session) if is_older(inbound, session.created_at) => {
             Decision::Ignore(Reason::OlderThanSession(session.id))
         }
@@ -61,6 +68,18 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
     }
 }
 
+/// Whether a text is just the word that opts out (`true`) or in again (`false`), in any case (FLOWROUTE.md 5).
+fn opt_word(content: &Content) -> Option<bool> {
+    if !content.media_urls.is_empty() {
+        return None;
+    }
+    match content.body.trim().to_ascii_uppercase().as_str() {
+        "STOP" => Some(true),
+        "UNSTOP" => Some(false),
+        _ => None,
+    }
+}
+
 fn is_older(inbound: &Inbound, created_at: DateTime<Utc>) -> bool {
     inbound.sent_at.is_some_and(|sent_at| sent_at < created_at - CLOCK_SLACK)
 }
@@ -72,7 +91,7 @@ fn answer_stranger(inbound: &Inbound, wording: &Wording) -> Decision {
         from: inbound.to,
         to: inbound.from,
         to_role: None,
-        opted_out: false,
+        barred: None,
         content: Content::from(wording.signed(&wording.no_session).as_str()),
     };
     Decision::Send { texts: vec![answer], rests_on: RestsOn::Nothing }
@@ -104,12 +123,13 @@ impl Service {
         let now = self.now();
         for _ in 0..ROUTE_LIMIT {
             let route = self.store.route(inbound.to, inbound.from, now).await?;
-            let (texts, rests_on) = match decide(&route, &inbound, &self.options.wording) {
+            let (texts, rests_on, opt) = match decide(&route, &inbound, &self.options.wording) {
                 Decision::Ignore(reason) => {
                     log_ignored(&inbound, reason);
                     return Ok(());
                 }
-                Decision::Send { texts, rests_on } => (texts, rests_on),
+                Decision::Send { texts, rests_on } => (texts, rests_on, None),
+                Decision::Opt(opt) => (Vec::new(), RestsOn::Nothing, Some(opt)),
             };
             let record = Record {
                 inbound: inbound.id.clone(),
@@ -117,6 +137,8 @@ impl Service {
                 outbound: on_record(texts, now),
                 lease_until: self.lease_until(now),
                 rests_on,
+                answers: self.options.answers,
+                opt,
             };
             match self.store.record(record).await? {
                 Recorded::New(leased) => {
@@ -131,6 +153,19 @@ impl Service {
             }
         }
         Err(Error::Contention)
+    }
+}
+
+impl Service {
+    /// Takes what Flowroute reports about a message of ours.
+    ///
+    /// # Errors
+    /// When the store fails: the receipt should be sent again.
+    pub async fn receive_receipt(&self, receipt: Receipt) -> Result<()> {
+        let receipted = self.store.receipt(&receipt, self.now()).await?;
+        let (id, status) = (receipt.provider_id, receipt.status);
+        tracing::info!(id, status, ?receipted, "delivery receipt");
+        Ok(())
     }
 }
 

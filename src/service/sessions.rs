@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     domain::{Kind, NewSession, Number, Outbound, Session, SessionId},
-    store::{EndCause, OpenSession, Page, Part},
+    store::{EndCause, Message, OpenSession, Page, Part},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -107,6 +107,14 @@ impl Service {
     /// When the store fails.
     pub async fn sessions(&self, page: Page) -> Result<(Part<Session>, u64)> {
         Ok(self.store.sessions(page, self.now()).await?)
+    }
+
+    /// What was sent in a session that is on record, live or ended.
+    ///
+    /// # Errors
+    /// When there is no such session.
+    pub async fn messages(&self, id: SessionId, page: Page) -> Result<Part<Message>> {
+        self.store.messages(id, page).await?.ok_or(Error::SessionNotOnRecord)
     }
 
     /// Ends a session whose time has run out, unless somebody else has, and tells both participants.

@@ -59,12 +59,10 @@ pub struct Settings {
     pub answers_per_minute: u32,
     /// `SQLITE_PATH`, or the test database in `DEBUG_MODE`.
     pub database: PathBuf,
-    /// `SMS_PROVIDER` and the `FLOWROUTE_…` settings.
+    /// `SMS_PROVIDER`, `PUBLIC_URL` and the `FLOWROUTE_…` settings.
     pub provider: ProviderChoice,
     /// `FLOWROUTE_MAX_PER_SECOND`: 0 means as fast as can be.
     pub max_per_second: u32,
-    /// `PUBLIC_URL`: where Flowroute reaches us.
-    pub public_url: Option<Url>,
     /// `SEND_BUDGET_SECONDS`.
     pub send_budget: Duration,
     /// `LEASE_SECONDS`.
@@ -123,19 +121,20 @@ impl Settings {
                 (Some(_), Some(_)) => Runtime::Lambda,
             };
         let debug = reader.switch("DEBUG_MODE");
+        let public_url = public_url(reader);
+        let auth = auth(reader);
         let settings = Self {
             runtime,
             wording: wording(reader),
             answers_per_hour: reader.number("NO_SESSION_MSG_PER_HOUR", 0..=1000, 3),
             answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=100_000, 30),
             database: database(reader, runtime, debug),
-            provider: provider(reader, runtime),
+            provider: provider(reader, runtime, public_url, auth.webhook_token.clone()),
             max_per_second: reader.number("FLOWROUTE_MAX_PER_SECOND", 0..=1000, 5),
-            public_url: public_url(reader),
             send_budget: seconds(reader, "SEND_BUDGET_SECONDS", 8),
             lease: seconds(reader, "LEASE_SECONDS", 30),
             lookup_settle: seconds(reader, "LOOKUP_SETTLE_SECONDS", 300),
-            auth: auth(reader),
+            auth,
             bind: reader
                 .parsed("BIND_ADDR", "an address with a port, such as 127.0.0.1:8000")
                 .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8000).into()),
@@ -230,7 +229,12 @@ fn database(reader: &mut Reader<'_>, runtime: Runtime, debug: bool) -> PathBuf {
     if debug { TEST_DATABASE.into() } else { path }
 }
 
-fn provider(reader: &mut Reader<'_>, runtime: Runtime) -> ProviderChoice {
+fn provider(
+    reader: &mut Reader<'_>,
+    runtime: Runtime,
+    public_url: Option<Url>,
+    webhook_token: Option<SecretString>,
+) -> ProviderChoice {
     let access_key = secret(reader, "FLOWROUTE_ACCESS_KEY");
     let secret_key = secret(reader, "FLOWROUTE_SECRET_KEY");
     let version = reader.parsed("FLOWROUTE_API_VERSION", "v2.1, v2.2 or v2").unwrap_or(ApiVersion::V2_1);
@@ -238,7 +242,8 @@ fn provider(reader: &mut Reader<'_>, runtime: Runtime) -> ProviderChoice {
     let chosen = reader.choice("SMS_PROVIDER", &[("flowroute", true), ("sandbox", false)]);
     match (chosen, access_key, secret_key, url) {
         (Some(true) | None, Some(access_key), Some(secret_key), Some(url)) => {
-            ProviderChoice::Flowroute(ClientOptions { url, version, access_key, secret_key })
+            let options = ClientOptions { url, version, access_key, secret_key, public_url, webhook_token };
+            ProviderChoice::Flowroute(options)
         }
         (Some(true), ..) | (None, Some(_), None, _) | (None, None, Some(_), _) => {
             reader.problem(

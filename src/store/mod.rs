@@ -11,9 +11,12 @@ mod sqlite;
 
 pub use sqlite::{OpenError, Sqlite};
 
-use crate::domain::{InvalidId, NewSession, Number, Outbound, Role, Session, SessionId};
+use crate::domain::{
+    Barred, InvalidId, Kind, MessageId, NewSession, Number, Outbound, Receipt, Role, Session, SessionId,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use std::collections::HashSet;
 
 /// What a store call gives.
 pub type Result<T> = std::result::Result<T, StoreError>;
@@ -132,7 +135,10 @@ pub enum Route {
     /// The sender is itself a TN of the pool.
     SenderIsTn,
     /// The sender is in no session on this TN.
-    Stranger,
+    Stranger {
+        /// Why the sender must not be answered, if that is so.
+        barred: Option<Barred>,
+    },
     /// The sender is a participant of this live session.
     Live(Session),
     /// The sender is a participant of this session, which has expired and is not ended yet.
@@ -152,6 +158,30 @@ pub struct Record {
     pub lease_until: DateTime<Utc>,
     /// What the decision rests on.
     pub rests_on: RestsOn,
+    /// How many strangers may be answered; what goes beyond is not put on record.
+    pub answers: AnswerLimits,
+    /// The sender opts out of the TN, or in again.
+    pub opt: Option<Opt>,
+}
+
+/// How many `no_session` notices may be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerLimits {
+    /// To one number from one TN, in any hour.
+    pub per_hour: u32,
+    /// In all, in any minute.
+    pub per_minute: u32,
+}
+
+/// A person who wants no more texts from a TN, or wants them again (FLOWROUTE.md 5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opt {
+    /// The TN.
+    pub tn: Number,
+    /// The person.
+    pub person: Number,
+    /// Out, or in again.
+    pub out: bool,
 }
 
 /// The state of things that a decision was made for.
@@ -197,6 +227,8 @@ pub enum Settlement {
     Failed {
         /// Why, in words that are safe to show.
         reason: String,
+        /// The recipient has opted out of the TN, which is put on record too.
+        opted_out: bool,
     },
     /// The provider did not take it; it may be sent from `due` on.
     Waiting {
@@ -205,11 +237,136 @@ pub enum Settlement {
         /// Why it was not taken.
         reason: String,
     },
+    /// It was not tried after all, and is due at once.
+    Deferred,
     /// Nobody knows whether the provider took it.
     Unknown {
         /// What went wrong.
         reason: String,
     },
+    /// The provider's list shows it under this id. No two messages are settled with the same id so.
+    Found {
+        /// The provider's id of it.
+        provider_id: String,
+    },
+    /// The provider's list was read without it; the first such time is kept.
+    SeenAbsent,
+    /// Nobody will ever know. It stays `unknown`, and is settled.
+    UnknownForGood,
+}
+
+/// A message that waits and is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// Its id.
+    pub id: MessageId,
+    /// Whether it has media, which are paced apart.
+    pub has_media: bool,
+}
+
+/// A message of which nobody knows whether the provider took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unknown {
+    /// The message, under its last lease.
+    pub leased: Leased,
+    /// When it was last tried.
+    pub attempted_at: DateTime<Utc>,
+    /// When the provider's list was first seen without it since then.
+    pub absent_at: Option<DateTime<Utc>>,
+}
+
+/// What else was sent from one number to another.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Others {
+    /// One is being sent right now.
+    pub sending: bool,
+    /// The provider's ids of those that it took.
+    pub provider_ids: HashSet<String>,
+}
+
+/// Where a message stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Leased to somebody who sends it.
+    Sending,
+    /// Not taken by the provider yet; to be sent when it is due.
+    Waiting,
+    /// Nobody knows whether the provider took it.
+    Unknown,
+    /// Taken by the provider.
+    Sent,
+    /// Never to be sent: refused, barred, or not taken for too long.
+    Failed,
+    /// Never to be sent: its session ended first.
+    Cancelled,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Sending, Self::Waiting, Self::Unknown, Self::Sent, Self::Failed, Self::Cancelled];
+
+    /// The state's name on record and in the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::Waiting => "waiting",
+            Self::Unknown => "unknown",
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+/// What is on record about a message of a session: all but its content.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// Our id of it.
+    pub id: MessageId,
+    /// What it is for.
+    pub kind: Kind,
+    /// Which participant it is for.
+    pub to: Option<Role>,
+    /// Where it stands.
+    pub state: State,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it was decided on.
+    pub created_at: DateTime<Utc>,
+    /// When it was last tried.
+    pub attempted_at: Option<DateTime<Utc>>,
+    /// When its last state became final.
+    pub settled_at: Option<DateTime<Utc>>,
+    /// The provider's id of it.
+    pub provider_id: Option<String>,
+    /// Why it is not sent.
+    pub reason: Option<String>,
+    /// Its last delivery receipt.
+    pub delivery: Option<Delivery>,
+}
+
+/// What the last delivery receipt of a message said (FLOWROUTE.md 3).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// A word such as `delivered`.
+    pub status: String,
+    /// A code such as `1003`.
+    pub code: Option<String>,
+    /// When it happened.
+    pub at: Option<DateTime<Utc>>,
+}
+
+/// What became of [`Store::receipt`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipted {
+    /// On record with its message.
+    Recorded,
+    /// This level of this message was on record before.
+    Known,
+    /// It belongs to no message that is on record.
+    NoMessage,
 }
 
 /// The store. See the [module's page](self) for what holds for every method.
@@ -263,10 +420,51 @@ pub trait Store: Send + Sync + 'static {
     /// several callers with the same id one is told `New`.
     async fn record(&self, record: Record) -> Result<Recorded>;
 
-    /// Ends a lease with what became of the message. `false`: the lease was no longer the newest, nothing was
-    /// changed. A message that is settled for good loses its content. One that should wait, but whose session
-    /// has ended meanwhile, is cancelled.
+    /// Writes down what became of a message. `false`: nothing was changed, since the lease was no longer the
+    /// message's newest, or it was settled for good before, or (for `Found`) the id belongs to another message.
+    ///
+    /// A message that is settled for good loses its content. One that should wait, but that was revoked when its
+    /// session ended, is cancelled.
     async fn settle(&self, leased: &Leased, settlement: Settlement, now: DateTime<Utc>) -> Result<bool>;
+
+    /// Messages whose lease has run out become `unknown`, at most `limit`; how many did.
+    async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize>;
+
+    /// At most `limit` messages that wait and are due, the oldest first.
+    async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>>;
+
+    /// Leases a message that waits and is due. Of several callers one gets it.
+    ///
+    /// A relay whose session is no longer live is cancelled instead, and a message whose recipient is barred by now
+    /// has failed.
+    async fn lease(&self, id: MessageId, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Option<Leased>>;
+
+    /// Prolongs a lease that is still the newest, immediately before a send that had to wait. `false`: it must not
+    /// be sent, for the reasons that [`lease`](Self::lease) has, and is settled accordingly.
+    async fn renew(&self, leased: &Leased, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool>;
+
+    /// At most `limit` messages that are `unknown` and not settled, the longest tried first, after this one.
+    async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Unknown>>;
+
+    /// What else was sent from the number of this message to its recipient.
+    async fn others(&self, message: &Outbound) -> Result<Others>;
+
+    /// Makes `holder` the one who drains the outbox, until then, unless another is. The same holder may prolong.
+    async fn begin_drain(&self, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool>;
+
+    /// Lets somebody else drain the outbox.
+    async fn end_drain(&self, holder: &str) -> Result<()>;
+
+    /// Puts a delivery receipt on record, once per message and level. The message keeps the state of its highest
+    /// level. A receipt that names our own id of a message proves that the provider took it: if that was not known,
+    /// the message is settled as sent.
+    async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted>;
+
+    /// The messages of a session that is on record, live or ended, oldest first; `None`: there is no such session.
+    async fn messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>>;
+
+    /// Forgets what was settled, received or ended before then, at most `limit` of each; how many in all.
+    async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;

@@ -1,13 +1,13 @@
 //! Who may call, and what every answer has in common.
 
-use crate::support::{ALICE, App, BOB, TN, flat, fresh_id};
+use crate::support::{ALICE, App, BOB, TN, flat, fresh_id, unpaced};
 use axum::{body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
 use sms_proxy::{
     http::{Auth, Parts, router},
     provider::Sandbox,
-    service::{Options, Service},
+    service::Service,
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -17,7 +17,7 @@ const TOKEN: &str = "webhook-token-of-ours";
 
 fn locked() -> App {
     let auth = Auth { api_keys: vec![KEY.into(), OTHER_KEY.into()], webhook_token: Some(TOKEN.into()) };
-    App::with(Options::default(), auth)
+    App::with(unpaced(), auth)
 }
 
 async fn call_with(app: &App, method: &str, path: &str, header: Option<(&str, &str)>) -> u16 {
@@ -150,7 +150,7 @@ async fn every_answer_has_a_request_id_of_its_own() {
 async fn the_sandbox_shows_its_texts_newest_first_to_those_with_a_key() {
     let (store, _folder) = crate::support::sqlite();
     let sandbox = Arc::new(Sandbox::default());
-    let service = Service::new(store, Arc::clone(&sandbox) as _, Options::default());
+    let service = Service::new(store, Arc::clone(&sandbox) as _, unpaced());
     let auth = Auth { api_keys: vec![KEY.into()], webhook_token: None };
     let parts = Parts { service, auth, sandbox: Some(sandbox), answer_limit: None };
     let app = App { router: router(parts), ..App::new() };

@@ -55,7 +55,7 @@ fn any_call() -> impl Strategy<Value = (&'static str, &'static str, Value)> {
 fn contents(app: &App) -> Vec<Vec<Cell>> {
     let db = Connection::open(app.folder.path().join("test.db")).unwrap();
     let mut rows = Vec::new();
-    for table in ["tn", "session", "route", "inbound", "outbound"] {
+    for table in ["tn", "session", "route", "inbound", "outbound", "opt_out", "receipt"] {
         let mut statement = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();
         let read = statement.query_map([], |row| (0..columns).map(|n| row.get(n)).collect()).unwrap();
@@ -124,7 +124,7 @@ proptest! {
         let route = match kind {
             0 => Route::NotOurTn,
             1 => Route::SenderIsTn,
-            2 => Route::Stranger,
+            2 => Route::Stranger { barred: None },
             3 => Route::Live(session),
             _ => Route::Expired(session),
         };

@@ -1,12 +1,13 @@
 //! Sends texts through Flowroute's API (FLOWROUTE.md 1).
 
-use super::scrub::scrub;
+use super::{list, scrub::scrub};
 use crate::{
-    domain::Outbound,
-    provider::{NotTaken, Provider, SendError},
+    domain::{MessageId, Outbound},
+    provider::{ListError, Listed, NotTaken, Provider, SendError},
 };
 use async_trait::async_trait;
-use reqwest::{Response, StatusCode, header, redirect, retry};
+use chrono::{DateTime, Utc};
+use reqwest::{RequestBuilder, Response, StatusCode, header, redirect, retry};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::{str::FromStr, time::Duration};
@@ -67,7 +68,7 @@ impl ApiVersion {
     }
 
     /// The request's body (FLOWROUTE.md 1.2).
-    fn body(self, message: &Outbound) -> Value {
+    fn body(self, message: &Outbound, receipts_to: Option<Url>) -> Value {
         let text = &message.text;
         let (to, from) = (text.to.digits(), text.from.digits());
         let media = &text.content.media_urls;
@@ -85,6 +86,9 @@ impl ApiVersion {
             attributes["is_mms"] = true.into();
             attributes["media_urls"] = media.as_slice().into();
         }
+        if let Some(url) = receipts_to {
+            attributes["dlr_callback"] = url.as_str().into();
+        }
         json!({"data": {"type": "message", "attributes": attributes}})
     }
 }
@@ -100,6 +104,25 @@ pub struct ClientOptions {
     pub access_key: SecretString,
     /// Its password.
     pub secret_key: SecretString,
+    /// Where Flowroute reaches us: with it, delivery receipts are asked for (FLOWROUTE.md 1.2, 3).
+    pub public_url: Option<Url>,
+    /// The token that lets Flowroute's posts in.
+    pub webhook_token: Option<SecretString>,
+}
+
+impl ClientOptions {
+    /// Where the receipts of this message go. They name Flowroute's id only, which is what an unknown outcome lacks:
+    /// so ours is in the address.
+    fn receipts_to(&self, message: MessageId) -> Option<Url> {
+        let mut url = self.public_url.clone()?;
+        let path = format!("{}/", url.path().trim_end_matches('/'));
+        url.set_path(&path);
+        url.query_pairs_mut().append_pair("m", &message.to_string());
+        if let Some(token) = &self.webhook_token {
+            url.query_pairs_mut().append_pair("token", token.expose_secret());
+        }
+        Some(url)
+    }
 }
 
 /// The HTTP client can't be made.
@@ -110,7 +133,7 @@ pub struct BuildError(String);
 /// Flowroute's API as a [`Provider`]. Connections are kept and used again.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    pub(super) http: reqwest::Client,
     options: ClientOptions,
     endpoint: Url,
 }
@@ -121,9 +144,6 @@ impl Client {
     /// # Errors
     /// When the address can't be joined with the API's path, or TLS can't be set up.
     pub fn new(options: ClientOptions) -> Result<Self, BuildError> {
-        let base = options.url.as_str().trim_end_matches('/');
-        let endpoint = Url::parse(&format!("{base}/{}", options.version.path()))
-            .map_err(|e| BuildError(e.to_string()))?;
         let http = reqwest::Client::builder()
             .user_agent(concat!("sms-proxy/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
@@ -133,13 +153,27 @@ impl Client {
             .retry(retry::never())
             .build()
             .map_err(|e| BuildError(e.to_string()))?;
-        Ok(Self { http, options, endpoint })
+        let mut client = Self { http, endpoint: options.url.clone(), options };
+        client.endpoint =
+            client.address(client.options.version.path()).map_err(|e| BuildError(e.to_string()))?;
+        Ok(client)
+    }
+
+    /// The address of a path of the API.
+    pub(super) fn address(&self, path: &str) -> Result<Url, url::ParseError> {
+        Url::parse(&format!("{}/{path}", self.options.url.as_str().trim_end_matches('/')))
+    }
+
+    /// The request with our credentials.
+    pub(super) fn authorized(&self, request: RequestBuilder) -> RequestBuilder {
+        let ClientOptions { access_key, secret_key, .. } = &self.options;
+        request.basic_auth(access_key.expose_secret(), Some(secret_key.expose_secret()))
     }
 
     async fn refused(&self, response: Response, message: &Outbound) -> SendError {
         let status = response.status().as_u16();
         // Without a readable answer the status alone decides: nothing was sent.
-        let answer = read_limited(response).await.unwrap_or_default();
+        let answer = read_limited(response, ANSWER_LIMIT).await.unwrap_or_default();
         let (code, words) = explain(&answer);
         let opted_out = code.as_deref() == Some(OPTED_OUT);
         SendError::Refused { status, opted_out, detail: scrub(&words, &message.text.content.body) }
@@ -149,19 +183,18 @@ impl Client {
 #[async_trait]
 impl Provider for Client {
     async fn send(&self, message: &Outbound, limit: Duration) -> Result<String, SendError> {
-        let ClientOptions { version, access_key, secret_key, .. } = &self.options;
+        let version = self.options.version;
+        let body = version.body(message, self.options.receipts_to(message.id));
         let request = self
-            .http
-            .post(self.endpoint.clone())
-            .basic_auth(access_key.expose_secret(), Some(secret_key.expose_secret()))
+            .authorized(self.http.post(self.endpoint.clone()))
             .header(header::CONTENT_TYPE, version.media_type())
             .header(header::ACCEPT, version.media_type())
             .timeout(limit)
-            .body(version.body(message).to_string());
+            .body(body.to_string());
         let response = request.send().await.map_err(|error| unsent(&error))?;
         match classify(response.status()) {
             Verdict::Taken => {
-                let answer = read_limited(response).await.map_err(|error| unsent(&error))?;
+                let answer = read_limited(response, ANSWER_LIMIT).await.map_err(|error| unsent(&error))?;
                 id_of(&answer).ok_or_else(|| SendError::Unknown { detail: "accepted without an id".into() })
             }
             Verdict::Refused => Err(self.refused(response, message).await),
@@ -173,6 +206,15 @@ impl Provider for Client {
                 Err(SendError::Unknown { detail: format!("Flowroute answered {}", response.status()) })
             }
         }
+    }
+
+    async fn list(&self, since: DateTime<Utc>, limit: Duration) -> Result<Vec<Listed>, ListError> {
+        if self.options.version == ApiVersion::V2 {
+            // Its ids are of another kind than the list's (FLOWROUTE.md 1.3).
+            return Err(ListError::Unsupported);
+        }
+        let late = || ListError::Failed("Flowroute's list of messages did not come in time".into());
+        tokio::time::timeout(limit, list::read(self, since)).await.unwrap_or_else(|_| Err(late()))
     }
 }
 
@@ -207,12 +249,12 @@ fn unsent(error: &reqwest::Error) -> SendError {
 }
 
 /// The answer's body, up to the limit; what is cut off there is no JSON any more.
-async fn read_limited(mut response: Response) -> Result<Vec<u8>, reqwest::Error> {
+pub(super) async fn read_limited(mut response: Response, limit: usize) -> Result<Vec<u8>, reqwest::Error> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await? {
         body.extend_from_slice(&chunk);
-        if body.len() > ANSWER_LIMIT {
-            body.truncate(ANSWER_LIMIT);
+        if body.len() > limit {
+            body.truncate(limit);
             break;
         }
     }

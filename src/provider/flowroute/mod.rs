@@ -1,6 +1,7 @@
 //! Flowroute: the client that sends (FLOWROUTE.md 1), and the reader of what it posts to us (FLOWROUTE.md 2, 3).
 
 mod client;
+mod list;
 mod scrub;
 mod surrogates;
 mod webhook;

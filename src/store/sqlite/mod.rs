@@ -1,6 +1,8 @@
 //! The SQLite backend: one file, for local and single-machine use.
 
+mod history;
 mod open;
+mod outbox;
 mod pool;
 mod readers;
 mod rows;
@@ -11,10 +13,10 @@ mod writer;
 pub use open::OpenError;
 
 use super::{
-    AddTn, EndCause, Leased, OpenSession, Page, Part, PoolSize, Record, Recorded, RemoveTn, Result, Route,
-    Settlement, Store, VirtualTn,
+    AddTn, Due, EndCause, Leased, Message, OpenSession, Others, Page, Part, PoolSize, Receipted, Record,
+    Recorded, RemoveTn, Result, Route, Settlement, Store, Unknown, VirtualTn,
 };
-use crate::domain::{NewSession, Number, Outbound, Session, SessionId};
+use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use readers::Readers;
@@ -123,7 +125,56 @@ impl Store for Sqlite {
 
     async fn settle(&self, leased: &Leased, settlement: Settlement, now: DateTime<Utc>) -> Result<bool> {
         let leased = leased.clone();
-        self.writer.write(move |db| texts::settle(db, &leased, settlement, now)).await
+        self.writer.write(move |db| outbox::settle(db, &leased, settlement, now)).await
+    }
+
+    async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
+        self.writer.write(move |db| outbox::reclaim(db, limit, now)).await
+    }
+
+    async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
+        self.readers.read(move |db| outbox::due(db, limit, now)).await
+    }
+
+    async fn lease(&self, id: MessageId, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Option<Leased>> {
+        self.writer.write(move |db| outbox::lease(db, id, now, until)).await
+    }
+
+    async fn renew(&self, leased: &Leased, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
+        let leased = leased.clone();
+        self.writer.write(move |db| outbox::renew(db, &leased, now, until)).await
+    }
+
+    async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Unknown>> {
+        self.readers.read(move |db| outbox::unknown(db, limit, after)).await
+    }
+
+    async fn others(&self, message: &Outbound) -> Result<Others> {
+        let message = message.clone();
+        self.readers.read(move |db| outbox::others(db, &message)).await
+    }
+
+    async fn begin_drain(&self, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
+        let holder = holder.to_owned();
+        self.writer.write(move |db| outbox::begin_drain(db, &holder, now, until)).await
+    }
+
+    async fn end_drain(&self, holder: &str) -> Result<()> {
+        let holder = holder.to_owned();
+        self.writer.write(move |db| outbox::end_drain(db, &holder)).await
+    }
+
+    async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
+        let receipt = receipt.clone();
+        self.writer.write(move |db| history::receipt(db, &receipt, now)).await
+    }
+
+    async fn messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>> {
+        self.readers.read(move |db| history::list(db, session, &page)).await
+    }
+
+    async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize> {
+        self.writer.write(move |db| history::forget(db, before, limit)).await
     }
 
     async fn ping(&self) -> Result<()> {

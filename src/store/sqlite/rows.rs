@@ -1,12 +1,15 @@
 //! Between rows and the domain's values.
 
-use super::open::describe;
+use super::{
+    history::{kind, role},
+    open::describe,
+};
 use crate::{
-    domain::{Number, Outbound, Participant, Role, Session},
-    store::{Leased, StoreError},
+    domain::{Barred, Content, Number, Outbound, Participant, Role, Session, Text},
+    store::StoreError,
 };
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, Row};
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -44,11 +47,20 @@ pub(super) fn number(value: i64) -> Read<Number> {
 }
 
 /// The columns that [`session`] reads, of a table or alias `s`.
-pub(super) const SESSION: &str = "s.id, s.tn, s.participant_a, s.participant_b, s.created_at, s.expires_at";
+pub(super) const SESSION: &str = "s.id, s.tn, s.participant_a, s.participant_b, s.created_at, s.expires_at,
+     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_a),
+     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_b),
+     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_a),
+     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_b)";
 
 pub(super) fn session(row: &Row<'_>) -> Read<Session> {
-    let participant = |role, column| -> Read<Participant> {
-        Ok(Participant { role, number: number(row.get(column)?)?, opted_out: false })
+    let participant = |role, column: usize| -> Read<Participant> {
+        let barred = match (row.get(column + 4)?, row.get(column + 6)?) {
+            (_, true) => Some(Barred::IsTn),
+            (true, false) => Some(Barred::OptedOut),
+            (false, false) => None,
+        };
+        Ok(Participant { role, number: number(row.get(column)?)?, barred })
     };
     Ok(Session {
         id: row.get::<_, String>(0)?.parse()?,
@@ -97,58 +109,31 @@ pub(super) fn run(db: &Connection, sql: &str, params: impl rusqlite::Params) -> 
     Ok(db.prepare_cached(sql)?.execute(params)?)
 }
 
-fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::A => "a",
-        Role::B => "b",
-    }
-}
+/// The columns that [`outbound`] reads, of a table or alias `o`.
+pub(super) const OUTBOUND: &str =
+    "o.id, o.session_id, o.kind, o.from_tn, o.recipient, o.to_role, o.body, o.media_urls, o.created_at";
 
-/// Puts messages on record: leased until `lease_until`, or due at once without it. A message to somebody who has
-/// opted out is on record as failed.
-pub(super) fn put_outbound(
-    db: &Connection,
-    messages: Vec<Outbound>,
-    lease_until: Option<DateTime<Utc>>,
-) -> Read<Vec<Leased>> {
-    let mut leased = Vec::new();
-    for outbound in messages {
-        let Outbound { id, created_at, text } = &outbound;
-        let barred = text.opted_out;
-        let state = match lease_until {
-            _ if barred => "failed",
-            Some(_) => "sending",
-            None => "waiting",
-        };
-        let taken = state == "sending";
-        let media = (!barred && !text.content.media_urls.is_empty())
-            .then(|| serde_json::Value::from(text.content.media_urls.clone()).to_string());
-        run(
-            db,
-            "INSERT INTO outbound (id, session_id, kind, from_tn, recipient, to_role, body, media_urls,
-                 created_at, state, due_at, lease, lease_until, attempts, attempted_at, reason, settled_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?9, ?11, ?12, ?11, ?13, ?14, ?15)",
-            params![
-                id.to_string(),
-                text.session.map(|session| session.to_string()),
-                text.kind.as_str(),
-                integer(text.from),
-                integer(text.to),
-                text.to_role.map(role_name),
-                (!barred).then_some(&text.content.body),
-                media,
-                millis(*created_at),
-                state,
-                i64::from(taken),
-                lease_until.filter(|_| taken).map(millis),
-                taken.then(|| millis(*created_at)),
-                barred.then_some("the recipient has opted out of this number"),
-                barred.then(|| millis(*created_at)),
-            ],
-        )?;
-        if taken {
-            leased.push(Leased { outbound, lease: 1 });
-        }
-    }
-    Ok(leased)
+/// A message that is not settled, with its content.
+pub(super) fn outbound(row: &Row<'_>) -> Read<Outbound> {
+    let media: Option<String> = row.get(7)?;
+    Ok(Outbound {
+        id: row.get::<_, String>(0)?.parse()?,
+        created_at: time(row.get(8)?)?,
+        text: Text {
+            kind: kind(&row.get::<_, String>(2)?)?,
+            session: row.get::<_, Option<String>>(1)?.map(|id| id.parse()).transpose()?,
+            from: number(row.get(3)?)?,
+            to: number(row.get(4)?)?,
+            to_role: role(row.get::<_, Option<String>>(5)?.as_deref()),
+            barred: None,
+            content: Content {
+                body: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+                media_urls: media
+                    .map(|json| serde_json::from_str(&json))
+                    .transpose()
+                    .map_err(|e| StoreError::Unreadable(e.to_string()))?
+                    .unwrap_or_default(),
+            },
+        },
+    })
 }

@@ -1,8 +1,10 @@
 //! Sessions: opening on a free TN, ending, listing.
 
 use super::{
+    outbox,
     pool::{is_tn, random_place},
-    rows::{SESSION, all, first, integer, millis, put_outbound, run, session},
+    rows::{SESSION, all, first, integer, millis, run, session},
+    texts,
 };
 use crate::{
     domain::{NewSession, Number, Outbound, Role, Session, SessionId},
@@ -20,7 +22,7 @@ pub(super) fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>
             return Ok(OpenSession::ParticipantIsTn(role));
         }
     }
-    let Some(tn) = draw_free_tn(db)? else { return Ok(OpenSession::NoFreeTn) };
+    let Some(tn) = draw_free_tn(db, [a, b])? else { return Ok(OpenSession::NoFreeTn) };
     let (session, notices) = new.on(tn);
     let id = session.id.to_string();
     run(
@@ -42,15 +44,22 @@ pub(super) fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>
         params![integer(session.tn), integer(a), integer(b), id],
     )?;
     run(db, "UPDATE tn SET draw = NULL WHERE value = ?1", [integer(session.tn)])?;
-    let notices = put_outbound(db, notices.into(), Some(lease_until))?;
+    let notices = outbox::put(db, notices.into(), Some(lease_until))?;
     Ok(OpenSession::Opened { session, notices })
 }
 
-fn draw_free_tn(db: &Connection) -> Result<Option<Number>> {
+/// A random free TN that neither of the two has opted out of.
+fn draw_free_tn(db: &Connection, people: [Number; 2]) -> Result<Option<Number>> {
+    let [a, b] = people.map(integer);
     let from = |place: i64| {
-        first(db, "SELECT value FROM tn WHERE draw >= ?1 ORDER BY draw LIMIT 1", [place], |row| {
-            super::rows::number(row.get(0)?)
-        })
+        first(
+            db,
+            "SELECT value FROM tn WHERE draw >= ?1
+                 AND NOT EXISTS (SELECT 1 FROM opt_out WHERE opt_out.tn = tn.value AND person IN (?2, ?3))
+             ORDER BY draw LIMIT 1",
+            [place, a, b],
+            |row| super::rows::number(row.get(0)?),
+        )
     };
     match from(random_place())? {
         Some(tn) => Ok(Some(tn)),
@@ -88,7 +97,7 @@ pub(super) fn end(
     run(db, "DELETE FROM route WHERE session_id = ?1", [id.to_string()])?;
     let which = if cause == EndCause::Undone { "true" } else { "kind = 'relay'" };
     cancel(db, id, which, now)?;
-    put_outbound(db, notices, lease_until).map(Some)
+    outbox::put(db, notices, lease_until).map(Some)
 }
 
 /// Cancels what waits, and revokes what is on its way: if it turns out not to have been sent, it never will be.
@@ -172,7 +181,7 @@ pub(super) fn route(db: &Connection, tn: Number, sender: Number, now: DateTime<U
         session,
     )?;
     Ok(match found {
-        None => Route::Stranger,
+        None => Route::Stranger { barred: texts::barred(db, tn, sender)? },
         Some(session) if session.is_expired(now) => Route::Expired(session),
         Some(session) => Route::Live(session),
     })

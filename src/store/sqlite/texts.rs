@@ -1,79 +1,86 @@
-//! Texts: the inbound ids, and the outbound messages with what became of them.
+//! Inbound texts, and everything that they and the sessions cause, put on record in one step.
 
 use super::{
-    rows::{exists, first, millis, put_outbound, run},
+    outbox::put,
+    rows::{exists, first, integer, millis, run},
     sessions,
 };
-use crate::store::{EndCause, Leased, Record, Recorded, RestsOn, Result, Settlement};
-use chrono::{DateTime, Utc};
+use crate::{
+    domain::{Barred, Kind, Number, Outbound},
+    store::{AnswerLimits, EndCause, Opt, Record, Recorded, RestsOn, Result},
+};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, params};
 
 pub(super) fn record(db: &Connection, record: Record) -> Result<Recorded> {
-    let Record { inbound, at, outbound, lease_until, rests_on } = record;
+    let Record { inbound, at, mut outbound, lease_until, rests_on, answers, opt } = record;
     if let Some(id) = &inbound
         && exists(db, "SELECT 1 FROM inbound WHERE id = ?1", [id])?
     {
         return Ok(Recorded::Duplicate);
     }
+    if !within(db, &outbound, answers, at)? {
+        outbound.retain(|message| message.text.kind != Kind::NoSession);
+    }
     let leased = match rests_on {
-        RestsOn::Nothing => Some(put_outbound(db, outbound, Some(lease_until))?),
+        RestsOn::Nothing => Some(put(db, outbound, Some(lease_until))?),
         RestsOn::Expired(session) => {
             sessions::end(db, session, EndCause::Expired, outbound, at, Some(lease_until))?
         }
-        RestsOn::Live(session) => {
-            let live = exists(
-                db,
-                "SELECT 1 FROM session
-                 WHERE id = ?1 AND ended_at IS NULL AND (expires_at IS NULL OR expires_at > ?2)",
-                params![session.to_string(), millis(at)],
-            )?;
-            if live { Some(put_outbound(db, outbound, Some(lease_until))?) } else { None }
+        RestsOn::Live(session) if sessions::one(db, session, at)?.is_some() => {
+            Some(put(db, outbound, Some(lease_until))?)
         }
+        RestsOn::Live(_) => None,
     };
     let Some(leased) = leased else { return Ok(Recorded::Stale) };
     if let Some(id) = inbound {
         run(db, "INSERT INTO inbound (id, received_at) VALUES (?1, ?2)", params![id, millis(at)])?;
     }
+    if let Some(opt) = opt {
+        set_opt(db, opt, at)?;
+    }
     Ok(Recorded::New(leased))
 }
 
-/// Whether this lease is the message's newest and the message is not settled; and whether it was revoked.
-fn holds(db: &Connection, leased: &Leased) -> Result<Option<bool>> {
-    first(
-        db,
-        "SELECT revoked FROM outbound WHERE id = ?1 AND lease = ?2 AND settled_at IS NULL",
-        params![leased.outbound.id.to_string(), leased.lease],
-        |row| Ok(row.get(0)?),
-    )
+/// Whether one more answer to a stranger is within the limits.
+fn within(db: &Connection, outbound: &[Outbound], limits: AnswerLimits, at: DateTime<Utc>) -> Result<bool> {
+    let Some(answer) = outbound.iter().find(|message| message.text.kind == Kind::NoSession) else {
+        return Ok(true);
+    };
+    let count = |sql: &str, params: &[i64]| -> Result<u32> {
+        let params = rusqlite::params_from_iter(params);
+        Ok(first(db, sql, params, |row| Ok(row.get(0)?))?.unwrap_or(0))
+    };
+    let (from, to) = (integer(answer.text.from), integer(answer.text.to));
+    let to_sender = count(
+        "SELECT count(*) FROM outbound
+         WHERE from_tn = ?1 AND recipient = ?2 AND created_at > ?3 AND kind = 'no_session'",
+        &[from, to, millis(at - TimeDelta::hours(1))],
+    )?;
+    let in_all = count(
+        "SELECT count(*) FROM outbound WHERE kind = 'no_session' AND created_at > ?1",
+        &[millis(at - TimeDelta::minutes(1))],
+    )?;
+    Ok(to_sender < limits.per_hour && in_all < limits.per_minute)
 }
 
-pub(super) fn settle(
-    db: &Connection,
-    leased: &Leased,
-    settlement: Settlement,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let Some(revoked) = holds(db, leased)? else { return Ok(false) };
-    let (state, provider_id, reason, due) = match settlement {
-        Settlement::Sent { provider_id } => ("sent", Some(provider_id), None, None),
-        Settlement::Failed { reason } => ("failed", None, Some(reason), None),
-        Settlement::Unknown { reason } => ("unknown", None, Some(reason), None),
-        Settlement::Waiting { reason, .. } if revoked => ("cancelled", None, Some(reason), None),
-        Settlement::Waiting { due, reason } => ("waiting", None, Some(reason), Some(due)),
-    };
-    let id = leased.outbound.id.to_string();
-    run(
-        db,
-        "UPDATE outbound SET state = ?2, provider_id = coalesce(?3, provider_id), reason = ?4, due_at = ?5,
-             lease_until = NULL WHERE id = ?1",
-        params![id, state, provider_id, reason, due.map(millis)],
-    )?;
-    if !matches!(state, "waiting" | "unknown") {
-        run(
-            db,
-            "UPDATE outbound SET settled_at = ?2, body = NULL, media_urls = NULL WHERE id = ?1",
-            params![id, millis(now)],
-        )?;
+pub(super) fn set_opt(db: &Connection, opt: Opt, now: DateTime<Utc>) -> Result<()> {
+    let (tn, person) = (integer(opt.tn), integer(opt.person));
+    if opt.out {
+        let sql = "INSERT INTO opt_out (tn, person, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+        run(db, sql, params![tn, person, millis(now)])?;
+    } else {
+        run(db, "DELETE FROM opt_out WHERE tn = ?1 AND person = ?2", [tn, person])?;
     }
-    Ok(true)
+    Ok(())
+}
+
+/// Why no text from this TN may go to this number.
+pub(super) fn barred(db: &Connection, tn: Number, to: Number) -> Result<Option<Barred>> {
+    if super::pool::is_tn(db, to)? {
+        return Ok(Some(Barred::IsTn));
+    }
+    let opted_out =
+        exists(db, "SELECT 1 FROM opt_out WHERE tn = ?1 AND person = ?2", [integer(tn), integer(to)])?;
+    Ok(opted_out.then_some(Barred::OptedOut))
 }

@@ -85,7 +85,7 @@ impl Answer {
 
 impl App {
     pub fn new() -> Self {
-        Self::with(Options::default(), Auth::default())
+        Self::with(unpaced(), Auth::default())
     }
 
     pub fn with(options: Options, auth: Auth) -> Self {
@@ -153,6 +153,11 @@ impl App {
         self.provider.clear();
         session
     }
+}
+
+/// The default options, but as fast as can be.
+pub fn unpaced() -> Options {
+    Options { max_per_second: 0, ..Options::default() }
 }
 
 /// A text as Flowroute posts it in its flat form (FLOWROUTE.md 2.2).

@@ -1,9 +1,10 @@
 //! A provider that records what reaches it and answers as a test says.
 
 use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 use sms_proxy::{
     domain::{MessageId, Outbound},
-    provider::{NotTaken, Provider, SendError},
+    provider::{ListError, Listed, NotTaken, Provider, SendError},
 };
 use std::{
     sync::{Mutex, MutexGuard},
@@ -44,6 +45,9 @@ struct State {
     asked: usize,
     script: Option<Script>,
     delay: Duration,
+    listed: Vec<Listed>,
+    list_is_down: bool,
+    readings: usize,
 }
 
 /// Takes every text, unless a test says otherwise.
@@ -87,6 +91,21 @@ impl Recorder {
         self.state().asked
     }
 
+    /// Whether its list of messages can't be read.
+    pub fn list_is_down(&self, down: bool) {
+        self.state().list_is_down = down;
+    }
+
+    /// Changes its list of messages.
+    pub fn edit_list(&self, edit: impl FnOnce(&mut Vec<Listed>)) {
+        edit(&mut self.state().listed);
+    }
+
+    /// How often its list was asked for.
+    pub fn readings(&self) -> usize {
+        self.state().readings
+    }
+
     /// Forgets what was taken and asked.
     pub fn clear(&self) {
         let mut state = self.state();
@@ -105,8 +124,11 @@ impl Provider for Recorder {
         let mut state = self.state();
         state.asked += 1;
         let outcome = state.script.as_mut().map_or(Outcome::Sent, |script| script(message));
+        let id = format!("mdr2-{}", MessageId::random());
         if matches!(outcome, Outcome::Sent | Outcome::SentUnheard) {
             let text = &message.text;
+            let body = text.content.body.clone();
+            state.listed.push(Listed { id: id.clone(), from: text.from, to: text.to, body, sent_at: None });
             state.taken.push(SentText {
                 from: text.from.digits(),
                 to: text.to.digits(),
@@ -116,7 +138,7 @@ impl Provider for Recorder {
         }
         let not_taken = |cause| Err(SendError::NotTaken { cause, detail: "as scripted".into() });
         match outcome {
-            Outcome::Sent => Ok(format!("mdr2-{}", MessageId::random())),
+            Outcome::Sent => Ok(id),
             Outcome::Refused => {
                 Err(SendError::Refused { status: 422, opted_out: false, detail: "as scripted".into() })
             }
@@ -126,5 +148,14 @@ impl Provider for Recorder {
                 Err(SendError::Unknown { detail: "as scripted".into() })
             }
         }
+    }
+
+    async fn list(&self, _since: DateTime<Utc>, _limit: Duration) -> Result<Vec<Listed>, ListError> {
+        let mut state = self.state();
+        state.readings += 1;
+        if state.list_is_down {
+            return Err(ListError::Failed("as scripted".into()));
+        }
+        Ok(state.listed.clone())
     }
 }

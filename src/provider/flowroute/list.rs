@@ -1,0 +1,85 @@
+//! Reads Flowroute's list of messages (FLOWROUTE.md 1.6), whole or not at all.
+
+use super::client::{Client, read_limited};
+use crate::{
+    domain::Number,
+    provider::{ListError, Listed},
+};
+use chrono::{DateTime, Utc};
+use reqwest::{StatusCode, header};
+use serde_json::Value;
+use url::Url;
+
+/// How many messages are asked for at a time.
+const PAGE: &str = "100";
+/// More pages than this are taken for a list without an end.
+const MOST_PAGES: usize = 500;
+/// The largest page that is read.
+const PAGE_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Reads every page since then, as the links lead on.
+pub(super) async fn read(client: &Client, since: DateTime<Utc>) -> Result<Vec<Listed>, ListError> {
+    let mut url = client.address("v2.1/messages").map_err(|_| failed("has no valid address"))?;
+    let start = since.format("%Y-%m-%dT%H:%M:%S+00:00").to_string();
+    url.query_pairs_mut().append_pair("start_date", &start).append_pair("limit", PAGE);
+    let mut rows = Vec::new();
+    for _ in 0..MOST_PAGES {
+        let page = page(client, url.clone()).await?;
+        let data =
+            page.get("data").and_then(Value::as_array).ok_or_else(|| failed("has a page without data"))?;
+        for row in data {
+            rows.extend(outbound(row)?);
+        }
+        match page.pointer("/links/next") {
+            None | Some(Value::Null) => return Ok(rows),
+            Some(next) => url = follow(&url, next).ok_or_else(|| failed("leads elsewhere"))?,
+        }
+    }
+    Err(failed("does not end"))
+}
+
+async fn page(client: &Client, url: Url) -> Result<Value, ListError> {
+    let request = client.authorized(client.http.get(url)).header(header::ACCEPT, "application/json");
+    let response = request.send().await.map_err(|_| failed("could not be reached"))?;
+    if response.status() != StatusCode::OK {
+        return Err(failed(&format!("was answered with {}", response.status())));
+    }
+    let body = read_limited(response, PAGE_LIMIT).await.map_err(|_| failed("was cut off"))?;
+    serde_json::from_slice(&body).map_err(|_| failed("has a page that is not JSON"))
+}
+
+/// The next page's address: our credentials go to Flowroute only.
+fn follow(from: &Url, next: &Value) -> Option<Url> {
+    let next = from.join(next.as_str()?).ok()?;
+    (next.origin() == from.origin()).then_some(next)
+}
+
+/// A row that tells of a message from us to a number of the kind that we text; `None` for all others.
+fn outbound(row: &Value) -> Result<Option<Listed>, ListError> {
+    let attributes = row.get("attributes").ok_or_else(|| failed("has a row without attributes"))?;
+    let text = |key: &str| attributes.get(key).and_then(Value::as_str);
+    if text("direction").is_some_and(|direction| direction != "outbound") {
+        return Ok(None);
+    }
+    let number = |key: &str| -> Option<Number> {
+        match attributes.get(key)? {
+            Value::String(digits) => digits.parse().ok(),
+            Value::Number(number) => number.as_u64()?.try_into().ok(),
+            _ => None,
+        }
+    };
+    let (Some(from), Some(to)) = (number("from"), number("to")) else { return Ok(None) };
+    let id = row.get("id").and_then(Value::as_str).ok_or_else(|| failed("has a row without an id"))?;
+    let sent_at = text("timestamp").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
+    Ok(Some(Listed {
+        id: id.to_owned(),
+        from,
+        to,
+        body: text("body").unwrap_or_default().to_owned(),
+        sent_at: sent_at.map(|time| time.to_utc()),
+    }))
+}
+
+fn failed(what: &str) -> ListError {
+    ListError::Failed(format!("Flowroute's list of messages {what}"))
+}

@@ -1,0 +1,153 @@
+//! The look-up: settles what is unknown by the provider's own list.
+//!
+//! The assumption that remains: the list is complete `lookup_settle` after an attempt.
+
+use super::{Result, Service, maintenance::Round, outbox::LONGEST};
+use crate::{
+    provider::{ListError, Listed},
+    store::{Others, Settlement, Unknown},
+};
+use chrono::{DateTime, TimeDelta, Utc};
+use std::{collections::HashSet, time::Duration};
+use tokio::time::Instant;
+
+/// By how much the provider's clock may be behind ours.
+const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(60);
+/// How many unknown messages are looked at in one round, in parts of this size.
+const AT_ONCE: u32 = 100;
+const PARTS: usize = 20;
+/// No reading begins with less time left.
+const SHORTEST_READING: Duration = Duration::from_secs(3);
+
+/// What the provider's list says about an unknown message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It was taken, under this id.
+    Found(String),
+    /// It is not there.
+    Absent,
+    /// That can't be told, or not yet.
+    Undecided,
+}
+
+/// Compares an unknown message with a whole reading of the provider's list. Rows that are credited to other messages
+/// do not count.
+#[must_use]
+pub fn judge(unknown: &Unknown, rows: &[Listed], others: &Others, credited: &HashSet<String>) -> Verdict {
+    let text = &unknown.leased.outbound.text;
+    // While another is on its way between the two, its row may be taken for this one's.
+    if others.sending || text.content.body.trim().is_empty() {
+        return Verdict::Undecided;
+    }
+    let since = unknown.attempted_at - CLOCK_SLACK;
+    let mut candidates = rows
+        .iter()
+        .filter(|row| row.from == text.from && row.to == text.to)
+        .filter(|row| row.sent_at.is_none_or(|sent_at| sent_at >= since))
+        .filter(|row| !others.provider_ids.contains(&row.id) && !credited.contains(&row.id))
+        .peekable();
+    if candidates.peek().is_none() {
+        return Verdict::Absent;
+    }
+    let wanted = normal(&text.content.body);
+    let found = candidates.find(|row| normal(&row.body) == wanted);
+    found.map_or(Verdict::Undecided, |row| Verdict::Found(row.id.clone()))
+}
+
+/// A text without what a carrier may change on the way: white space and the shape of quotes.
+fn normal(text: &str) -> String {
+    let straight = text.replace(['‘', '’', '‚', '‛'], "'").replace(['“', '”', '„', '‟'], "\"");
+    straight.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+impl Service {
+    /// Reads the provider's list once for all that is unknown, and settles what it can.
+    pub(super) async fn look_up(&self, deadline: Instant, round: &mut Round) -> Result<()> {
+        let now = self.now();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let unknown = self.all_unknown().await?;
+        let Some(earliest) = unknown.iter().map(|unknown| unknown.attempted_at).min() else { return Ok(()) };
+        if left < SHORTEST_READING || !self.may_read_again(now) {
+            return Ok(());
+        }
+        let rows = match self.provider.list(earliest - CLOCK_SLACK, left).await {
+            Ok(rows) => Some(rows),
+            Err(ListError::Unsupported) => None,
+            Err(ListError::Failed(error)) => {
+                tracing::warn!(error, "the provider's list of messages could not be read");
+                None
+            }
+        };
+        let mut credited = HashSet::new();
+        for unknown in unknown {
+            let verdict = match &rows {
+                Some(rows) => {
+                    judge(&unknown, rows, &self.store.others(&unknown.leased.outbound).await?, &credited)
+                }
+                None => Verdict::Undecided,
+            };
+            if let Verdict::Found(id) = &verdict {
+                credited.insert(id.clone());
+            }
+            self.apply(&unknown, verdict, now, round).await?;
+        }
+        Ok(())
+    }
+
+    async fn all_unknown(&self) -> Result<Vec<Unknown>> {
+        let mut all: Vec<Unknown> = Vec::new();
+        for _ in 0..PARTS {
+            let after = all.last().map(|unknown| unknown.leased.outbound.id);
+            let part = self.store.unknown(AT_ONCE, after).await?;
+            let more = part.len() == AT_ONCE as usize;
+            all.extend(part);
+            if !more {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Whether enough time has passed since the last reading: ten of them in the time after which one decides.
+    fn may_read_again(&self, now: DateTime<Utc>) -> bool {
+        let pause = self.options.lookup_settle / 10;
+        let mut last = self.last_reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let again = last.is_none_or(|last| now >= last + pause || now < last);
+        if again {
+            *last = Some(now);
+        }
+        again
+    }
+
+    async fn apply(
+        &self,
+        unknown: &Unknown,
+        verdict: Verdict,
+        now: DateTime<Utc>,
+        round: &mut Round,
+    ) -> Result<()> {
+        let leased = &unknown.leased;
+        let decided_at = unknown.attempted_at + self.options.lookup_settle;
+        let settlement = match verdict {
+            Verdict::Found(provider_id) => Settlement::Found { provider_id },
+            Verdict::Absent if unknown.absent_at.is_some() && now >= decided_at => {
+                Settlement::Waiting { due: now, reason: "the provider's list does not show it".into() }
+            }
+            Verdict::Absent => Settlement::SeenAbsent,
+            Verdict::Undecided if now >= leased.outbound.created_at + LONGEST => Settlement::UnknownForGood,
+            Verdict::Undecided => return Ok(()),
+        };
+        let message = leased.outbound.id;
+        match &settlement {
+            Settlement::Found { .. } => round.found += 1,
+            Settlement::Waiting { .. } => round.absent += 1,
+            Settlement::UnknownForGood => {
+                round.given_up += 1;
+                tracing::error!(%message, "nobody will know whether this text was sent; it is not sent again");
+            }
+            _ => {}
+        }
+        self.store.settle(leased, settlement, now).await?;
+        Ok(())
+    }
+}
