@@ -174,9 +174,13 @@ impl Client {
         let status = response.status().as_u16();
         // Without a readable answer the status alone decides: nothing was sent.
         let answer = read_limited(response, ANSWER_LIMIT).await.unwrap_or_default();
-        let (code, words) = explain(&answer);
-        let opted_out = code.as_deref() == Some(OPTED_OUT);
-        SendError::Refused { status, opted_out, detail: scrub(&words, &message.text.content.body) }
+        let content = &message.text.content;
+        let Reason { codes, words } = explain(&answer);
+        // Words that repeat a text with this number in it say nothing about the recipient.
+        let own = std::iter::once(&content.body).chain(&content.media_urls).any(|part| says_opted_out(part));
+        let opted_out = codes.iter().any(|code| says_opted_out(code)) || (!own && says_opted_out(&words));
+        let detail = if words.is_empty() { "no reason given".into() } else { scrub(&words, content) };
+        SendError::Refused { status, opted_out, detail }
     }
 }
 
@@ -267,24 +271,42 @@ fn id_of(answer: &[u8]) -> Option<String> {
     (!id.is_empty()).then(|| id.to_owned())
 }
 
-/// The code and the words of an error (FLOWROUTE.md 1.4, 8.11). Where the code stands is not known
-/// (FLOWROUTE.md 10.3), so every place is looked at.
-fn explain(answer: &[u8]) -> (Option<String>, String) {
-    let Ok(answer) = serde_json::from_slice::<Value>(answer) else {
-        return (None, "no reason given".into());
+/// Why a text was refused.
+struct Reason {
+    /// What the errors carry as a code or a status.
+    codes: Vec<String>,
+    /// What they say; empty when they say nothing.
+    words: String,
+}
+
+/// Reads the errors of an answer, one or several (FLOWROUTE.md 1.4, 8.11).
+fn explain(answer: &[u8]) -> Reason {
+    let answer: Value = serde_json::from_slice(answer).unwrap_or_default();
+    let errors = match answer.get("errors").or_else(|| answer.get("error")) {
+        Some(Value::Array(errors)) => errors.as_slice(),
+        error => std::slice::from_ref(error.unwrap_or(&answer)),
     };
-    let first = answer.pointer("/errors/0").or_else(|| answer.get("error")).unwrap_or(&answer);
-    let word = |key: &str| match first.get(key) {
-        Some(Value::String(text)) => Some(text.clone()),
-        Some(Value::Number(number)) => Some(number.to_string()),
+    let fields = |error: &Value, keys: &[&str]| -> Vec<String> {
+        keys.iter().filter_map(|key| field(error, key)).collect()
+    };
+    let words = errors.iter().map(|error| fields(error, &["title", "detail", "message"]).join(": "));
+    Reason {
+        codes: errors.iter().flat_map(|error| fields(error, &["code", "status"])).collect(),
+        words: words.filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; "),
+    }
+}
+
+fn field(error: &Value, key: &str) -> Option<String> {
+    match error.get(key)? {
+        Value::String(text) if !text.is_empty() => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
         _ => None,
-    };
-    let words: Vec<String> =
-        ["title", "detail", "message"].into_iter().filter_map(word).filter(|w| !w.is_empty()).collect();
-    let named = ["code", "status", "detail", "title"].into_iter().filter_map(word);
-    let opted_out = named
-        .into_iter()
-        .any(|text| text.split(|c: char| !c.is_ascii_digit()).any(|digits| digits == OPTED_OUT));
-    let code = if opted_out { Some(OPTED_OUT.to_owned()) } else { word("code") };
-    (code, if words.is_empty() { "no reason given".into() } else { words.join(": ") })
+    }
+}
+
+/// Whether the opt-out code stands anywhere in this: where Flowroute puts it is not known (FLOWROUTE.md 10.3).
+/// The end of a phone number such as 555-1110 does not count.
+fn says_opted_out(text: &str) -> bool {
+    let groups = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, '-' | '.'));
+    groups.map(|group| group.trim_matches(['-', '.'])).any(|group| group == OPTED_OUT)
 }

@@ -1,15 +1,23 @@
 //! Makes the provider's words safe to keep and to show.
 
+use crate::domain::Content;
+use std::cmp::Reverse;
+
 /// The longest reason that is kept, in characters.
 const LONGEST: usize = 200;
 /// Runs of digits this long may be phone numbers; shorter ones, such as a size or a code, help to understand.
 const DIGITS: usize = 5;
 
-/// The words without the text that they are about and without phone numbers, cut to 200 characters.
+/// The words without the text and the media that they are about and without phone numbers, cut to 200 characters.
 ///
 /// Digits that are separated as in `(206) 555-1212` count as one run.
-pub(super) fn scrub(words: &str, text: &str) -> String {
-    let words = if text.trim().is_empty() { words.to_owned() } else { words.replace(text.trim(), "[text]") };
+pub(super) fn scrub(words: &str, content: &Content) -> String {
+    let media = content.media_urls.iter().map(|url| (url.trim(), "[media]"));
+    let mut private: Vec<_> =
+        media.chain([(content.body.trim(), "[text]")]).filter(|(part, _)| !part.is_empty()).collect();
+    // The text may quote a medium's address, or be a piece of it.
+    private.sort_by_key(|(part, _)| Reverse(part.len()));
+    let words = private.iter().fold(words.to_owned(), |words, (part, name)| words.replace(part, name));
     let mut clean = String::new();
     let mut run = String::new();
     for c in words.chars().chain(['\0']) {
@@ -40,7 +48,10 @@ mod tests {
     #[test]
     fn phone_numbers_are_taken_out_and_short_numbers_stay() {
         assert_eq!(
-            scrub("12065551212 is not a mobile number (code 1110), nor is (206) 555-1212.", ""),
+            scrub(
+                "12065551212 is not a mobile number (code 1110), nor is (206) 555-1212.",
+                &Content::default()
+            ),
             "[number] is not a mobile number (code 1110), nor is ([number]."
         );
     }
@@ -48,13 +59,13 @@ mod tests {
     #[test]
     fn the_text_itself_is_taken_out() {
         assert_eq!(
-            scrub("body 'meet me at 5' is not allowed", "meet me at 5"),
+            scrub("body 'meet me at 5' is not allowed", &"meet me at 5".into()),
             "body '[text]' is not allowed"
         );
     }
 
     #[test]
     fn long_reasons_are_cut_to_200_characters() {
-        assert_eq!(scrub(&"ü".repeat(500), "").chars().count(), 200);
+        assert_eq!(scrub(&"ü".repeat(500), &Content::default()).chars().count(), 200);
     }
 }
