@@ -59,10 +59,12 @@ pub struct Settings {
     pub answers_per_minute: u32,
     /// `SQLITE_PATH`, or the test database in `DEBUG_MODE`.
     pub database: PathBuf,
-    /// `SMS_PROVIDER`, `PUBLIC_URL` and the `FLOWROUTE_…` settings.
+    /// `SMS_PROVIDER` and the `FLOWROUTE_…` settings.
     pub provider: ProviderChoice,
     /// `FLOWROUTE_MAX_PER_SECOND`: 0 means as fast as can be.
     pub max_per_second: u32,
+    /// `PUBLIC_URL`: where Flowroute reaches us, to report on deliveries.
+    pub public_url: Option<Url>,
     /// `SEND_BUDGET_SECONDS`.
     pub send_budget: Duration,
     /// `LEASE_SECONDS`.
@@ -121,7 +123,7 @@ impl Settings {
                 (Some(_), Some(_)) => Runtime::Lambda,
             };
         let debug = reader.switch("DEBUG_MODE");
-        let public_url = public_url(reader);
+        let public_url = address(reader, "PUBLIC_URL", None);
         let auth = auth(reader);
         let settings = Self {
             runtime,
@@ -129,8 +131,9 @@ impl Settings {
             answers_per_hour: reader.number("NO_SESSION_MSG_PER_HOUR", 0..=1000, 3),
             answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=100_000, 30),
             database: database(reader, runtime, debug),
-            provider: provider(reader, runtime, public_url, auth.webhook_token.clone()),
+            provider: provider(reader, runtime, public_url.clone(), auth.webhook_token.clone()),
             max_per_second: reader.number("FLOWROUTE_MAX_PER_SECOND", 0..=1000, 5),
+            public_url,
             send_budget: seconds(reader, "SEND_BUDGET_SECONDS", 8),
             lease: seconds(reader, "LEASE_SECONDS", 30),
             lookup_settle: seconds(reader, "LOOKUP_SETTLE_SECONDS", 300),
@@ -222,7 +225,8 @@ fn database(reader: &mut Reader<'_>, runtime: Runtime, debug: bool) -> PathBuf {
     }
     let path =
         PathBuf::from(reader.text("SQLITE_PATH").unwrap_or_else(|| "local-sqlite/sms-proxy.db".into()));
-    if path.as_os_str() == TEST_DATABASE {
+    // The one file has many names: `./local-sqlite/test.db`, or its whole path.
+    if std::path::absolute(&path).ok() == std::path::absolute(TEST_DATABASE).ok() {
         reader
             .problem("SQLITE_PATH", format!("{TEST_DATABASE} is emptied by DEBUG_MODE; choose another file"));
     }
@@ -238,14 +242,22 @@ fn provider(
     let access_key = secret(reader, "FLOWROUTE_ACCESS_KEY");
     let secret_key = secret(reader, "FLOWROUTE_SECRET_KEY");
     let version = reader.parsed("FLOWROUTE_API_VERSION", "v2.1, v2.2 or v2").unwrap_or(ApiVersion::V2_1);
-    let url = api_url(reader);
+    let url = address(reader, "FLOWROUTE_API_URL", Some("https://api.flowroute.com"));
     let chosen = reader.choice("SMS_PROVIDER", &[("flowroute", true), ("sandbox", false)]);
-    match (chosen, access_key, secret_key, url) {
-        (Some(true) | None, Some(access_key), Some(secret_key), Some(url)) => {
-            let options = ClientOptions { url, version, access_key, secret_key, public_url, webhook_token };
-            ProviderChoice::Flowroute(options)
-        }
-        (Some(true), ..) | (None, Some(_), None, _) | (None, None, Some(_), _) => {
+    match (chosen, access_key, secret_key) {
+        (Some(true) | None, Some(access_key), Some(secret_key)) => match url {
+            Some(url) => ProviderChoice::Flowroute(ClientOptions {
+                url,
+                version,
+                access_key,
+                secret_key,
+                public_url,
+                webhook_token,
+            }),
+            // What is wrong with the address has been said.
+            None => ProviderChoice::Sandbox,
+        },
+        (Some(true), ..) | (None, Some(_), None) | (None, None, Some(_)) => {
             reader.problem(
                 "FLOWROUTE_ACCESS_KEY",
                 "and FLOWROUTE_SECRET_KEY must both be set to send through Flowroute",
@@ -264,11 +276,16 @@ fn provider(
     }
 }
 
-fn api_url(reader: &mut Reader<'_>) -> Option<Url> {
-    let text = reader.text("FLOWROUTE_API_URL").unwrap_or_else(|| "https://api.flowroute.com".into());
-    let url = Url::parse(&text).ok().filter(|url| is_private(url) && url.query().is_none());
+/// An address that can be appended to. One that may carry a secret is refused without being shown.
+fn address(reader: &mut Reader<'_>, name: &'static str, default: Option<&str>) -> Option<Url> {
+    let text = reader.text(name).or_else(|| default.map(str::to_owned))?;
+    if text.contains(['?', '#', '@']) {
+        reader.problem(name, "must be an https:// address without user, password, query and fragment");
+        return None;
+    }
+    let url = Url::parse(&text).ok().filter(is_private);
     if url.is_none() {
-        reader.problem("FLOWROUTE_API_URL", format!("\"{text}\" is not an https:// address without a query"));
+        reader.problem(name, format!("\"{text}\" is not an https:// address"));
     }
     url
 }
@@ -284,33 +301,33 @@ fn is_private(url: &Url) -> bool {
     url.scheme() == "https" || (url.scheme() == "http" && loopback)
 }
 
-fn public_url(reader: &mut Reader<'_>) -> Option<Url> {
-    let text = reader.text("PUBLIC_URL")?;
-    let url = Url::parse(&text).ok().filter(|url| is_private(url) && url.query().is_none());
-    if url.is_none() {
-        reader.problem("PUBLIC_URL", format!("\"{text}\" is not an https:// address without a query"));
-    }
-    url
+const NOT_PRINTABLE: &str = "has spaces, control characters or letters outside ASCII";
+
+fn is_printable(secret: &str) -> bool {
+    secret.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn secret(reader: &mut Reader<'_>, name: &'static str) -> Option<SecretString> {
     let text = reader.text(name)?;
-    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        reader.problem(name, "has spaces, control characters or letters outside ASCII");
+    if !is_printable(&text) {
+        reader.problem(name, NOT_PRINTABLE);
     }
     Some(text.into())
 }
 
 fn auth(reader: &mut Reader<'_>) -> Auth {
-    let keys = secret(reader, "API_KEYS");
-    let api_keys: Vec<SecretString> =
-        keys.iter().flat_map(|keys| keys.expose_secret().split(',')).map(|key| key.trim().into()).collect();
-    if api_keys.iter().any(|key| key.expose_secret().len() < SHORTEST_SECRET) {
+    let keys = reader.text("API_KEYS");
+    let keys: Vec<&str> = keys.iter().flat_map(|keys| keys.split(',')).map(str::trim).collect();
+    if !keys.iter().all(|key| is_printable(key)) {
+        reader.problem("API_KEYS", NOT_PRINTABLE);
+    }
+    if keys.iter().any(|key| key.len() < SHORTEST_SECRET) {
         reader.problem(
             "API_KEYS",
             format!("has a key of fewer than {SHORTEST_SECRET} characters, or a comma too many"),
         );
     }
+    let api_keys = keys.into_iter().map(SecretString::from).collect();
     let webhook_token = secret(reader, "WEBHOOK_TOKEN");
     if webhook_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
         reader.problem("WEBHOOK_TOKEN", format!("must have at least {SHORTEST_SECRET} characters"));

@@ -36,8 +36,9 @@ impl<'a> Reader<'a> {
         reader
     }
 
+    /// Notes what is wrong with a setting, in one line whatever the value that is quoted.
     pub(super) fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{name}: {what}"));
+        self.problems.push(format!("{name}: {what}").replace(char::is_control, " "));
     }
 
     /// The setting as written; an empty one counts as set.
