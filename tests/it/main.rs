@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod access;
+mod flowroute;
 mod numbers;
 mod properties;
 mod races;
 mod sessions;
+mod settings;
 mod support;
 mod webhook;

@@ -1,7 +1,9 @@
 //! What the tests share: a service in this process with a recording provider and a clock that tests set.
 
+mod loopback;
 mod provider;
 
+pub use loopback::{Loopback, Reply, Seen};
 pub use provider::{Outcome, Recorder, SentText};
 
 use axum::{Router, body::Body, http::Request};

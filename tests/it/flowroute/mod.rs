@@ -1,0 +1,70 @@
+//! The client for Flowroute against a stand-in on loopback.
+
+mod outcomes;
+mod refusals;
+mod requests;
+
+use crate::support::{ALICE, Loopback, Reply, TN};
+use chrono::Utc;
+use secrecy::SecretString;
+use sms_proxy::{
+    domain::{Content, Kind, Outbound, Text},
+    provider::{
+        Provider, SendError,
+        flowroute::{ApiVersion, Client, ClientOptions},
+    },
+};
+use std::time::Duration;
+
+const ACCESS_KEY: &str = "the-access-key";
+const SECRET_KEY: &str = "the-secret-key/with:signs";
+const ID: &str = "mdr2-39cadeace66e11e7aff806cd7f24ba2d";
+/// More than any test needs.
+const LONG: Duration = Duration::from_secs(60);
+
+fn client_of(url: &str, version: ApiVersion) -> Client {
+    let options = ClientOptions {
+        url: url.parse().expect("an address"),
+        version,
+        access_key: SecretString::from(ACCESS_KEY),
+        secret_key: SecretString::from(SECRET_KEY),
+        public_url: None,
+        webhook_token: None,
+    };
+    Client::new(options).expect("a client")
+}
+
+fn client(server: &Loopback) -> Client {
+    client_of(&server.url("http"), ApiVersion::V2_1)
+}
+
+/// A message from the TN to Alice.
+fn message(body: &str, media_urls: &[&str]) -> Outbound {
+    let text = Text {
+        kind: Kind::Relay,
+        session: None,
+        from: TN.parse().expect("a number"),
+        to: ALICE.parse().expect("a number"),
+        to_role: None,
+        barred: None,
+        content: Content {
+            body: body.into(),
+            media_urls: media_urls.iter().copied().map(str::to_owned).collect(),
+        },
+    };
+    Outbound::new(text, Utc::now())
+}
+
+/// What a client says when it gets this reply to a text.
+async fn outcome(reply: Reply) -> Result<String, SendError> {
+    let server = Loopback::always(reply).await;
+    let outcome = client(&server).send(&message("hello", &[]), LONG).await;
+    server.only_request();
+    outcome
+}
+
+/// An answer as Flowroute gives it to a text that it takes (FLOWROUTE.md 8.8).
+fn taken() -> Reply {
+    let link = format!("https://api.flowroute.com/v2.1/messages/{ID}");
+    Reply::answer(202, serde_json::json!({"data": {"links": {"self": link}, "type": "message", "id": ID}}))
+}

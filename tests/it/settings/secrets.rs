@@ -1,0 +1,111 @@
+//! Secrets that show nowhere.
+
+use super::{AUTH, FLOWROUTE, complaints, good, read};
+use proptest::prelude::*;
+
+#[test]
+fn secrets_do_not_show_in_debug_output() {
+    let environment = [&FLOWROUTE[..], &AUTH].concat();
+    let settings = good(&environment);
+    for shown in [format!("{settings:?}"), format!("{settings:#?}")] {
+        for (name, secret) in &environment {
+            assert!(!shown.contains(secret), "{name} shows");
+        }
+    }
+}
+
+#[test]
+fn bad_secrets_do_not_show_in_the_complaints_about_them() {
+    for name in ["API_KEYS", "WEBHOOK_TOKEN", "FLOWROUTE_ACCESS_KEY", "FLOWROUTE_SECRET_KEY"] {
+        for secret in
+            ["hush", "hush hush hush hush", "hush-hush-hush-hüsh", "hush-hush-hush-hush\u{1}", "hush,,"]
+        {
+            let environment = [(name, secret)];
+            let Err(problems) = read(&environment, None) else { continue };
+            assert!(!problems.to_string().contains("hush"), "{problems}");
+            assert!(!format!("{problems:?}").contains("hush"), "{problems:?}");
+            let file = format!("{} = {secret:?}", name.to_lowercase());
+            let problems = read(&[], Some(&file)).expect_err("as bad as in the environment").to_string();
+            assert!(!problems.contains("hush"), "{problems}");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_not_quoted() {
+    for line in ["webhook_token = hush", "webhook_token = \"hush", "hush", "api_keys = ['hush' 'hush']"] {
+        let problems = read(&[], Some(line)).expect_err("no TOML").to_string();
+        assert!(!problems.contains("hush"), "{problems}");
+    }
+}
+
+#[test]
+fn credentials_in_an_address_are_refused_and_not_shown() {
+    for name in ["PUBLIC_URL", "FLOWROUTE_API_URL"] {
+        for address in [
+            "https://proxy.example.com/?token=hush",
+            "https://user:hush@proxy.example.com/",
+            "https://hush@proxy.example.com/",
+            "https://proxy.example.com/#hush",
+            "http://user:hush@proxy.example.com/",
+            "user:hush@proxy.example.com",
+            "proxy.example.com?token=hush",
+        ] {
+            let problems = read(&[(name, address)], None).expect_err("credentials").to_string();
+            assert!(problems.starts_with(name), "{problems}");
+            assert!(!problems.contains("hush"), "{problems}");
+        }
+    }
+}
+
+const NAMES: [&str; 29] = [
+    "ORG_NAME",
+    "SESSION_START_MSG",
+    "SESSION_END_MSG",
+    "SESSION_EXPIRED_MSG",
+    "NO_SESSION_MSG",
+    "NO_SESSION_MSG_PER_HOUR",
+    "NO_SESSION_MSG_PER_MINUTE",
+    "STORAGE",
+    "SQLITE_PATH",
+    "SMS_PROVIDER",
+    "FLOWROUTE_ACCESS_KEY",
+    "FLOWROUTE_SECRET_KEY",
+    "FLOWROUTE_API_URL",
+    "FLOWROUTE_API_VERSION",
+    "FLOWROUTE_MAX_PER_SECOND",
+    "PUBLIC_URL",
+    "SEND_BUDGET_SECONDS",
+    "LEASE_SECONDS",
+    "LOOKUP_SETTLE_SECONDS",
+    "API_KEYS",
+    "WEBHOOK_TOKEN",
+    "WEBHOOK_ALLOWED_IPS",
+    "ALLOW_UNAUTHENTICATED",
+    "SECRETS_ARN",
+    "BIND_ADDR",
+    "DEBUG_MODE",
+    "LOG_LEVEL",
+    "MESSAGE_RETENTION_DAYS",
+    "MAINTENANCE_INTERVAL",
+];
+
+/// Any characters, those that end a line among them.
+fn text() -> impl Strategy<Value = String> {
+    prop::collection::vec(prop_oneof![any::<char>(), Just('\n')], 0..20).prop_map(String::from_iter)
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_set_each_line_of_the_complaints_begins_with_a_settings_name(
+        settings in prop::collection::vec((prop::sample::select(&NAMES[..]), text()), 0..6),
+        file in prop::option::of(text()),
+    ) {
+        let environment: Vec<_> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        if read(&environment, file.as_deref()).is_err() {
+            for name in complaints(&environment, file.as_deref()) {
+                prop_assert!(NAMES.contains(&name.as_str()) || name == "SETTINGS_FILE", "{}", name);
+            }
+        }
+    }
+}
