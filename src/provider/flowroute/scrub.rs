@@ -6,7 +6,7 @@ use std::cmp::Reverse;
 /// The longest reason that is kept, in characters.
 const LONGEST: usize = 200;
 /// Runs of digits this long may be phone numbers; shorter ones, such as a size or a code, help to understand.
-const DIGITS: usize = 5;
+const DIGITS: usize = 7;
 
 /// The words without the text and the media that they are about and without phone numbers, cut to 200 characters.
 ///
