@@ -4,6 +4,7 @@
 mod access;
 mod flowroute;
 mod numbers;
+mod outbox;
 mod properties;
 mod races;
 mod sessions;

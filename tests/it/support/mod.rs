@@ -12,7 +12,7 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sms_proxy::{
     http::{Auth, Parts, router},
-    service::{Options, Service},
+    service::{Options, Round, Service},
     store::{Sqlite, Store},
 };
 use std::sync::{
@@ -146,6 +146,42 @@ impl App {
         let answer = self.call("POST", "/session", Some(body)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()
+    }
+
+    /// One round of maintenance.
+    pub async fn maintain(&self) -> Round {
+        self.service.maintain().await.expect("the store answers")
+    }
+
+    /// The clock moves on, and maintenance runs, until the outbox has had every chance to empty itself.
+    pub async fn settle_everything(&self) {
+        for _ in 0..8 {
+            self.clock.advance(TimeDelta::minutes(16));
+            self.maintain().await;
+        }
+    }
+
+    /// What is on record about the messages of a session.
+    pub async fn messages(&self, session: &Value) -> Vec<Value> {
+        let id = session["session_id"].as_str().expect("an id");
+        let answer = self.call("GET", &format!("/message?session_id={id}"), None).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["messages"].as_array().expect("a list").clone()
+    }
+
+    /// The states of the relays of a session, oldest first.
+    pub async fn relays(&self, session: &Value) -> Vec<Value> {
+        let messages = self.messages(session).await.into_iter();
+        messages
+            .filter(|message| message["kind"] == "relay")
+            .map(|message| message["state"].clone())
+            .collect()
+    }
+
+    /// Ends a session.
+    pub async fn end_session(&self, session: &Value) {
+        let id = session["session_id"].as_str().expect("an id");
+        assert_eq!(self.call("DELETE", &format!("/session/{id}"), None).await.status, 200);
     }
 
     /// A TN with a session of Alice and Bob on it, their start messages already forgotten by the provider.

@@ -8,7 +8,7 @@ use sms_proxy::{
 };
 use std::{
     sync::{Mutex, MutexGuard},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// A text that the provider took.
@@ -27,6 +27,8 @@ pub enum Outcome {
     Sent,
     /// It refuses it for good.
     Refused,
+    /// It refuses it because the recipient has opted out.
+    OptedOut,
     /// It does not accept the credentials.
     BadCredentials,
     /// It is busy.
@@ -35,6 +37,10 @@ pub enum Outcome {
     SentUnheard,
     /// It does not take the text and is not heard of either.
     LostUnheard,
+    /// It takes the text, and the sending process dies.
+    SentAndDies,
+    /// The sending process dies before the text leaves.
+    Dies,
 }
 
 type Script = Box<dyn FnMut(&Outbound) -> Outcome + Send>;
@@ -45,6 +51,7 @@ struct State {
     asked: usize,
     script: Option<Script>,
     delay: Duration,
+    times: Vec<Instant>,
     listed: Vec<Listed>,
     list_is_down: bool,
     readings: usize,
@@ -86,6 +93,16 @@ impl Recorder {
         taken
     }
 
+    /// The bodies of the texts that were taken, in order.
+    pub fn bodies(&self) -> Vec<String> {
+        self.taken().into_iter().map(|text| text.body).collect()
+    }
+
+    /// When texts were taken, in order.
+    pub fn times(&self) -> Vec<Instant> {
+        self.state().times.clone()
+    }
+
     /// How many texts the provider was asked to take.
     pub fn asked(&self) -> usize {
         self.state().asked
@@ -110,6 +127,7 @@ impl Recorder {
     pub fn clear(&self) {
         let mut state = self.state();
         state.taken.clear();
+        state.times.clear();
         state.asked = 0;
     }
 }
@@ -125,10 +143,11 @@ impl Provider for Recorder {
         state.asked += 1;
         let outcome = state.script.as_mut().map_or(Outcome::Sent, |script| script(message));
         let id = format!("mdr2-{}", MessageId::random());
-        if matches!(outcome, Outcome::Sent | Outcome::SentUnheard) {
+        if matches!(outcome, Outcome::Sent | Outcome::SentUnheard | Outcome::SentAndDies) {
             let text = &message.text;
             let body = text.content.body.clone();
             state.listed.push(Listed { id: id.clone(), from: text.from, to: text.to, body, sent_at: None });
+            state.times.push(Instant::now());
             state.taken.push(SentText {
                 from: text.from.digits(),
                 to: text.to.digits(),
@@ -136,14 +155,19 @@ impl Provider for Recorder {
                 media_urls: text.content.media_urls.clone(),
             });
         }
+        drop(state);
         let not_taken = |cause| Err(SendError::NotTaken { cause, detail: "as scripted".into() });
         match outcome {
             Outcome::Sent => Ok(id),
             Outcome::Refused => {
                 Err(SendError::Refused { status: 422, opted_out: false, detail: "as scripted".into() })
             }
+            Outcome::OptedOut => {
+                Err(SendError::Refused { status: 400, opted_out: true, detail: "as scripted".into() })
+            }
             Outcome::BadCredentials => not_taken(NotTaken::Credentials),
             Outcome::Busy => not_taken(NotTaken::Busy),
+            Outcome::Dies | Outcome::SentAndDies => panic!("the process dies, as scripted"),
             Outcome::SentUnheard | Outcome::LostUnheard => {
                 Err(SendError::Unknown { detail: "as scripted".into() })
             }

@@ -1,0 +1,98 @@
+//! STOP and UNSTOP (FLOWROUTE.md 5).
+
+use crate::support::{ALICE, App, BOB, EVE, Outcome, TN, fresh_number};
+use serde_json::json;
+
+#[tokio::test]
+async fn stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_sender() {
+    for word in ["STOP", "stop", " Stop\n"] {
+        let app = App::new();
+        let session = app.conversation(None).await;
+        app.text(BOB, TN, word).await;
+        assert_eq!(app.provider.asked(), 0);
+        app.text(ALICE, TN, "are you there?").await;
+        assert_eq!(app.provider.asked(), 0);
+        let message = &app.messages(&session).await[2];
+        assert_eq!(message["state"], "failed");
+        assert!(message["reason"].as_str().unwrap().contains("opted out"), "{message}");
+        app.text(BOB, TN, "I can still write").await;
+        assert_eq!(app.provider.taken_by(), [(ALICE.to_owned(), "I can still write".to_owned())]);
+        app.provider.clear();
+        app.end_session(&session).await;
+        let told: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
+        assert_eq!(told, [ALICE]);
+    }
+}
+
+#[tokio::test]
+async fn stop_among_other_words_is_a_text_like_any_other() {
+    let app = App::new();
+    app.conversation(None).await;
+    for body in ["STOP PLEASE", "please stop", "STOP.", "UNSTOP me"] {
+        app.text(ALICE, TN, body).await;
+    }
+    assert_eq!(app.provider.bodies(), ["STOP PLEASE", "please stop", "STOP.", "UNSTOP me"]);
+}
+
+#[tokio::test]
+async fn unstop_opts_in_again() {
+    let app = App::new();
+    app.conversation(None).await;
+    app.text(BOB, TN, "STOP").await;
+    app.text(BOB, TN, "unstop").await;
+    app.text(ALICE, TN, "welcome back").await;
+    assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "welcome back".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_stranger_who_opted_out_is_not_answered() {
+    let app = App::new();
+    app.conversation(None).await;
+    app.text(EVE, TN, "STOP").await;
+    app.text(EVE, TN, "who are you?").await;
+    assert_eq!(app.provider.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_session_gets_no_tn_that_one_of_its_people_opted_out_of() {
+    let app = App::new();
+    let session = app.conversation(None).await;
+    app.text(BOB, TN, "STOP").await;
+    app.end_session(&session).await;
+    let body = json!({"participant_a": ALICE, "participant_b": BOB});
+    app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
+    let other = fresh_number();
+    app.add_tn(&other).await;
+    for _ in 0..10 {
+        let session = app.open_session(BOB, ALICE, None).await;
+        assert_eq!(session["virtual_tn"], json!(other));
+        app.end_session(&session).await;
+    }
+    assert_eq!(app.open_session(ALICE, EVE, None).await["participant_b"], EVE);
+}
+
+#[tokio::test]
+async fn flowroutes_word_that_somebody_opted_out_counts_like_stop() {
+    let app = App::new();
+    app.conversation(None).await;
+    app.provider.always(Outcome::OptedOut);
+    app.text(ALICE, TN, "hello?").await;
+    app.provider.always(Outcome::Sent);
+    app.text(ALICE, TN, "hello??").await;
+    assert_eq!(app.provider.asked(), 1);
+    app.text(BOB, TN, "UNSTOP").await;
+    app.text(ALICE, TN, "hello!").await;
+    assert_eq!(app.provider.bodies(), ["hello!"]);
+}
+
+#[tokio::test]
+async fn a_waiting_text_is_not_sent_to_somebody_who_opts_out_meanwhile() {
+    let app = App::new();
+    let session = app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    app.text(ALICE, TN, "hello?").await;
+    app.provider.always(Outcome::Sent);
+    app.text(BOB, TN, "STOP").await;
+    app.settle_everything().await;
+    assert_eq!((app.provider.taken(), app.relays(&session).await), (vec![], vec![json!("failed")]));
+}

@@ -1,0 +1,121 @@
+//! Pacing (FLOWROUTE.md 1.5). What is asserted is how many sends a second holds, never how long one takes.
+
+use crate::support::{ALICE, App, Outcome, TN, flat, fresh_id, unpaced};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sms_proxy::{http::Auth, service::Options};
+use std::time::{Duration, Instant};
+use tokio::task::JoinSet;
+
+const RATE: u32 = 20;
+
+fn most_in_a_second(times: &[Instant]) -> usize {
+    let within = |start: &Instant| {
+        times
+            .iter()
+            .filter(|time| **time >= *start && time.duration_since(*start) < Duration::from_secs(1))
+            .count()
+    };
+    times.iter().map(within).max().unwrap_or(0)
+}
+
+async fn paced(max_per_second: u32) -> (App, Value) {
+    let app = App::with(Options { max_per_second, ..unpaced() }, Auth::default());
+    let session = app.conversation(None).await;
+    (app, session)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_burst_is_spread_out_and_none_of_it_is_lost() {
+    let (app, _) = paced(RATE).await;
+    let mut posts = JoinSet::new();
+    for n in 0..40 {
+        let app = app.clone();
+        posts.spawn(async move { app.text(ALICE, TN, &n.to_string()).await });
+    }
+    posts.join_all().await;
+    let mut bodies = app.provider.bodies();
+    bodies.sort_by_key(|body| body.parse::<u32>().unwrap());
+    assert_eq!(bodies, (0..40).map(|n| n.to_string()).collect::<Vec<_>>());
+    assert!(most_in_a_second(&app.provider.times()) <= RATE as usize);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_outbox_is_drained_at_the_same_pace_oldest_first() {
+    let (app, _) = paced(RATE).await;
+    let (unpaced, bodies) =
+        (App { service: app.service.clone(), ..app.clone() }, (0..40).map(|n| n.to_string()));
+    app.provider.always(Outcome::Busy);
+    let bodies: Vec<String> = bodies.collect();
+    for body in &bodies {
+        unpaced.text(ALICE, TN, body).await;
+        app.clock.advance(TimeDelta::milliseconds(1));
+    }
+    app.provider.always(Outcome::Sent);
+    app.provider.clear();
+    app.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(app.maintain().await.sent, 40);
+    assert_eq!(app.provider.bodies(), bodies);
+    assert!(most_in_a_second(&app.provider.times()) <= RATE as usize);
+}
+
+#[tokio::test]
+async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried() {
+    let options = Options { send_budget: Duration::from_secs(1), max_per_second: 1, ..unpaced() };
+    let app = App::with(options, Auth::default());
+    app.add_tn(TN).await;
+    let session = app.open_session(ALICE, crate::support::BOB, None).await;
+    assert_eq!(app.provider.taken().len(), 1, "the second start message found no place");
+    let waiting: Vec<Value> =
+        app.messages(&session).await.into_iter().filter(|m| m["state"] == "waiting").collect();
+    assert_eq!((waiting.len(), &waiting[0]["attempts"]), (1, &json!(0)));
+    app.maintain().await;
+    assert_eq!(app.provider.taken().len(), 2);
+}
+
+#[tokio::test]
+async fn a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent() {
+    let (app, session) = paced(1).await;
+    let ended = tokio::spawn({
+        let (app, session) = (app.clone(), session.clone());
+        async move {
+            while app.relays(&session).await.is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let id = session["session_id"].as_str().unwrap().parse().unwrap();
+            let cause = sms_proxy::store::EndCause::Deleted;
+            app.store.end_session(id, cause, Vec::new(), app.clock.now(), None).await.unwrap().unwrap();
+        }
+    });
+    app.text(ALICE, TN, "too late").await;
+    ended.await.unwrap();
+    assert_eq!((app.provider.taken(), app.relays(&session).await), (vec![], vec![json!("cancelled")]));
+}
+
+#[tokio::test]
+async fn media_are_paced_apart_and_count_as_texts_too() {
+    let (app, _) = paced(RATE).await;
+    let mut posts = JoinSet::new();
+    for n in 0..3 {
+        let included = json!([{"type": "media", "attributes": {"url": "https://media.example/1.png"}}]);
+        let attributes = json!({"from": ALICE, "to": TN, "body": n.to_string()});
+        let data = json!({"type": "message", "id": fresh_id(), "attributes": attributes});
+        let media = json!({"data": data, "included": included});
+        let text = flat(&fresh_id(), ALICE, TN, "text");
+        for payload in [media, text] {
+            let app = app.clone();
+            posts.spawn(async move { assert_eq!(app.post(payload).await.status, 200) });
+        }
+    }
+    posts.join_all().await;
+    assert_eq!(app.provider.taken().len(), 6);
+    let taken = app.provider.taken();
+    let times = app.provider.times();
+    let media: Vec<Instant> = taken
+        .iter()
+        .zip(times)
+        .filter(|(text, _)| !text.media_urls.is_empty())
+        .map(|(_, time)| time)
+        .collect();
+    assert_eq!((media.len(), most_in_a_second(&media)), (3, 1));
+}

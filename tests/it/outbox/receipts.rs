@@ -1,0 +1,72 @@
+//! Delivery receipts (FLOWROUTE.md 3, 8.10).
+
+use crate::support::{ALICE, Answer, App, Outcome, TN};
+use axum::http::Request;
+use serde_json::{Value, json};
+
+fn receipt(provider_id: &str, level: u8, status: &str, code: &Value) -> Value {
+    json!({"data": {"type": "delivery_receipt", "id": provider_id, "attributes": {
+        "body": "test sms", "level": level, "status": status, "status_code": code,
+        "status_code_description": "as scripted", "timestamp": "2017-12-21T16:44:35.00Z"
+    }}})
+}
+
+async fn post(app: &App, message: Option<&Value>, receipt: &Value) -> Answer {
+    let query = message.map(|id| format!("?m={}", id.as_str().unwrap())).unwrap_or_default();
+    let request = Request::post(format!("/{query}")).header("content-type", "application/json");
+    app.send(request.body(receipt.to_string().into()).unwrap()).await
+}
+
+#[tokio::test]
+async fn the_last_state_of_a_message_is_kept_with_it() {
+    let app = App::new();
+    let session = app.conversation(None).await;
+    app.text(ALICE, TN, "hi").await;
+    let message = app.messages(&session).await[2].clone();
+    assert_eq!(message["delivery"], Value::Null);
+    let provider_id = message["provider_id"].as_str().unwrap();
+    for (level, status, code) in [
+        (1, "smsc submit", Value::Null),
+        (2, "delivered", json!("1004")),
+        (2, "again", json!(1)),
+        (1, "late", json!(1)),
+    ] {
+        assert_eq!(post(&app, None, &receipt(provider_id, level, status, &code)).await.status, 200);
+    }
+    let message = app.messages(&session).await[2].clone();
+    let delivery = json!({"status": "delivered", "code": "1004", "date": "2017-12-21 16:44:35"});
+    assert_eq!((&message["delivery"], &message["state"]), (&delivery, &json!("sent")));
+}
+
+#[tokio::test]
+async fn a_receipt_that_names_our_id_settles_an_unknown_message() {
+    for outcome in [Outcome::SentUnheard, Outcome::LostUnheard, Outcome::Busy] {
+        let app = App::new();
+        let session = app.conversation(None).await;
+        app.provider.always(outcome);
+        app.text(ALICE, TN, "hi").await;
+        app.provider.always(Outcome::Sent);
+        let id = app.messages(&session).await[2]["id"].clone();
+        assert_eq!(
+            post(&app, Some(&id), &receipt("mdr2-1", 1, "smsc submit", &Value::Null)).await.status,
+            200
+        );
+        let message = app.messages(&session).await[2].clone();
+        assert_eq!((&message["state"], &message["provider_id"]), (&json!("sent"), &json!("mdr2-1")));
+        app.settle_everything().await;
+        assert_eq!(app.provider.asked(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_receipt_of_an_unknown_message_is_taken_and_ignored() {
+    let app = App::new();
+    let session = app.conversation(None).await;
+    app.text(ALICE, TN, "hi").await;
+    let before = app.messages(&session).await;
+    for message in [None, Some(json!("0".repeat(32))), Some(json!("x"))] {
+        let receipt = receipt("mdr2-unknown", 2, "delivered", &Value::Null);
+        assert_eq!(post(&app, message.as_ref(), &receipt).await.status, 200);
+    }
+    assert_eq!(app.messages(&session).await, before);
+}
