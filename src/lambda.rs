@@ -23,7 +23,7 @@ pub async fn run(router: Router) -> Result<(), Error> {
 
 /// The event as the router takes it: without the stage in its path, under the invocation's id.
 pub fn request(event: lambda_http::Request) -> Request {
-    let path = own_path(&event);
+    let path = encoded(&own_path(&event));
     let id = event.lambda_context_ref().map(|context| context.request_id.clone());
     let (mut head, body) = event.into_parts();
     let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -68,6 +68,19 @@ fn own_path(event: &lambda_http::Request) -> String {
         _ => raw,
     };
     if path.is_empty() { "/".to_owned() } else { path.to_owned() }
+}
+
+/// The path with whatever a URI can't hold escaped: API Gateway hands it over decoded.
+fn encoded(path: &str) -> String {
+    let mut encoded = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/%".contains(&byte) {
+            encoded.push(byte.into());
+        } else {
+            encoded.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    encoded
 }
 
 fn first_segment(path: &str) -> &str {

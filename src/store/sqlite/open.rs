@@ -48,7 +48,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         _ => OpenError::Other(path.into(), describe(&e)),
     };
     let mut db = connect(path).map_err(other)?;
-    check_owner(&db, path, other)?;
+    check(&db, path, other)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(other)?;
     MIGRATIONS.to_latest(&mut db).map_err(|e| match e {
         MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => {
@@ -73,7 +73,8 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-fn check_owner(
+/// Looks whether the file is ours and whole, before anything is changed in it.
+fn check(
     db: &Connection,
     path: &Path,
     other: impl Fn(rusqlite::Error) -> OpenError + Copy,
@@ -83,6 +84,10 @@ fn check_owner(
     let owner: i64 = db.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(other)?;
     if tables > 0 && owner != APPLICATION_ID {
         return Err(OpenError::Foreign(path.into()));
+    }
+    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(other)?;
+    if usize::try_from(version).is_ok_and(|version| version > STEPS.len()) {
+        return Err(OpenError::Newer(path.into()));
     }
     let verdict: String = db.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(other)?;
     match verdict.as_str() {

@@ -4,7 +4,7 @@
 use crate::store::{Result, StoreError};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
-    thread,
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 use tokio::sync::{mpsc, oneshot};
@@ -61,10 +61,22 @@ struct Queued {
     write: Box<dyn Write>,
 }
 
-/// A handle to the writing thread, which ends when the last handle is dropped.
+/// A handle to the writing thread. Dropping it waits until the thread has done what was asked of it and closed its
+/// connection, so that a process that stops leaves one whole file behind, with no log beside it.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: mpsc::Sender<Queued>,
+    queue: Option<mpsc::Sender<Queued>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, that was said already.
+            let _ = thread.join();
+        }
+    }
 }
 
 impl std::fmt::Debug for Queued {
@@ -76,8 +88,8 @@ impl std::fmt::Debug for Queued {
 impl Writer {
     pub(super) fn start(db: Connection) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        thread::Builder::new().name("sqlite-writer".into()).spawn(move || serve(db, jobs))?;
-        Ok(Self { queue })
+        let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(move || serve(db, jobs))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
     /// Runs `work` in a transaction and answers when it is on disk, or with an error when nothing of it is.
@@ -88,7 +100,8 @@ impl Writer {
     {
         let (reply, answer) = oneshot::channel();
         let queued = Queued { since: Instant::now(), write: Box::new(Job { work, reply }) };
-        let place = tokio::time::timeout(QUEUE_LIMIT, self.queue.reserve()).await.map_err(|_| busy())?;
+        let queue = self.queue.as_ref().ok_or_else(stopped)?;
+        let place = tokio::time::timeout(QUEUE_LIMIT, queue.reserve()).await.map_err(|_| busy())?;
         place.map_err(|_| stopped())?.send(queued);
         answer.await.map_err(|_| stopped())?
     }
