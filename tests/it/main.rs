@@ -2,9 +2,15 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod access;
+mod database_file;
+mod durability;
 mod flowroute;
+mod lambda;
+mod local_server;
+mod logs;
 mod numbers;
 mod outbox;
+mod process;
 mod properties;
 mod races;
 mod sessions;

@@ -1,7 +1,11 @@
 //! What the tests share: a service in this process with a recording provider and a clock that tests set.
 
+pub mod binary;
+pub mod events;
+pub mod flowroute_standin;
 mod loopback;
 mod provider;
+pub mod runtime_api;
 
 pub use loopback::{Loopback, Reply, Seen};
 pub use provider::{Outcome, Recorder, SentText};

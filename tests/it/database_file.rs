@@ -1,0 +1,164 @@
+//! The database file at start-up: made, emptied, refused, left alone.
+
+use crate::support::{TN, binary::Binary};
+use rusqlite::Connection;
+use serde_json::json;
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+use tempfile::TempDir;
+
+const PRODUCTION: &str = "local-sqlite/sms-proxy.db";
+const TEST: &str = "local-sqlite/test.db";
+
+/// The files of a folder whose names begin so, with what is in them.
+fn contents(folder: &Path, beginning: &str) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.is_file()).map(|path| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, fs::read(path).unwrap())
+    });
+    files.filter(|(name, _)| name.starts_with(beginning)).collect()
+}
+
+/// A database that the service has written, at its usual place.
+async fn written(folder: &Path) -> PathBuf {
+    let server = Binary::serve(folder, &[]).await;
+    server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    server.stop().await;
+    folder.join(PRODUCTION)
+}
+
+#[tokio::test]
+async fn a_stop_leaves_one_whole_file() {
+    let folder = TempDir::new().unwrap();
+    let file = written(folder.path()).await;
+    let left = contents(file.parent().unwrap(), "");
+    assert_eq!(left.keys().collect::<Vec<_>>(), ["sms-proxy.db"]);
+}
+
+/// Asserts that a start is refused in these words, and that nothing in the file's folder changes.
+async fn assert_refused(file: &Path, words: &str) {
+    let folder = file.parent().unwrap();
+    let before = contents(folder, "");
+    let elsewhere = TempDir::new().unwrap();
+    let (code, said) = Binary::refusal(elsewhere.path(), &[("SQLITE_PATH", file.to_str().unwrap())]).await;
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains(words) && said.contains(file.to_str().unwrap()), "{said}");
+    assert!(contents(folder, "") == before, "a file was changed: {:?}", contents(folder, "").keys());
+}
+
+#[tokio::test]
+async fn missing_folders_are_made() {
+    let folder = TempDir::new().unwrap();
+    let server = Binary::serve(folder.path(), &[("SQLITE_PATH", "one/two/three.db")]).await;
+    server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    server.stop().await;
+    assert!(folder.path().join("one/two/three.db").is_file());
+    assert!(!folder.path().join("local-sqlite").exists());
+}
+
+#[tokio::test]
+async fn debug_mode_empties_the_test_database_and_leaves_the_other_alone() {
+    let folder = TempDir::new().unwrap();
+    let production = written(folder.path()).await;
+    let local = production.parent().unwrap();
+    let before = contents(local, "sms-proxy.db");
+    for _ in 0..2 {
+        let server = Binary::serve(folder.path(), &[("DEBUG_MODE", "true")]).await;
+        assert_eq!(server.ok("GET", "/tn", None).await.json()["pool_size"], 0);
+        server.ok("POST", "/tn", Some(json!({"value": "12062992130"}))).await;
+        server.stop().await;
+        assert!(folder.path().join(TEST).is_file());
+        assert!(contents(local, "sms-proxy.db") == before, "the production file was changed");
+    }
+    let server = Binary::serve(folder.path(), &[]).await;
+    assert_eq!(server.ok("GET", "/tn", None).await.json()["virtual_tns"][0]["value"], TN);
+}
+
+#[tokio::test]
+async fn debug_mode_empties_nothing_but_its_own_file() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("mine.db");
+    fs::write(&file, "not to be touched").unwrap();
+    let settings = [("DEBUG_MODE", "1"), ("SQLITE_PATH", "mine.db")];
+    Binary::serve(folder.path(), &settings).await.stop().await;
+    assert_eq!(fs::read(&file).unwrap(), b"not to be touched");
+
+    let (code, said) = Binary::refusal(folder.path(), &[("SQLITE_PATH", TEST)]).await;
+    assert_eq!(code, 2);
+    assert!(said.contains("SQLITE_PATH: "), "{said}");
+}
+
+#[tokio::test]
+async fn an_empty_file_becomes_a_database() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("empty.db"), "").unwrap();
+    let server = Binary::serve(folder.path(), &[("SQLITE_PATH", "empty.db")]).await;
+    server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_database_is_refused() {
+    let folder = TempDir::new().unwrap();
+    for text in ["shopping: milk\n".repeat(400), "milk".to_owned()] {
+        let file = folder.path().join("list.txt");
+        fs::write(&file, text).unwrap();
+        assert_refused(&file, "is not an sms-proxy database").await;
+    }
+}
+
+#[tokio::test]
+async fn another_programs_database_is_refused() {
+    for (journal, version) in [("delete", 0), ("wal", 0), ("delete", 1)] {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("other.db");
+        let db = Connection::open(&file).unwrap();
+        db.pragma_update(None, "journal_mode", journal).unwrap();
+        db.pragma_update(None, "user_version", version).unwrap();
+        db.execute_batch("CREATE TABLE tn (value TEXT); INSERT INTO tn VALUES ('theirs')").unwrap();
+        db.close().unwrap();
+        assert_refused(&file, "is not an sms-proxy database").await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let file = written(folder.path()).await;
+    let whole = fs::read(&file).unwrap();
+    let page = 4096;
+    let scrambled: Vec<u8> =
+        whole.iter().enumerate().map(|(n, byte)| if n < page { *byte } else { 0xA5 }).collect();
+    for damaged in [&scrambled[..], &whole[..whole.len() - page], &whole[..page]] {
+        fs::write(&file, damaged).unwrap();
+        assert_refused(&file, "is damaged").await;
+    }
+    fs::write(&file, whole).unwrap();
+    let server = Binary::serve(folder.path(), &[]).await;
+    assert_eq!(server.ok("GET", "/tn", None).await.json()["pool_size"], 1);
+}
+
+#[tokio::test]
+async fn a_newer_versions_database_is_refused() {
+    for journal in ["wal", "delete"] {
+        let folder = TempDir::new().unwrap();
+        let file = written(folder.path()).await;
+        let db = Connection::open(&file).unwrap();
+        db.pragma_update(None, "user_version", 99).unwrap();
+        db.pragma_update(None, "journal_mode", journal).unwrap();
+        db.close().unwrap();
+        assert_refused(&file, "was written by a newer sms-proxy").await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_cannot_be_made_is_named() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("taken"), "").unwrap();
+    let (code, said) = Binary::refusal(folder.path(), &[("SQLITE_PATH", "taken/sms-proxy.db")]).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("cannot create taken"), "{said}");
+}

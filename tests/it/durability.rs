@@ -1,0 +1,122 @@
+//! What is acknowledged is on disk: the order of the system calls, as strace sees it.
+
+use crate::support::{
+    ALICE, BOB, TN,
+    binary::{Binary, Server, eventually, prepare, read},
+    flat,
+    flowroute_standin::FlowrouteStandin,
+    fresh_id,
+};
+use serde_json::json;
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+use tempfile::TempDir;
+
+const TRACED: &str = "trace=fsync,fdatasync,read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg";
+
+/// A system call, and the trace's lines at which it began and ended.
+#[derive(Debug)]
+struct SystemCall {
+    text: String,
+    begun: usize,
+    ended: usize,
+}
+
+/// Starts the server under strace. The server is our child, and strace ends with it.
+async fn serve_traced(folder: &Path, settings: &[(&str, &str)]) -> (Server, PathBuf) {
+    let trace = folder.join("strace.txt");
+    let mut command = Command::new("strace");
+    prepare(&mut command, folder, settings);
+    command.args(["--daemonize", "--follow-forks", "--decode-fds=path", "--string-limit=80", "-e", TRACED]);
+    command.arg("--output").arg(&trace).arg(env!("CARGO_BIN_EXE_sms-proxy"));
+    command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    let there = Command::new("strace").arg("--version").output().is_ok_and(|output| output.status.success());
+    assert!(there, "this test needs strace (Debian, Ubuntu: apt-get install strace)");
+    (Binary::start(command).listening().await, trace)
+}
+
+/// Stops the server and reads its trace.
+async fn trace_of(server: Server, trace: &Path) -> Vec<SystemCall> {
+    server.stop().await;
+    let whole =
+        |text: &String| text.lines().last().is_some_and(|line| line.ends_with("+++ exited with 0 +++"));
+    let text = eventually("the trace ends", || fs::read_to_string(trace).ok().filter(whole)).await;
+    parse(&text)
+}
+
+/// One call a line, unless another thread's came in between: then its beginning and its end have a line each.
+fn parse(trace: &str) -> Vec<SystemCall> {
+    let mut calls: Vec<SystemCall> = Vec::new();
+    let mut unfinished = HashMap::new();
+    for (n, line) in trace.lines().enumerate() {
+        let (thread, text) = line.split_once(' ').unwrap();
+        let text = text.trim_start();
+        if let Some((_, rest)) = text.strip_prefix("<... ").and_then(|text| text.split_once(" resumed>")) {
+            let call: &mut SystemCall = &mut calls[unfinished.remove(thread).unwrap()];
+            call.text.push_str(rest);
+            call.ended = n;
+        } else {
+            let (text, ended) = match text.strip_suffix("<unfinished ...>") {
+                Some(beginning) => {
+                    unfinished.insert(thread, calls.len());
+                    (beginning, usize::MAX)
+                }
+                None => (text, n),
+            };
+            calls.push(SystemCall { text: text.to_owned(), begun: n, ended });
+        }
+    }
+    calls
+}
+
+/// The first call that begins after this line and carries these bytes.
+#[track_caller]
+fn carrying<'a>(calls: &'a [SystemCall], bytes: &str, after: usize) -> &'a SystemCall {
+    let quoted = format!("\"{bytes}");
+    let found = calls.iter().find(|call| call.begun > after && call.text.contains(&quoted));
+    found.unwrap_or_else(|| panic!("no call carries {bytes} after line {after}: {calls:#?}"))
+}
+
+/// Asserts that the write-ahead log was synced after one line and before another.
+#[track_caller]
+fn assert_synced(calls: &[SystemCall], after: usize, before: usize) {
+    let synced = calls.iter().any(|call| {
+        let sync = call.text.starts_with("fsync(") || call.text.starts_with("fdatasync(");
+        let log = call.text.contains("/sms-proxy.db-wal>") && call.text.ends_with("= 0");
+        sync && log && call.begun > after && call.ended < before
+    });
+    assert!(synced, "the log is not synced between lines {after} and {before}: {calls:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tn_is_on_disk_before_it_is_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let (server, trace) = serve_traced(folder.path(), &[]).await;
+    server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    let calls = trace_of(server, &trace).await;
+    let request = carrying(&calls, "POST /tn HTTP/1.1", 0);
+    let answer = carrying(&calls, "HTTP/1.1 200 OK", request.ended);
+    assert_synced(&calls, request.ended, answer.begun);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_it_is_acknowledged() {
+    let folder = TempDir::new().unwrap();
+    let flowroute = FlowrouteStandin::start().await;
+    let (server, trace) = serve_traced(folder.path(), &flowroute.settings(&[])).await;
+    server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    server.ok("POST", "/session", Some(pair)).await;
+    let text = flat(&fresh_id(), ALICE, TN, "keep this");
+    assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
+    let calls = trace_of(server, &trace).await;
+    let request = carrying(&calls, "POST / HTTP/1.1", 0);
+    let sent = carrying(&calls, "POST /v2.1/messages HTTP/1.1", request.ended);
+    let answer = carrying(&calls, "HTTP/1.1 200 OK", sent.ended);
+    assert_synced(&calls, request.ended, sent.begun);
+    assert_synced(&calls, sent.ended, answer.begun);
+}

@@ -1,0 +1,222 @@
+//! The local server's limits: slow, silent and many clients.
+
+use crate::support::{App, TN};
+use axum::{Router, routing::get};
+use serde_json::json;
+use sms_proxy::server::{Limits, serve};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+    time::timeout,
+};
+
+/// Long enough for whatever is to happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Long enough to see that something does not happen; if it is too short, a fault may be missed.
+const MOMENT: Duration = Duration::from_millis(300);
+
+/// A server with these limits; it stops when it is told to.
+struct Running {
+    address: SocketAddr,
+    stop: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+async fn start(router: Router, limits: Limits) -> Running {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let stop = Arc::new(Notify::new());
+    let stopped = Arc::clone(&stop);
+    let task = tokio::spawn(async move { serve(listener, router, limits, stopped.notified()).await });
+    Running { address, stop, task }
+}
+
+impl Running {
+    /// A new connection that has sent this.
+    async fn client(&self, sent: &str) -> TcpStream {
+        let mut client = TcpStream::connect(self.address).await.unwrap();
+        client.write_all(sent.as_bytes()).await.unwrap();
+        client
+    }
+
+    async fn stop(mut self) {
+        self.stop.notify_one();
+        timeout(PATIENCE, &mut self.task).await.expect("the server stops").unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+    }
+}
+
+fn hello() -> Router {
+    Router::new().route("/", get(async || "hello"))
+}
+
+/// What the server says until it closes the connection.
+async fn heard(client: &mut TcpStream) -> String {
+    let mut said = Vec::new();
+    let read = timeout(PATIENCE, client.read_to_end(&mut said)).await.expect("the connection is closed");
+    // A reset closes it too.
+    let _ = read;
+    String::from_utf8(said).unwrap()
+}
+
+/// Reads until the answer to `GET /` is whole.
+async fn assert_hello(client: &mut TcpStream) {
+    let mut said = Vec::new();
+    while !said.ends_with(b"hello") {
+        let mut piece = [0; 1024];
+        let length = timeout(PATIENCE, client.read(&mut piece)).await.expect("an answer").unwrap();
+        assert!(length > 0, "closed early: {}", String::from_utf8_lossy(&said));
+        said.extend_from_slice(&piece[..length]);
+    }
+    assert!(said.starts_with(b"HTTP/1.1 200 OK"));
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+const GET_AND_CLOSE: &str = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+
+fn quick() -> Limits {
+    Limits { head: Duration::from_millis(200), ..Limits::default() }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_is_hung_up_on() {
+    let server = start(hello(), quick()).await;
+    assert!(!heard(&mut server.client("").await).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_client_that_sends_half_a_head_is_hung_up_on() {
+    let server = start(hello(), quick()).await;
+    let mut client = server.client("GET / HTTP/1.1\r\nhost: local").await;
+    assert!(!heard(&mut client).await.contains("200 OK"));
+}
+
+#[tokio::test]
+async fn a_client_that_sends_its_head_drop_by_drop_is_hung_up_on() {
+    let server = start(hello(), quick()).await;
+    let client = server.client("GET / HTTP/1.1\r\n").await;
+    let (mut from, mut to) = client.into_split();
+    let dripping = tokio::spawn(async move {
+        while to.write_all(b"x: y\r\n").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    });
+    let mut said = Vec::new();
+    let _ = timeout(PATIENCE, from.read_to_end(&mut said)).await.expect("the connection is closed");
+    assert!(!String::from_utf8(said).unwrap().contains("200 OK"));
+    timeout(PATIENCE, dripping).await.expect("writing fails").unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_stays_after_its_answer_is_hung_up_on() {
+    let server = start(hello(), quick()).await;
+    let mut client = server.client(GET).await;
+    let said = heard(&mut client).await;
+    assert!(said.ends_with("hello"), "{said}");
+}
+
+#[tokio::test]
+async fn a_client_may_send_one_request_after_the_other() {
+    let server = start(hello(), Limits::default()).await;
+    let mut client = server.client(GET).await;
+    for _ in 0..3 {
+        assert_hello(&mut client).await;
+        client.write_all(GET.as_bytes()).await.unwrap();
+    }
+    assert_hello(&mut client).await;
+}
+
+#[tokio::test]
+async fn one_connection_too_many_waits_until_another_is_closed() {
+    let server = start(hello(), Limits { connections: 2, ..Limits::default() }).await;
+    let (mut first, mut second) = (server.client(GET).await, server.client(GET).await);
+    assert_hello(&mut first).await;
+    assert_hello(&mut second).await;
+    let mut third = server.client(GET_AND_CLOSE).await;
+    let waited = timeout(MOMENT, third.read(&mut [0; 1])).await;
+    assert!(waited.is_err(), "the third is answered beside two others: {waited:?}");
+    drop(first);
+    assert_hello(&mut third).await;
+    let mut fourth = server.client(GET_AND_CLOSE).await;
+    assert_hello(&mut fourth).await;
+}
+
+#[tokio::test]
+async fn places_come_back_after_silent_clients() {
+    let server = start(hello(), Limits { connections: 2, ..quick() }).await;
+    let mut silent = Vec::new();
+    for _ in 0..6 {
+        silent.push(server.client("POST").await);
+    }
+    assert_hello(&mut server.client(GET_AND_CLOSE).await).await;
+}
+
+#[tokio::test]
+async fn clients_with_unfinished_bodies_do_not_keep_others_waiting() {
+    let app = App::new();
+    let server = start(app.router.clone(), Limits::default()).await;
+    let mut unfinished = Vec::new();
+    for path in ["/tn", "/session", "/"].repeat(10) {
+        let head = "HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 23";
+        unfinished.push(server.client(&format!("POST {path} {head}\r\n\r\n{{\"value\": ")).await);
+    }
+    app.add_tn(TN).await;
+    let mut client = server.client("GET /tn HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
+    let said = heard(&mut client).await;
+    assert!(said.contains("200 OK") && said.contains(TN), "{said}");
+    drop(unfinished);
+    assert_eq!(app.call("GET", "/tn", None).await.json()["pool_size"], json!(1));
+}
+
+#[tokio::test]
+async fn what_is_no_http_is_answered_400_and_hung_up_on() {
+    let server = start(hello(), Limits::default()).await;
+    let said = heard(&mut server.client("\u{16}\u{3}\u{1} hello?\r\n\r\n").await).await;
+    assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+    assert_hello(&mut server.client(GET_AND_CLOSE).await).await;
+}
+
+#[tokio::test]
+async fn a_stop_waits_for_a_running_request_and_takes_no_new_client() {
+    let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (inside, door) = (Arc::clone(&entered), Arc::clone(&gate));
+    let slow = get(async move || {
+        inside.notify_one();
+        door.acquire().await.unwrap().forget();
+        "hello"
+    });
+    let server = start(Router::new().route("/", slow), Limits::default()).await;
+    let (address, mut client) = (server.address, server.client(GET).await);
+    entered.notified().await;
+    let stopping = tokio::spawn(server.stop());
+    while TcpStream::connect(address).await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(!stopping.is_finished());
+    gate.add_permits(1);
+    assert!(heard(&mut client).await.ends_with("hello"));
+    stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stop_gives_up_on_a_request_that_does_not_end() {
+    let entered = Arc::new(Notify::new());
+    let inside = Arc::clone(&entered);
+    let endless = get(async move || {
+        inside.notify_one();
+        std::future::pending::<&'static str>().await
+    });
+    let limits = Limits { stop: Duration::from_millis(200), ..Limits::default() };
+    let server = start(Router::new().route("/", endless), limits).await;
+    let _client = server.client(GET).await;
+    entered.notified().await;
+    server.stop().await;
+}

@@ -1,0 +1,80 @@
+//! What the log must not hold, at its most talkative.
+
+use crate::support::{
+    ALICE, BOB, EVE, TN,
+    binary::{Binary, read},
+    flat,
+    flowroute_standin::{ACCESS_KEY, FlowrouteStandin, SECRET_KEY},
+    fresh_id,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const API_KEY: &str = "right-key-of-the-test";
+const WRONG_KEY: &str = "wrong-key-of-the-test";
+const TOKEN: &str = "right-token-of-the-test";
+const WRONG_TOKEN: &str = "wrong-token-of-the-test";
+const FOREIGN: &str = "447700900123";
+const WORDS: &str = "meet me at the fountain";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_holds_no_number_no_text_and_no_secret() {
+    let folder = TempDir::new().unwrap();
+    let flowroute = FlowrouteStandin::start().await;
+    let settings = [("LOG_LEVEL", "trace"), ("API_KEYS", API_KEY), ("WEBHOOK_TOKEN", TOKEN)];
+    let server = Binary::serve(folder.path(), &flowroute.settings(&settings)).await;
+    let manage = async |method: &str, path: &str, body: Value| {
+        read(server.request(method, path).header("x-api-key", API_KEY).json(&body)).await
+    };
+    let post = async |token: &str, body: String| {
+        let request = server.request("POST", &format!("/?token={token}")).body(body);
+        read(request.header("content-type", "application/json")).await.status
+    };
+    let text = |from: &str, to: &str| flat(&fresh_id(), from, to, WORDS).to_string();
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+
+    assert_eq!(manage("POST", "/tn", json!({"value": TN})).await.status, 200);
+    assert_eq!(manage("POST", "/tn", json!({"value": TN})).await.status, 400);
+    assert_eq!(manage("POST", "/session", pair.clone()).await.status, 200);
+    assert_eq!(manage("POST", "/session", pair.clone()).await.status, 400);
+    let twice = text(ALICE, TN);
+    for payload in [twice.clone(), twice, text(EVE, TN), text(ALICE, EVE), text(FOREIGN, TN), text(TN, TN)] {
+        assert_eq!(post(TOKEN, payload).await, 200);
+    }
+    for (token, payload) in [
+        (WRONG_TOKEN, text(ALICE, TN)),
+        (TOKEN, format!("{{{WORDS}")),
+        (TOKEN, json!({"to": TN, "from": ALICE, "note": WORDS}).to_string()),
+        (TOKEN, json!({"to": TN, "from": WORDS, "body": WORDS}).to_string()),
+    ] {
+        assert!(post(token, payload).await >= 400);
+    }
+    flowroute.refuse();
+    assert_eq!(post(TOKEN, text(BOB, TN)).await, 200);
+    assert_eq!(manage("POST", "/tn", json!({"value": "12062992130"})).await.status, 200);
+    let others = json!({"participant_a": EVE, "participant_b": "12065558888"});
+    assert_eq!(manage("POST", "/session", others).await.status, 502);
+    for request in [
+        server.request("GET", &format!("/tn/{TN}")).header("x-api-key", WRONG_KEY),
+        server.request("GET", &format!("/tn/{FOREIGN}")).bearer_auth(API_KEY),
+        server.request("GET", &format!("/nowhere/{ALICE}?key={WRONG_KEY}")).bearer_auth(WRONG_KEY),
+        server.request("DELETE", &format!("/tn/{TN}")).header("x-api-key", API_KEY),
+        server.request("POST", "/tn").header("x-api-key", API_KEY).json(&json!({ WRONG_KEY: ALICE })),
+    ] {
+        assert!(read(request).await.status >= 400);
+    }
+
+    let log = server.stop().await;
+    let lines = log.lines().filter(|line| line.contains("answered")).count();
+    assert!(lines >= 20, "the requests are in the log: {log}");
+    assert!(log.contains("***1212"), "numbers are masked: {log}");
+    let basic = BASE64_STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
+    let numbers = [TN, ALICE, BOB, EVE, FOREIGN, "12062992130", "12065558888"];
+    let secrets = [API_KEY, WRONG_KEY, TOKEN, WRONG_TOKEN, ACCESS_KEY, SECRET_KEY, &basic];
+    let notices = ["Your new session has started", "An active session was not found"];
+    for forbidden in numbers.into_iter().chain(secrets).chain(notices).chain([WORDS, "fountain"]) {
+        let line = log.lines().find(|line| line.contains(forbidden) || line.contains(&forbidden[1..]));
+        assert!(line.is_none(), "{forbidden} is in the log: {line:?}");
+    }
+}
