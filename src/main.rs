@@ -1,15 +1,14 @@
 //! Reads the settings and puts the parts together; the only place that picks things.
 
-use chrono::TimeDelta;
 use clap::{Parser, Subcommand};
 use sms_proxy::{
     http::{Parts, router},
     lambda, logging,
-    provider::{Provider, Sandbox, flowroute},
+    provider::{Sandbox, flowroute},
     server,
-    service::{Options, Service},
+    service::Service,
     settings::{ProviderChoice, Runtime, Settings},
-    store::{AnswerLimits, Sqlite},
+    store::Sqlite,
 };
 use std::{error::Error, io::Write, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
@@ -48,17 +47,7 @@ fn main() -> ExitCode {
         }
     };
     logging::start(settings.log_level, settings.runtime != Runtime::Local);
-    let done = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Into::into).and_then(
-        |tokio| {
-            tokio.block_on(async {
-                match command.unwrap_or(Command::Serve) {
-                    Command::Serve => serve(settings).await,
-                    Command::Maintenance => maintain(settings).await,
-                }
-            })
-        },
-    );
-    match done {
+    match run(command.unwrap_or(Command::Serve), settings) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sms-proxy: {error}");
@@ -67,49 +56,48 @@ fn main() -> ExitCode {
     }
 }
 
-type Outcome = Result<(), Box<dyn Error + Send + Sync>>;
+type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-/// The service as the settings want it, and the sandbox if that is its provider.
-fn build(settings: &mut Settings) -> Result<(Service, Option<Arc<Sandbox>>), Box<dyn Error + Send + Sync>> {
-    let store = Sqlite::open(&settings.database)?;
-    let chosen = std::mem::replace(&mut settings.provider, ProviderChoice::Sandbox);
-    let (provider, sandbox): (Arc<dyn Provider>, _) = match chosen {
-        ProviderChoice::Flowroute(options) => (Arc::new(flowroute::Client::new(options)?), None),
-        ProviderChoice::Sandbox => {
-            let sandbox = Arc::new(Sandbox::default());
-            (Arc::clone(&sandbox) as _, Some(sandbox))
+fn run(command: Command, settings: Settings) -> Outcome<()> {
+    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    tokio.block_on(async {
+        match command {
+            Command::Serve => serve(settings).await,
+            Command::Maintenance => maintain(&settings).await,
         }
-    };
-    let options = Options {
-        wording: std::mem::take(&mut settings.wording),
-        send_budget: settings.send_budget,
-        lease: settings.lease,
-        lookup_settle: settings.lookup_settle,
-        answers: AnswerLimits {
-            per_hour: settings.answers_per_hour,
-            per_minute: settings.answers_per_minute,
-        },
-        max_per_second: settings.max_per_second,
-        retention: TimeDelta::days(settings.retention_days.into()),
-    };
-    Ok((Service::new(Arc::new(store), provider, options), sandbox))
+    })
 }
 
-async fn serve(mut settings: Settings) -> Outcome {
+/// The service as the settings want it, and the sandbox if that is its provider.
+fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> {
+    let store = Arc::new(Sqlite::open(&settings.database)?);
+    Ok(match &settings.provider {
+        ProviderChoice::Flowroute(options) => {
+            let client = Arc::new(flowroute::Client::new(options.as_ref().clone())?);
+            (Service::new(store, client, settings.options()), None)
+        }
+        ProviderChoice::Sandbox => {
+            let sandbox = Arc::new(Sandbox::default());
+            (Service::new(store, Arc::clone(&sandbox) as _, settings.options()), Some(sandbox))
+        }
+    })
+}
+
+async fn serve(settings: Settings) -> Outcome<()> {
     if settings.debug {
         Sqlite::remove(&settings.database)?;
     }
-    let (service, sandbox) = build(&mut settings)?;
+    let (service, sandbox) = build(&settings)?;
     let local = settings.runtime == Runtime::Local;
     let carrier = if sandbox.is_some() { "sandbox (nothing is really sent)" } else { "Flowroute" };
-    let parts = Parts {
+    let router = router(Parts {
         service: service.clone(),
         auth: settings.auth,
         sandbox: sandbox.filter(|_| local),
         answer_limit: (!local).then_some(lambda::ANSWER_LIMIT),
-    };
+    });
     if !local {
-        return lambda::run(router(parts)).await;
+        return lambda::run(router).await;
     }
     let bind = settings.bind;
     let listener =
@@ -120,7 +108,7 @@ async fn serve(mut settings: Settings) -> Outcome {
     tracing::info!("listening on http://{address}");
     tracing::info!("try: curl http://{address}/tn");
     let maintenance = tokio::spawn(maintain_always(service.clone(), settings.maintenance_interval));
-    server::serve(listener, router(parts), server::Limits::default(), stop_signal()?).await;
+    server::serve(listener, router, server::Limits::default(), stop_signal()?).await;
     maintenance.abort();
     if tokio::time::timeout(FINISH_LIMIT, service.finish()).await.is_err() {
         tracing::warn!("some texts were still on their way at the stop");
@@ -139,8 +127,8 @@ async fn maintain_always(service: Service, interval: Duration) {
     }
 }
 
-async fn maintain(mut settings: Settings) -> Outcome {
-    let (service, _) = build(&mut settings)?;
+async fn maintain(settings: &Settings) -> Outcome<()> {
+    let (service, _) = build(settings)?;
     let round = service.maintain().await?;
     writeln!(std::io::stdout(), "{round}")?;
     Ok(())

@@ -7,8 +7,10 @@ pub use reader::Problems;
 use crate::{
     http::Auth,
     provider::flowroute::{ApiVersion, ClientOptions},
-    service::Wording,
+    service::{Options, Wording},
+    store::AnswerLimits,
 };
+use chrono::TimeDelta;
 use reader::Reader;
 use secrecy::{ExposeSecret, SecretString};
 use std::{
@@ -43,7 +45,7 @@ pub enum ProviderChoice {
     /// Nobody: they are kept in memory and shown.
     Sandbox,
     /// Flowroute.
-    Flowroute(ClientOptions),
+    Flowroute(Box<ClientOptions>),
 }
 
 /// The settings, checked.
@@ -150,6 +152,20 @@ impl Settings {
         std::mem::replace(reader, Reader::new(environment, None)).finish().map(|()| settings)
     }
 
+    /// What of the settings concerns the service itself.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            wording: self.wording.clone(),
+            send_budget: self.send_budget,
+            lease: self.lease,
+            lookup_settle: self.lookup_settle,
+            answers: AnswerLimits { per_hour: self.answers_per_hour, per_minute: self.answers_per_minute },
+            max_per_second: self.max_per_second,
+            retention: TimeDelta::days(self.retention_days.into()),
+        }
+    }
+
     fn check_together(&self, reader: &mut Reader<'_>) {
         let Self { send_budget, lease, lookup_settle, .. } = *self;
         if send_budget + BESIDES_SENDING >= lease {
@@ -246,14 +262,14 @@ fn provider(
     let chosen = reader.choice("SMS_PROVIDER", &[("flowroute", true), ("sandbox", false)]);
     match (chosen, access_key, secret_key) {
         (Some(true) | None, Some(access_key), Some(secret_key)) => match url {
-            Some(url) => ProviderChoice::Flowroute(ClientOptions {
+            Some(url) => ProviderChoice::Flowroute(Box::new(ClientOptions {
                 url,
                 version,
                 access_key,
                 secret_key,
                 public_url,
                 webhook_token,
-            }),
+            })),
             // What is wrong with the address has been said.
             None => ProviderChoice::Sandbox,
         },

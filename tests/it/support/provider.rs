@@ -50,7 +50,6 @@ struct State {
     taken: Vec<SentText>,
     asked: usize,
     script: Option<Script>,
-    delay: Duration,
     times: Vec<Instant>,
     listed: Vec<Listed>,
     list_is_down: bool,
@@ -74,11 +73,6 @@ impl Recorder {
     /// Answers each text with this from now on.
     pub fn always(&self, outcome: Outcome) {
         self.script(move |_| outcome.clone());
-    }
-
-    /// Takes so long for each text.
-    pub fn delay(&self, delay: Duration) {
-        self.state().delay = delay;
     }
 
     /// The texts that were taken, in order.
@@ -135,10 +129,6 @@ impl Recorder {
 #[async_trait]
 impl Provider for Recorder {
     async fn send(&self, message: &Outbound, _limit: Duration) -> Result<String, SendError> {
-        let delay = self.state().delay;
-        if !delay.is_zero() {
-            tokio::time::sleep(delay).await;
-        }
         let mut state = self.state();
         state.asked += 1;
         let outcome = state.script.as_mut().map_or(Outcome::Sent, |script| script(message));
