@@ -34,7 +34,7 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
             response.headers_mut().insert("x-request-id", header);
         }
         let reason = response.extensions().get::<Reason>().map(|reason| reason.0);
-        let milliseconds = start.elapsed().as_millis();
+        let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status = response.status().as_u16(), reason, milliseconds, "answered");
         response
     }

@@ -137,13 +137,13 @@ impl Service {
             Verdict::Undecided if now >= leased.outbound.created_at + LONGEST => Settlement::UnknownForGood,
             Verdict::Undecided => return Ok(()),
         };
-        let message = leased.outbound.id;
+        let outbound = leased.outbound.id;
         match &settlement {
             Settlement::Found { .. } => round.found += 1,
             Settlement::Waiting { .. } => round.absent += 1,
             Settlement::UnknownForGood => {
                 round.given_up += 1;
-                tracing::error!(%message, "nobody will know whether this text was sent; it is not sent again");
+                tracing::error!(%outbound, "nobody will know whether this text was sent; it is not sent again");
             }
             _ => {}
         }

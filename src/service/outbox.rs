@@ -106,17 +106,17 @@ impl Service {
     /// Writes down an outcome; a store that fails is asked again while there is time. What can't be written down
     /// is *unknown* when the lease runs out.
     async fn settle(&self, leased: &Leased, settlement: Settlement) {
-        let message = leased.outbound.id;
+        let outbound = leased.outbound.id;
         let give_up = Instant::now() + SETTLE_LIMIT;
         loop {
             let error = match self.store.settle(leased, settlement.clone(), self.now()).await {
                 Ok(true) => return,
                 // A receipt came first, or the lease had run out.
-                Ok(false) => return tracing::info!(%message, "the message was settled already"),
+                Ok(false) => return tracing::info!(%outbound, "the message was settled already"),
                 Err(error) => error,
             };
             if Instant::now() >= give_up {
-                return tracing::error!(%message, %error, "an outcome could not be written down");
+                return tracing::error!(%outbound, %error, "an outcome could not be written down");
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -156,21 +156,21 @@ fn pause(leases: u32) -> TimeDelta {
 
 fn log(leased: &Leased, attempt: &Attempt) {
     let text = &leased.outbound.text;
-    let (message, kind, to) = (leased.outbound.id, text.kind.as_str(), text.to.masked());
+    let (outbound, kind, to) = (leased.outbound.id, text.kind.as_str(), text.to.masked());
     let session = text.session.map(|id| id.to_string());
     match attempt {
-        Attempt::Sent(_) => tracing::debug!(%message, kind, to, session, "sent"),
-        Attempt::NotTried => tracing::info!(%message, kind, to, session, "no time left: the text waits"),
+        Attempt::Sent(_) => tracing::debug!(%outbound, kind, to, session, "sent"),
+        Attempt::NotTried => tracing::info!(%outbound, kind, to, session, "no time left: the text waits"),
         Attempt::Withdrawn => {
-            tracing::info!(%message, kind, to, session, "the text must not be sent any more")
+            tracing::info!(%outbound, kind, to, session, "the text must not be sent any more")
         }
         Attempt::TooOld => {
-            tracing::error!(%message, kind, to, session, "a text could not be sent for 24 hours")
+            tracing::error!(%outbound, kind, to, session, "a text could not be sent for 24 hours")
         }
         Attempt::Failed(error @ SendError::NotTaken { cause, .. }) if cause.needs_operator() => {
             let mend = "check FLOWROUTE_ACCESS_KEY, FLOWROUTE_SECRET_KEY and FLOWROUTE_API_URL";
-            tracing::error!(%message, kind, to, session, %error, mend, "Flowroute does not accept our requests");
+            tracing::error!(%outbound, kind, to, session, %error, mend, "Flowroute does not accept our requests");
         }
-        Attempt::Failed(error) => tracing::warn!(%message, kind, to, session, %error, "a text was not sent"),
+        Attempt::Failed(error) => tracing::warn!(%outbound, kind, to, session, %error, "a text was not sent"),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Error, Result, Service, Wording, sessions::on_record};
 use crate::{
-    domain::{Barred, Content, Inbound, Kind, Receipt, Session, SessionId, Text},
+    domain::{Barred, Content, Inbound, Kind, Receipt, Session, Text},
     store::{Opt, Record, Recorded, RestsOn, Route},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -38,8 +38,8 @@ pub enum Reason {
     SenderIsTn,
     /// Its sender must not be answered.
     Barred(Barred),
-    /// It was sent before the session began, to whoever had the number then.
-    OlderThanSession(SessionId),
+    /// It was sent before the session on the number began, to whoever had the number then.
+    OlderThanSession,
 }
 
 /// Decides what an inbound text leads to, given who its sender is to the number. Pure: no I/O, no clock, no chance.
@@ -50,10 +50,13 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
         Route::NotOurTn => Decision::Ignore(Reason::NotOurTn),
         Route::SenderIsTn => Decision::Ignore(Reason::SenderIsTn),
         _ if let Some(opt) = opt => Decision::Opt(opt),
-        Route::Stranger { barred: Some(barred) } => Decision::Ignore(Reason::Barred(*barred)),
-        Route::Stranger { barred: None } => answer_stranger(inbound, wording),
+        Route::Stranger { barred: Some(barred), .. } => Decision::Ignore(Reason::Barred(*barred)),
+        Route::Stranger { in_use_since: Some(since), .. } if is_older(inbound, *since) => {
+            Decision::Ignore(Reason::OlderThanSession)
+        }
+        Route::Stranger { .. } => answer_stranger(inbound, wording),
         Route::Live(session) if is_older(inbound, session.created_at) => {
-            Decision::Ignore(Reason::OlderThanSession(session.id))
+            Decision::Ignore(Reason::OlderThanSession)
         }
         Route::Live(session) => match session.sides(inbound.from) {
             Some((_, other)) => Decision::Send {

@@ -138,6 +138,8 @@ pub enum Route {
     Stranger {
         /// Why the sender must not be answered, if that is so.
         barred: Option<Barred>,
+        /// When the newest live session on the TN was created.
+        in_use_since: Option<DateTime<Utc>>,
     },
     /// The sender is a participant of this live session.
     Live(Session),

@@ -124,7 +124,7 @@ proptest! {
         let route = match kind {
             0 => Route::NotOurTn,
             1 => Route::SenderIsTn,
-            2 => Route::Stranger { barred: None },
+            2 => Route::Stranger { barred: None, in_use_since: None },
             3 => Route::Live(session),
             _ => Route::Expired(session),
         };

@@ -218,6 +218,9 @@ async fn a_text_that_is_older_than_the_session_is_not_relayed() {
     app.conversation(None).await;
     let at = |seconds| (app.clock.now() - TimeDelta::milliseconds(seconds)).to_rfc3339();
     assert_eq!(app.post(message(json!("old"), &at(5001))).await.status, 200);
+    let mut from_before = message(json!("of an earlier session on this TN"), &at(5001));
+    from_before["data"]["attributes"]["from"] = json!(EVE);
+    assert_eq!(app.post(from_before).await.status, 200);
     assert_eq!(app.provider.asked(), 0);
     assert_eq!(app.post(message(json!("new enough"), &at(5000))).await.status, 200);
     assert_eq!(app.post(message(json!("no time"), "yesterday")).await.status, 200);

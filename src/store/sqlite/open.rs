@@ -69,6 +69,8 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // What is acknowledged survives a power cut: each commit syncs the write-ahead log.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
+    // An erased text is overwritten, not just unlinked.
+    db.pragma_update(None, "secure_delete", true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

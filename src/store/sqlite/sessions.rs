@@ -3,7 +3,7 @@
 use super::{
     outbox,
     pool::{is_tn, random_place},
-    rows::{SESSION, all, first, integer, millis, run, session},
+    rows::{SESSION, all, first, integer, millis, run, session, time},
     texts,
 };
 use crate::{
@@ -181,7 +181,16 @@ pub(super) fn route(db: &Connection, tn: Number, sender: Number, now: DateTime<U
         session,
     )?;
     Ok(match found {
-        None => Route::Stranger { barred: texts::barred(db, tn, sender)? },
+        None => Route::Stranger {
+            barred: texts::barred(db, tn, sender)?,
+            in_use_since: first(
+                db,
+                &format!("SELECT max(s.created_at) FROM session s WHERE {LIVE} AND s.tn = ?2"),
+                params![millis(now), integer(tn)],
+                |row| row.get::<_, Option<i64>>(0)?.map(time).transpose(),
+            )?
+            .flatten(),
+        },
         Some(session) if session.is_expired(now) => Route::Expired(session),
         Some(session) => Route::Live(session),
     })
