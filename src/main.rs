@@ -84,11 +84,19 @@ fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> {
 }
 
 async fn serve(settings: Settings) -> Outcome<()> {
+    let local = settings.runtime == Runtime::Local;
+    let bind = settings.bind;
+    let listener = match local {
+        true => Some(
+            TcpListener::bind(bind).await.map_err(|e| format!("BIND_ADDR: cannot listen on {bind}: {e}"))?,
+        ),
+        false => None,
+    };
+    // Only now: a server that runs already has the same test database.
     if settings.debug {
         Sqlite::remove(&settings.database)?;
     }
     let (service, sandbox) = build(&settings)?;
-    let local = settings.runtime == Runtime::Local;
     let carrier = if sandbox.is_some() { "sandbox (nothing is really sent)" } else { "Flowroute" };
     let router = router(Parts {
         service: service.clone(),
@@ -96,12 +104,7 @@ async fn serve(settings: Settings) -> Outcome<()> {
         sandbox: sandbox.filter(|_| local),
         answer_limit: (!local).then_some(lambda::ANSWER_LIMIT),
     });
-    if !local {
-        return lambda::run(router).await;
-    }
-    let bind = settings.bind;
-    let listener =
-        TcpListener::bind(bind).await.map_err(|e| format!("BIND_ADDR: cannot listen on {bind}: {e}"))?;
+    let Some(listener) = listener else { return lambda::run(router).await };
     let address = listener.local_addr()?;
     tracing::info!("storage: SQLite, {}", settings.database.display());
     tracing::info!("provider: {carrier}");

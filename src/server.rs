@@ -11,6 +11,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
+use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 /// How the server bounds its clients.
@@ -18,7 +19,7 @@ use tower::ServiceExt;
 pub struct Limits {
     /// Connections at the same time; further ones wait in the system's queue.
     pub connections: usize,
-    /// How long a client may take to send a request's head, and to begin with the next one.
+    /// How long a client may take to send a request's head, to begin with the next one, and to read some of an answer.
     pub head: Duration,
     /// How long a stop waits for running requests.
     pub stop: Duration,
@@ -45,7 +46,10 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let router = router.clone();
         let service =
             service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service));
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(limits.head));
+        let stream = TokioIo::new(Box::pin(stream));
+        let connection = connections.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             // A client that goes away or sends no HTTP is its own affair.
             let _ = connection.await;

@@ -58,6 +58,14 @@ id! {
     MessageId
 }
 
+impl MessageId {
+    /// The id of the message that an inbound text leads to: the same each time that the text is posted.
+    #[must_use]
+    pub fn for_inbound(id: &str) -> Self {
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

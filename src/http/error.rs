@@ -89,7 +89,7 @@ impl ApiError {
         Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "store_unavailable",
-            "the store is not available; nothing was changed, try again",
+            "the store is not available; try again",
         )
     }
 

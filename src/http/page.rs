@@ -38,6 +38,16 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
+/// Refuses a mark that no page of this list ends with, since the list would begin anew.
+pub(super) fn known_mark(page: Page, is_mark: impl Fn(&str) -> bool) -> Result<Page, ApiError> {
+    match &page.after {
+        Some(after) if !is_mark(after) => {
+            Err(ApiError::bad_request("invalid_after", "after must be the next of the page before"))
+        }
+        _ => Ok(page),
+    }
+}
+
 /// The variable part of a path. One that cannot be read is nobody's path.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]

@@ -3,7 +3,7 @@
 use super::{
     body::Fields,
     error::ApiError,
-    page::{Asked, Lists, Named, Next, date},
+    page::{Asked, Lists, Named, Next, date, known_mark},
 };
 use crate::{
     domain::{self, SessionId},
@@ -98,6 +98,11 @@ pub(super) async fn list(
     State(lists): State<Lists>,
     Asked(page): Asked,
 ) -> Result<Response, ApiError> {
+    let is_mark = |mark: &str| {
+        mark.split_once('-')
+            .is_some_and(|(time, id)| time.parse::<u64>().is_ok() && id.parse::<SessionId>().is_ok())
+    };
+    let page = known_mark(page, is_mark)?;
     let limit = page.limit;
     let (part, total_sessions) = service.sessions(page).await?;
     let sessions = part.items.into_iter().map(Session::from).collect();

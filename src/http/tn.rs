@@ -3,7 +3,7 @@
 use super::{
     body::Fields,
     error::ApiError,
-    page::{Asked, Lists, Named, Next},
+    page::{Asked, Lists, Named, Next, known_mark},
 };
 use crate::{domain::Number, service::Service, store};
 use axum::{Json, extract::State, response::Response};
@@ -55,6 +55,7 @@ pub(super) async fn list(
     State(lists): State<Lists>,
     Asked(page): Asked,
 ) -> Result<Response, ApiError> {
+    let page = known_mark(page, |mark| mark.parse::<Number>().is_ok())?;
     let limit = page.limit;
     let (part, size) = service.tns(page).await?;
     lists.answer(&Pool {

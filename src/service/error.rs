@@ -8,7 +8,7 @@ use crate::{
 /// What a call of the service gives.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a call of the service was not done. Nothing of it has happened then.
+/// Why a call of the service was not done.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The number is in the pool already.
@@ -44,10 +44,10 @@ pub enum Error {
     /// The store did not answer or is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Others got there first, again and again.
+    /// Others got there first, again and again. Nothing has happened.
     #[error("too much contention")]
     Contention,
-    /// A defect of the service: it is in the log.
+    /// A defect of the service: it is in the log. What was on record by then will be seen to.
     #[error("the task crashed")]
     Crashed,
 }

@@ -8,7 +8,11 @@ use crate::{
     store::{Others, Settlement, Unknown},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use std::{collections::HashSet, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::{MutexGuard, PoisonError},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// By how much the provider's clock may be behind ours.
@@ -16,8 +20,8 @@ const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(60);
 /// How many unknown messages are looked at in one round, in parts of this size.
 const AT_ONCE: u32 = 100;
 const PARTS: usize = 20;
-/// No reading begins with less time left.
-const SHORTEST_READING: Duration = Duration::from_secs(3);
+/// How long a reading may take.
+const READING_LIMIT: Duration = Duration::from_secs(15);
 
 /// What the provider's list says about an unknown message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +40,7 @@ pub enum Verdict {
 pub fn judge(unknown: &Unknown, rows: &[Listed], others: &Others, credited: &HashSet<String>) -> Verdict {
     let text = &unknown.leased.outbound.text;
     // While another is on its way between the two, its row may be taken for this one's.
-    if others.sending || text.content.body.trim().is_empty() {
+    if others.sending || !is_comparable(unknown) {
         return Verdict::Undecided;
     }
     let since = unknown.attempted_at - CLOCK_SLACK;
@@ -54,37 +58,61 @@ pub fn judge(unknown: &Unknown, rows: &[Listed], others: &Others, credited: &Has
     found.map_or(Verdict::Undecided, |row| Verdict::Found(row.id.clone()))
 }
 
+/// Media without words can't be told apart in a list.
+fn is_comparable(unknown: &Unknown) -> bool {
+    !unknown.leased.outbound.text.content.body.trim().is_empty()
+}
+
 /// A text without what a carrier may change on the way: white space and the shape of quotes.
 fn normal(text: &str) -> String {
     let straight = text.replace(['‘', '’', '‚', '‛'], "'").replace(['“', '”', '„', '‟'], "\"");
     straight.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
+/// When the provider's list was read last, and how that went.
+#[derive(Debug, Default)]
+pub(super) struct Readings {
+    last: Option<DateTime<Utc>>,
+    /// How many readings in a row did not come whole.
+    failures: u32,
+}
+
+impl Readings {
+    /// From when on the list is to be read now; `None`: not now, or there is nothing that it could settle.
+    ///
+    /// The longer a list is, the less likely it comes whole: after a failure only the later half of the messages is
+    /// asked for, after another one the later half of these.
+    fn since(&mut self, unknown: &[Unknown], now: DateTime<Utc>, pause: Duration) -> Option<DateTime<Utc>> {
+        if self.last.is_some_and(|last| last <= now && now < last + pause) {
+            return None;
+        }
+        let comparable = unknown.iter().filter(|unknown| is_comparable(unknown));
+        let mut attempts: Vec<DateTime<Utc>> = comparable.map(|unknown| unknown.attempted_at).collect();
+        attempts.sort_unstable();
+        let kept = (attempts.len() >> self.failures.min(31)).max(1);
+        let since = attempts.get(attempts.len().saturating_sub(kept)).copied()?;
+        self.last = Some(now);
+        Some(since)
+    }
+}
+
 impl Service {
     /// Reads the provider's list once for all that is unknown, and settles what it can.
     pub(super) async fn look_up(&self, deadline: Instant, round: &mut Round) -> Result<()> {
         let now = self.now();
-        let left = deadline.saturating_duration_since(Instant::now());
         let unknown = self.all_unknown().await?;
-        let Some(earliest) = unknown.iter().map(|unknown| unknown.attempted_at).min() else { return Ok(()) };
-        if left < SHORTEST_READING || !self.may_read_again(now) {
-            return Ok(());
-        }
-        let rows = match self.provider.list(earliest - CLOCK_SLACK, left).await {
-            Ok(rows) => Some(rows),
-            Err(ListError::Unsupported) => None,
-            Err(ListError::Failed(error)) => {
-                tracing::warn!(error, "the provider's list of messages could not be read");
-                None
-            }
+        let since = self.readings().since(&unknown, now, self.options.lookup_settle / 10);
+        let rows = match since {
+            Some(since) => self.read_list(since - CLOCK_SLACK, deadline).await.map(|rows| (since, rows)),
+            None => None,
         };
         let mut credited = HashSet::new();
         for unknown in unknown {
             let verdict = match &rows {
-                Some(rows) => {
+                Some((since, rows)) if unknown.attempted_at >= *since => {
                     judge(&unknown, rows, &self.store.others(&unknown.leased.outbound).await?, &credited)
                 }
-                None => Verdict::Undecided,
+                _ => Verdict::Undecided,
             };
             if let Verdict::Found(id) = &verdict {
                 credited.insert(id.clone());
@@ -92,6 +120,31 @@ impl Service {
             self.apply(&unknown, verdict, now, round).await?;
         }
         Ok(())
+    }
+
+    /// A whole reading, if it is to be had.
+    async fn read_list(&self, since: DateTime<Utc>, deadline: Instant) -> Option<Vec<Listed>> {
+        let limit = deadline.saturating_duration_since(Instant::now()).min(READING_LIMIT);
+        let list = tokio::select! {
+            list = self.provider.list(since, limit) => list,
+            () = self.stopping.cancelled() => return None,
+        };
+        match list {
+            Ok(rows) => {
+                self.readings().failures = 0;
+                Some(rows)
+            }
+            Err(ListError::Unsupported) => None,
+            Err(ListError::Failed(error)) => {
+                self.readings().failures += 1;
+                tracing::warn!(error, "the provider's list of messages could not be read");
+                None
+            }
+        }
+    }
+
+    fn readings(&self) -> MutexGuard<'_, Readings> {
+        self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn all_unknown(&self) -> Result<Vec<Unknown>> {
@@ -105,18 +158,9 @@ impl Service {
                 break;
             }
         }
+        // A row goes to the one that would have to be sent again without it.
+        all.sort_by_key(|unknown| (unknown.revoked, unknown.attempted_at));
         Ok(all)
-    }
-
-    /// Whether enough time has passed since the last reading: ten of them in the time after which one decides.
-    fn may_read_again(&self, now: DateTime<Utc>) -> bool {
-        let pause = self.options.lookup_settle / 10;
-        let mut last = self.last_reading.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let again = last.is_none_or(|last| now >= last + pause || now < last);
-        if again {
-            *last = Some(now);
-        }
-        again
     }
 
     async fn apply(

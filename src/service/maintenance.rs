@@ -4,13 +4,22 @@
 //! drains the outbox.
 
 use super::{Result, Service, outbox::Attempt, sessions::on_record};
-use crate::{domain::MessageId, provider::SendError, store::EndCause};
+use crate::{
+    domain::MessageId,
+    provider::SendError,
+    store::{EndCause, Leased},
+};
 use std::{fmt, time::Duration};
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 use tracing::Instrument;
 
 /// After this time a round begins nothing more (DESIGN.md 3, Times).
 const ROUND_LIMIT: Duration = Duration::from_secs(45);
+/// What of this the look-up gets at least, however much is due.
+const FOR_LOOKUP: Duration = Duration::from_secs(15);
 /// How much is read from the store at a time, and how often.
 const AT_ONCE: u32 = 100;
 const PARTS: usize = 50;
@@ -36,11 +45,13 @@ pub struct Round {
     pub given_up: usize,
     /// Records that were forgotten.
     pub forgotten: usize,
+    /// The provider did not take a message that it may take later: nothing more is tried in this round.
+    pub provider_is_shut: bool,
 }
 
 impl fmt::Display for Round {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { expired, reclaimed, sent, not_sent, found, absent, given_up, forgotten } = self;
+        let Self { expired, reclaimed, sent, not_sent, found, absent, given_up, forgotten, .. } = self;
         write!(
             f,
             "{expired} sessions expired, {sent} texts sent, {not_sent} tried and not sent, {reclaimed} reclaimed, \
@@ -90,83 +101,92 @@ impl Service {
         Ok(())
     }
 
-    /// Drains the outbox and looks up what is unknown, unless somebody else does.
+    /// Drains the outbox and looks up what is unknown, unless somebody else does or there is nothing.
     async fn empty_outbox(&self, deadline: Instant, round: &mut Round) -> Result<()> {
-        let holder = MessageId::random().to_string();
         let now = self.now();
+        if self.store.due(1, now).await?.is_empty() && self.store.unknown(1, None).await?.is_empty() {
+            return Ok(());
+        }
+        let holder = MessageId::random().to_string();
         if !self.store.begin_drain(&holder, now, self.lease_until(now)).await? {
             return Ok(());
         }
-        let drained = self.drain(&holder, deadline, round).await;
-        let looked_up = match drained {
-            Ok(()) => self.look_up(deadline, round).await,
-            Err(error) => Err(error),
-        };
+        let mut sends = JoinSet::new();
+        let mut done = self.drain(&holder, deadline - FOR_LOOKUP, &mut sends, round).await;
+        // Whatever happened, what is on its way is settled first.
+        while let Some(send) = sends.join_next().await {
+            round.count(Some(send));
+        }
+        if done.is_ok() {
+            done = self.look_up(deadline, round).await;
+        }
         self.store.end_drain(&holder).await?;
-        looked_up
+        done
     }
 
     /// Sends what is due, oldest first. Stops when the provider takes nothing at the moment: it counts refused
     /// attempts too, and takes insistence for spam (FLOWROUTE.md 1.5).
-    async fn drain(&self, holder: &str, deadline: Instant, round: &mut Round) -> Result<()> {
-        let mut sends = JoinSet::new();
-        let mut goes_on = true;
+    async fn drain(
+        &self,
+        holder: &str,
+        deadline: Instant,
+        sends: &mut Sends,
+        round: &mut Round,
+    ) -> Result<()> {
         for _ in 0..PARTS {
             let due = self.store.due(AT_ONCE, self.now()).await?;
-            if due.is_empty() || !goes_on {
+            if due.is_empty() {
                 break;
             }
             for due in due {
                 while sends.len() >= SENDS_AT_ONCE {
-                    goes_on &= round.count(sends.join_next().await);
+                    round.count(sends.join_next().await);
                 }
                 while let Some(done) = sends.try_join_next() {
-                    goes_on &= round.count(Some(done));
+                    round.count(Some(done));
                 }
-                if !goes_on || Instant::now() >= deadline || self.tasks.is_closed() {
-                    goes_on = false;
-                    break;
+                if round.provider_is_shut || Instant::now() >= deadline || self.stopping.is_cancelled() {
+                    return Ok(());
                 }
-                self.pacer.place(due.has_media).await;
-                let now = self.now();
-                let until = self.lease_until(now);
-                if !self.store.begin_drain(holder, now, until).await? {
-                    goes_on = false;
-                    break;
-                }
-                if let Some(leased) = self.store.lease(due.id, now, until).await? {
-                    let service = self.clone();
-                    sends.spawn(
-                        async move { service.send_leased(leased, service.deadline()).await }
-                            .in_current_span(),
-                    );
-                }
+                let leased = self.pacer.in_turn(due.has_media, |_| self.lease(holder, due.id)).await?;
+                let Some(leased) = leased else { continue };
+                let service = self.clone();
+                let send = async move { service.send_leased(leased, service.deadline()).await };
+                sends.spawn(send.in_current_span());
             }
             while let Some(done) = sends.join_next().await {
-                goes_on &= round.count(Some(done));
+                round.count(Some(done));
             }
         }
         Ok(())
     }
+
+    /// Leases a message, as the one who drains the outbox.
+    async fn lease(&self, holder: &str, message: MessageId) -> Result<Option<Leased>> {
+        let now = self.now();
+        let until = self.lease_until(now);
+        if !self.store.begin_drain(holder, now, until).await? {
+            return Ok(None);
+        }
+        Ok(self.store.lease(message, now, until).await?)
+    }
 }
 
+type Sends = JoinSet<Attempt>;
+
 impl Round {
-    /// Counts a send; whether the provider seems to take more.
-    fn count(&mut self, done: Option<std::result::Result<Attempt, tokio::task::JoinError>>) -> bool {
+    /// Counts a send.
+    fn count(&mut self, done: Option<std::result::Result<Attempt, JoinError>>) {
         match done {
-            None => true,
-            Some(Ok(Attempt::Sent(_))) => {
-                self.sent += 1;
-                true
-            }
-            Some(Ok(Attempt::Failed(SendError::Refused { .. }))) => {
+            Some(Ok(Attempt::Sent(_))) => self.sent += 1,
+            Some(Ok(Attempt::Failed(SendError::Refused { .. }) | Attempt::TooOld | Attempt::Withdrawn)) => {
                 self.not_sent += 1;
-                true
             }
             Some(_) => {
                 self.not_sent += 1;
-                false
+                self.provider_is_shut = true;
             }
+            None => {}
         }
     }
 }

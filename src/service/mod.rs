@@ -22,6 +22,7 @@ use crate::{
     store::{AnswerLimits, Store},
 };
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use lookup::Readings;
 use pacing::Pacer;
 use std::{
     future::Future,
@@ -29,7 +30,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
 /// Tells the time. A function, so that tests can set it.
@@ -76,8 +77,9 @@ pub struct Service {
     options: Arc<Options>,
     clock: Clock,
     tasks: TaskTracker,
+    stopping: CancellationToken,
     pacer: Arc<Pacer>,
-    last_reading: Arc<Mutex<Option<DateTime<Utc>>>>,
+    readings: Arc<Mutex<Readings>>,
 }
 
 impl Service {
@@ -90,7 +92,8 @@ impl Service {
             options: Arc::new(options),
             clock: Arc::new(Utc::now),
             tasks: TaskTracker::new(),
-            last_reading: Arc::default(),
+            stopping: CancellationToken::new(),
+            readings: Arc::default(),
         }
     }
 
@@ -111,6 +114,7 @@ impl Service {
     /// Waits until every text that was put on record by a request has been tried and settled. To be called when no
     /// more requests come.
     pub async fn finish(&self) {
+        self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }

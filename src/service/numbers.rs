@@ -28,14 +28,19 @@ impl Service {
         let deadline = self.deadline();
         self.to_the_end(async move {
             let now = service.now();
-            loop {
+            let mut expired = Vec::new();
+            let removed = loop {
                 match service.store.remove_tn(tn, now).await? {
-                    RemoveTn::Removed => return Ok(()),
-                    RemoveTn::NotInPool => return Err(Error::TnNotFound),
-                    RemoveTn::InUse(session) => return Err(Error::TnInUse(session)),
-                    RemoveTn::HeldByExpired(session) => service.end_expired(&session, now, deadline).await?,
+                    RemoveTn::Removed => break Ok(()),
+                    RemoveTn::NotInPool => break Err(Error::TnNotFound),
+                    RemoveTn::InUse(session) => break Err(Error::TnInUse(session)),
+                    RemoveTn::HeldByExpired(session) => {
+                        expired.extend(service.end_expired(&session, now).await?);
+                    }
                 }
-            }
+            };
+            service.dispatch(expired, deadline).await;
+            removed
         })
         .await
     }

@@ -3,7 +3,7 @@
 use super::Service;
 use crate::{
     provider::{NotTaken, SendError},
-    store::{Leased, Settlement},
+    store::{self, Leased, Settlement},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -64,18 +64,17 @@ impl Service {
     async fn send_in_turn(&self, leased: Leased, deadline: Instant) -> Attempt {
         let last_start = deadline - SHORTEST_ATTEMPT.min(self.options.send_budget / 2);
         let has_media = !leased.outbound.text.content.media_urls.is_empty();
-        match timeout_at(last_start, self.pacer.place(has_media)).await {
-            _ if Instant::now() >= last_start => self.conclude(&leased, Attempt::NotTried).await,
-            Ok(true) => {
-                // Its session may have ended while it waited.
-                let now = self.now();
-                match self.store.renew(&leased, now, self.lease_until(now)).await {
-                    Ok(true) => self.send_leased(leased, deadline).await,
-                    Ok(false) => self.conclude(&leased, Attempt::Withdrawn).await,
-                    Err(_) => self.conclude(&leased, Attempt::NotTried).await,
-                }
-            }
-            _ => self.send_leased(leased, deadline).await,
+        let turn = self.pacer.in_turn(has_media, |waited| {
+            let now = self.now();
+            let renewed = self.store.renew(&leased, now, self.lease_until(now));
+            // Its session may have ended while it waited.
+            async move { if waited { renewed.await } else { Ok(true) } }
+        });
+        let may_go = timeout_at(last_start, turn).await;
+        match may_go {
+            Ok(Ok(true)) if Instant::now() < last_start => self.send_leased(leased, deadline).await,
+            Ok(Ok(false)) => self.conclude(&leased, Attempt::Withdrawn).await,
+            _ => self.conclude(&leased, Attempt::NotTried).await,
         }
     }
 
@@ -85,8 +84,9 @@ impl Service {
         let attempt = if self.now() >= leased.outbound.created_at + LONGEST {
             Attempt::TooOld
         } else {
-            // A provider that overstays its time limit is cut off here.
-            match timeout(left, self.provider.send(&leased.outbound, left)).await {
+            // A provider that overstays its time limit is cut off a little later.
+            let limit = left.saturating_sub(Duration::from_millis(200));
+            match timeout(left, self.provider.send(&leased.outbound, limit)).await {
                 Ok(Ok(provider_id)) => Attempt::Sent(provider_id),
                 Ok(Err(error)) => Attempt::Failed(error),
                 Err(_) => Attempt::Failed(SendError::Unknown { detail: "no answer in time".into() }),
@@ -103,22 +103,29 @@ impl Service {
         attempt
     }
 
-    /// Writes down an outcome; a store that fails is asked again while there is time. What can't be written down
-    /// is *unknown* when the lease runs out.
+    /// Writes down an outcome. What can't be written down is *unknown* when the lease runs out.
     async fn settle(&self, leased: &Leased, settlement: Settlement) {
         let outbound = leased.outbound.id;
-        let give_up = Instant::now() + SETTLE_LIMIT;
-        loop {
-            let error = match self.store.settle(leased, settlement.clone(), self.now()).await {
-                Ok(true) => return,
-                // A receipt came first, or the lease had run out.
-                Ok(false) => return tracing::info!(%outbound, "the message was settled already"),
-                Err(error) => error,
-            };
-            if Instant::now() >= give_up {
-                return tracing::error!(%outbound, %error, "an outcome could not be written down");
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+        let written = insist(|| self.store.settle(leased, settlement.clone(), self.now())).await;
+        match written {
+            Ok(true) => {}
+            // A receipt came first, or the lease had run out.
+            Ok(false) => tracing::info!(%outbound, "the message was settled already"),
+            Err(error) => tracing::error!(%outbound, %error, "an outcome could not be written down"),
+        }
+    }
+}
+
+/// Asks a store that fails again, for a while: what has happened outside must be written down.
+pub(super) async fn insist<T, F>(write: impl Fn() -> F) -> store::Result<T>
+where
+    F: Future<Output = store::Result<T>>,
+{
+    let give_up = Instant::now() + SETTLE_LIMIT;
+    loop {
+        match write().await {
+            Err(_) if Instant::now() < give_up => tokio::time::sleep(Duration::from_millis(100)).await,
+            written => return written,
         }
     }
 }
@@ -168,7 +175,7 @@ fn log(leased: &Leased, attempt: &Attempt) {
             tracing::error!(%outbound, kind, to, session, "a text could not be sent for 24 hours")
         }
         Attempt::Failed(error @ SendError::NotTaken { cause, .. }) if cause.needs_operator() => {
-            let mend = "check FLOWROUTE_ACCESS_KEY, FLOWROUTE_SECRET_KEY and FLOWROUTE_API_URL";
+            let mend = "check FLOWROUTE_ACCESS_KEY, FLOWROUTE_SECRET_KEY, FLOWROUTE_API_URL and the account";
             tracing::error!(%outbound, kind, to, session, %error, mend, "Flowroute does not accept our requests");
         }
         Attempt::Failed(error) => tracing::warn!(%outbound, kind, to, session, %error, "a text was not sent"),

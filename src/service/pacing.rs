@@ -7,6 +7,8 @@ use tokio::{sync::Mutex, time::Instant};
 /// How long the pauses of one second are together: a tenth more than a second, since the way to Flowroute takes
 /// now longer, now shorter, and what counts is when a text arrives there.
 const STRETCHED_SECOND: Duration = Duration::from_millis(1100);
+/// What takes longer than this between a place and its send makes the next place too early.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 /// Gives out places in time, first come, first served. There is no burst.
 pub(super) struct Pacer {
@@ -24,21 +26,41 @@ impl Pacer {
         Self { texts, last_media: Mutex::default() }
     }
 
-    /// Waits for the next place; whether it had to wait. Dropping the future gives the place back.
-    pub(super) async fn place(&self, has_media: bool) -> bool {
-        let Some(texts) = &self.texts else { return false };
+    /// Waits for the next place, then asks `may_go`, telling it whether there was a wait, and returns its answer: now is
+    /// the time to send. Whoever comes later waits behind. Dropping the future gives the place up.
+    pub(super) async fn in_turn<F: Future>(
+        &self,
+        has_media: bool,
+        may_go: impl FnOnce(bool) -> F,
+    ) -> F::Output {
+        let Some(texts) = &self.texts else { return may_go(false).await };
         let asked = Instant::now();
-        if has_media {
-            let mut last = self.last_media.lock().await;
-            if let Some(last) = *last {
-                tokio::time::sleep_until(last + STRETCHED_SECOND).await;
-            }
-            texts.lock().await.until_ready().await;
-            *last = Some(Instant::now());
-        } else {
-            // Waiting while holding the lock keeps the others in line behind.
-            texts.lock().await.until_ready().await;
+        if !has_media {
+            return in_turn(texts, asked, may_go).await;
         }
-        asked.elapsed() > Duration::from_millis(1)
+        let mut last = self.last_media.lock().await;
+        if let Some(last) = *last {
+            tokio::time::sleep_until(last + STRETCHED_SECOND).await;
+        }
+        let answer = in_turn(texts, asked, may_go).await;
+        *last = Some(Instant::now());
+        answer
     }
+}
+
+async fn in_turn<F: Future>(
+    texts: &Mutex<DefaultDirectRateLimiter>,
+    asked: Instant,
+    may_go: impl FnOnce(bool) -> F,
+) -> F::Output {
+    // Waiting while holding the lock keeps the others in line behind.
+    let texts = texts.lock().await;
+    texts.until_ready().await;
+    let ready = Instant::now();
+    let answer = may_go(ready - asked > Duration::from_millis(1)).await;
+    if ready.elapsed() > AT_ONCE {
+        // The answer took its time: the pause to the next one counts from now.
+        texts.until_ready().await;
+    }
+    answer
 }

@@ -149,7 +149,7 @@ impl Service {
                     return Ok(());
                 }
                 Recorded::Duplicate => {
-                    tracing::info!(inbound = inbound.id, "this text is on record already");
+                    tracing::info!("this text is on record already");
                     return Ok(());
                 }
                 Recorded::Stale => {}
@@ -166,8 +166,8 @@ impl Service {
     /// When the store fails: the receipt should be sent again.
     pub async fn receive_receipt(&self, receipt: Receipt) -> Result<()> {
         let receipted = self.store.receipt(&receipt, self.now()).await?;
-        let (id, status) = (receipt.provider_id, receipt.status);
-        tracing::info!(id, status, ?receipted, "delivery receipt");
+        let outbound = receipt.message.map(|id| id.to_string());
+        tracing::info!(outbound, level = receipt.level, ?receipted, "delivery receipt");
         Ok(())
     }
 }

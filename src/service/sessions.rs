@@ -6,13 +6,15 @@ use super::{
 };
 use crate::{
     domain::{Kind, NewSession, Number, Outbound, Session, SessionId},
-    store::{EndCause, Message, OpenSession, Page, Part},
+    store::{EndCause, Leased, Message, OpenSession, Page, Part},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
 
 /// How many expired sessions a request ends at a time when it finds no free TN.
 const EXPIRED_AT_ONCE: u32 = 4;
+/// How often a session is tried to be opened while others take the TNs that become free.
+const OPEN_TRIES: usize = 200;
 
 impl Service {
     /// Opens a session for two people on a free TN, and tells both.
@@ -39,21 +41,34 @@ impl Service {
     }
 
     async fn open(&self, new: NewSession, now: DateTime<Utc>, deadline: Instant) -> Result<Session> {
+        let mut expired = Vec::new();
+        let opened = self.find_place(new, now, &mut expired).await;
+        let (session, notices) =
+            opened.map_or_else(|e| (Err(e), Vec::new()), |(s, notices)| (Ok(s), notices));
+        // Those whose session had expired are told at the same time.
+        let (attempts, _) = tokio::join!(self.dispatch(notices, deadline), self.dispatch(expired, deadline));
+        self.keep_or_undo(session?, &attempts).await
+    }
+
+    /// Opens the session, ending expired ones if no TN is free; the notices of those are added to `expired`.
+    async fn find_place(
+        &self,
+        new: NewSession,
+        now: DateTime<Utc>,
+        expired: &mut Vec<Leased>,
+    ) -> Result<(Session, Vec<Leased>)> {
         let mut found_no_expired = false;
-        while Instant::now() < deadline {
+        for _ in 0..OPEN_TRIES {
             match self.store.open_session(new.clone(), self.lease_until(now)).await? {
-                OpenSession::Opened { session, notices } => {
-                    let attempts = self.dispatch(notices, deadline).await;
-                    return self.keep_or_undo(session, &attempts).await;
-                }
+                OpenSession::Opened { session, notices } => return Ok((session, notices)),
                 OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
                 // Asked twice: whoever ended the last expired session may have freed more than it took.
                 OpenSession::NoFreeTn if found_no_expired => return Err(Error::NoTnAvailable),
                 OpenSession::NoFreeTn => {
-                    let expired = self.store.expired_sessions(EXPIRED_AT_ONCE, now).await?;
-                    found_no_expired = expired.is_empty();
-                    for session in expired {
-                        self.end_expired(&session, now, deadline).await?;
+                    let over = self.store.expired_sessions(EXPIRED_AT_ONCE, now).await?;
+                    found_no_expired = over.is_empty();
+                    for session in over {
+                        expired.extend(self.end_expired(&session, now).await?);
                     }
                 }
             }
@@ -66,7 +81,8 @@ impl Service {
             tracing::info!(session = %session.id, tn = session.tn.masked(), "session created");
             return Ok(session);
         };
-        self.store.end_session(session.id, EndCause::Undone, Vec::new(), self.now(), None).await?;
+        let undo = || self.store.end_session(session.id, EndCause::Undone, Vec::new(), self.now(), None);
+        outbox::insist(undo).await?;
         tracing::warn!(session = %session.id, "session undone: its start was refused");
         Err(Error::ProviderRejected(refusal))
     }
@@ -117,22 +133,15 @@ impl Service {
         self.store.messages(id, page).await?.ok_or(Error::SessionNotOnRecord)
     }
 
-    /// Ends a session whose time has run out, unless somebody else has, and tells both participants.
-    pub(super) async fn end_expired(
-        &self,
-        session: &Session,
-        now: DateTime<Utc>,
-        deadline: Instant,
-    ) -> Result<()> {
-        let notices = self.options.wording.expired_notices(session);
-        let notices = on_record(notices, now);
+    /// Ends a session whose time has run out, unless somebody else has; the notices are leased to the caller.
+    pub(super) async fn end_expired(&self, session: &Session, now: DateTime<Utc>) -> Result<Vec<Leased>> {
+        let notices = on_record(self.options.wording.expired_notices(session), now);
         let lease_until = Some(self.lease_until(now));
         let ended = self.store.end_session(session.id, EndCause::Expired, notices, now, lease_until).await?;
-        if let Some(leased) = ended {
+        if ended.is_some() {
             tracing::info!(session = %session.id, "session expired");
-            self.dispatch(leased, deadline).await;
         }
-        Ok(())
+        Ok(ended.unwrap_or_default())
     }
 }
 

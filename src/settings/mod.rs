@@ -93,7 +93,9 @@ impl Settings {
     /// # Errors
     /// With everything that is wrong.
     pub fn load() -> Result<Self, Problems> {
-        let environment = |name: &str| std::env::var(name).ok();
+        // What is not UTF-8 becomes something that no setting allows, and is complained about.
+        let environment =
+            |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let named = environment("SETTINGS_FILE").filter(|path| !path.is_empty());
         let path = named.clone().unwrap_or_else(|| "settings.toml".into());
         match std::fs::read_to_string(&path) {

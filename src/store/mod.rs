@@ -275,6 +275,8 @@ pub struct Unknown {
     pub attempted_at: DateTime<Utc>,
     /// When the provider's list was first seen without it since then.
     pub absent_at: Option<DateTime<Utc>>,
+    /// Its session has ended since: it will not be sent again.
+    pub revoked: bool,
 }
 
 /// What else was sent from one number to another.
@@ -470,4 +472,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
+}
+
+/// Cuts a list that was read one element too far, so as to know whether there is a next page.
+fn cut<T>(mut items: Vec<T>, limit: Option<u32>, mark: impl Fn(&T) -> String) -> Part<T> {
+    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
+    let more = items.len() > limit;
+    items.truncate(limit);
+    let next = items.last().filter(|_| more).map(mark);
+    Part { items, next }
 }

@@ -8,12 +8,15 @@ use crate::{
 use chrono::{DateTime, Utc};
 use reqwest::{StatusCode, header};
 use serde_json::Value;
+use std::time::Duration;
 use url::Url;
 
 /// How many messages are asked for at a time.
 const PAGE: &str = "100";
 /// More pages than this are taken for a list without an end.
 const MOST_PAGES: usize = 500;
+/// How long one page may take.
+const PAGE_TIME: Duration = Duration::from_secs(5);
 /// The largest page that is read.
 const PAGE_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -39,7 +42,8 @@ pub(super) async fn read(client: &Client, since: DateTime<Utc>) -> Result<Vec<Li
 }
 
 async fn page(client: &Client, url: Url) -> Result<Value, ListError> {
-    let request = client.authorized(client.http.get(url)).header(header::ACCEPT, "application/json");
+    let request =
+        client.authorized(client.http.get(url)).header(header::ACCEPT, "application/json").timeout(PAGE_TIME);
     let response = request.send().await.map_err(|_| failed("could not be reached"))?;
     if response.status() != StatusCode::OK {
         return Err(failed(&format!("was answered with {}", response.status())));

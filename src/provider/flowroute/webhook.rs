@@ -5,6 +5,9 @@ use crate::domain::{Content, Inbound, InvalidNumber, Number, Receipt};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
+/// The longest id, status or code of a receipt that is kept, in characters.
+const LONGEST_WORD: usize = 64;
+
 /// What was posted.
 #[derive(Debug, Clone)]
 pub enum Event {
@@ -25,7 +28,7 @@ pub enum Ignored {
     ForeignTn,
     /// Neither text nor media.
     Empty,
-    /// A `data.type` that we don't know.
+    /// A `data.type` that we don't know, or a receipt of a level that there is not.
     OtherType,
 }
 
@@ -141,12 +144,18 @@ fn media(post: &Map<String, Value>) -> Vec<String> {
 fn receipt(data: &Map<String, Value>) -> Event {
     let attribute = |key| data.get("attributes").and_then(|attributes| attributes.get(key));
     let word = |key| attribute(key).and_then(text_or_number);
+    let level = word("level").and_then(|level| level.parse().ok());
+    let Some(level) = level.filter(|level| (1..=2).contains(level)) else {
+        return Event::Ignored(Ignored::OtherType);
+    };
+    let short =
+        |text: String| text.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect::<String>();
     Event::Receipt(Receipt {
         message: None,
-        provider_id: data.get("id").and_then(text_or_number).unwrap_or_default(),
-        level: word("level").and_then(|level| level.parse().ok()).unwrap_or_default(),
-        status: word("status").unwrap_or_default(),
-        code: word("status_code"),
+        provider_id: data.get("id").and_then(text_or_number).map(short).unwrap_or_default(),
+        level,
+        status: word("status").map(short).unwrap_or_default(),
+        code: word("status_code").map(short),
         at: attribute("timestamp").and_then(time),
     })
 }

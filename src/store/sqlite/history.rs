@@ -1,13 +1,12 @@
 //! What became of the messages: delivery receipts, the list of a session, and forgetting.
 
 use super::{
-    cut,
     outbox::close,
     rows::{all, exists, first, millis, run, time},
 };
 use crate::{
     domain::{Kind, MessageId, Receipt, Role, SessionId},
-    store::{Delivery, Message, Page, Part, Receipted, Result, State, StoreError},
+    store::{Delivery, Message, Page, Part, Receipted, Result, State, StoreError, cut},
 };
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
@@ -72,7 +71,7 @@ pub(super) fn list(db: &Connection, session: SessionId, page: &Page) -> Result<O
     if !exists(db, "SELECT 1 FROM session WHERE id = ?1", [session.to_string()])? {
         return Ok(None);
     }
-    let after = page.after.as_deref().and_then(|mark| mark.parse().ok()).unwrap_or(0_i64);
+    let after = page.after.as_deref().map_or(0, |mark| mark.parse().unwrap_or(i64::MAX));
     let at_most = page.limit.map_or(-1, |limit| i64::from(limit) + 1);
     let rows = all(
         db,

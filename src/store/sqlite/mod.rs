@@ -61,15 +61,6 @@ impl Sqlite {
     }
 }
 
-/// Cuts a list that was read one element too far, so as to know whether there is a next page.
-fn cut<T>(mut items: Vec<T>, limit: Option<u32>, mark: impl Fn(&T) -> String) -> Part<T> {
-    let limit = limit.map_or(usize::MAX, |limit| limit as usize);
-    let more = items.len() > limit;
-    items.truncate(limit);
-    let next = items.last().filter(|_| more).map(mark);
-    Part { items, next }
-}
-
 #[async_trait]
 impl Store for Sqlite {
     async fn add_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {

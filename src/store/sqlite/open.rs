@@ -12,7 +12,7 @@ use std::{
 const APPLICATION_ID: i64 = 0x534D_5350;
 
 /// How long a call waits for another process's lock (DESIGN.md 3: a store call has 2 s).
-const BUSY_TIMEOUT: Duration = Duration::from_millis(1500);
+const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 const STEPS: &[M<'static>] = &[M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql"))];

@@ -108,7 +108,7 @@ pub(super) fn settle(
             run(
                 db,
                 "UPDATE outbound SET state = 'waiting', due_at = ?2, attempts = attempts - 1, lease_until = NULL
-                 WHERE id = ?1",
+                 WHERE id = ?1 AND state = 'sending'",
                 params![id.to_string(), millis(now)],
             )?;
         }
@@ -245,7 +245,7 @@ pub(super) fn unknown(db: &Connection, limit: u32, after: Option<MessageId>) -> 
     all(
         db,
         &format!(
-            "SELECT {OUTBOUND}, o.lease, o.attempted_at, o.absent_at FROM outbound o
+            "SELECT {OUTBOUND}, o.lease, o.attempted_at, o.absent_at, o.revoked FROM outbound o
              WHERE o.settled_at IS NULL AND o.state = 'unknown'
                  AND (?2 IS NULL OR (o.attempted_at, o.id) > (SELECT attempted_at, id FROM outbound WHERE id = ?2))
              ORDER BY o.attempted_at, o.id LIMIT ?1"
@@ -258,6 +258,7 @@ pub(super) fn unknown(db: &Connection, limit: u32, after: Option<MessageId>) -> 
                 attempted_at: attempted_at.unwrap_or(outbound.created_at),
                 absent_at: row.get::<_, Option<i64>>(11)?.map(time).transpose()?,
                 leased: Leased { outbound, lease: row.get(9)? },
+                revoked: row.get(12)?,
             })
         },
     )

@@ -74,7 +74,7 @@ pub(super) fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<(
         params![millis(now), after, at_most],
         virtual_tn,
     )?;
-    let part = super::cut(items, page.limit, |tn| tn.number.digits());
+    let part = crate::store::cut(items, page.limit, |tn| tn.number.digits());
     let total = first(db, "SELECT count(*) FROM tn", [], |row| Ok(row.get::<_, i64>(0)?))?;
     let in_use = first(
         db,

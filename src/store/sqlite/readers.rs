@@ -7,22 +7,25 @@ use rusqlite::Connection;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 
 /// How many reads run at the same time; further ones wait.
 const AT_ONCE: usize = 4;
+/// How long a read may wait for its turn.
+const QUEUE_LIMIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
-    places: Semaphore,
+    places: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Arc::default(), places: Semaphore::new(AT_ONCE) }
+        Self { path, idle: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
     }
 
     /// Runs `work` in one read transaction, away from the async threads.
@@ -31,9 +34,12 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let _place = self.places.acquire().await.map_err(|e| StoreError::Unavailable(e.to_string()))?;
+        let place = timeout(QUEUE_LIMIT, Arc::clone(&self.places).acquire_owned());
+        let place = place.await.map_err(|_| StoreError::Unavailable("too many reads are waiting".into()))?;
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
         let read = move || {
+            // Held until the read is done, whether or not somebody still waits for it.
+            let _place = place;
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut db = match kept {
                 Some(db) => db,

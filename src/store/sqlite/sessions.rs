@@ -105,7 +105,8 @@ fn cancel(db: &Connection, session: SessionId, which: &str, now: DateTime<Utc>) 
     run(
         db,
         &format!(
-            "UPDATE outbound SET state = 'cancelled', body = NULL, media_urls = NULL, settled_at = ?2
+            "UPDATE outbound SET state = 'cancelled', reason = 'the session has ended', body = NULL, media_urls = NULL,
+                 settled_at = ?2
              WHERE session_id = ?1 AND settled_at IS NULL AND state = 'waiting' AND {which}"
         ),
         params![session.to_string(), millis(now)],
@@ -139,8 +140,9 @@ pub(super) fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<(
         params![millis(now), after_time, after_id, at_most],
         session,
     )?;
-    let part =
-        super::cut(items, page.limit, |session| format!("{}-{}", millis(session.created_at), session.id));
+    let part = crate::store::cut(items, page.limit, |session| {
+        format!("{}-{}", millis(session.created_at), session.id)
+    });
     let total = first(db, &format!("SELECT count(*) FROM session s WHERE {LIVE}"), [millis(now)], |row| {
         Ok(row.get::<_, i64>(0)?)
     })?;

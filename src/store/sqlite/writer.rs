@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 
 /// How long a write may wait for its turn before it is given up unbegun (DESIGN.md 3, Times).
-const QUEUE_LIMIT: Duration = Duration::from_secs(2);
+const QUEUE_LIMIT: Duration = Duration::from_secs(1);
 /// How many writes may wait; further callers wait for a place.
 const QUEUE_LENGTH: usize = 1024;
 /// How many writes share one transaction at most.
@@ -20,7 +20,7 @@ const BATCH: usize = 256;
 type Answer = Box<dyn FnOnce(std::result::Result<(), StoreError>) + Send>;
 
 trait Write: Send {
-    /// Does the write, unless nobody waits for it any more. `Err`: undo it and answer so.
+    /// Does the write; whether it is to be kept, and how to answer.
     fn run(self: Box<Self>, db: &Connection) -> (Answer, bool);
     fn refuse(self: Box<Self>, error: StoreError);
     fn is_abandoned(&self) -> bool;
