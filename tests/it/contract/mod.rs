@@ -3,8 +3,10 @@
 //! A case gets an empty store of its own and uses nothing but the trait. To put another backend under the same
 //! tests, add one line to the end of this file.
 
+mod listing;
 mod pool;
 mod scene;
+mod sessions;
 
 use crate::support;
 use scene::Shared;
@@ -41,6 +43,32 @@ macro_rules! suite {
                     the_size_of_the_pool_counts_live_sessions_only
                     the_numbers_are_picked_at_random
                     a_number_that_was_freed_is_picked_at_random_again
+                }
+                sessions {
+                    a_session_opens_on_a_free_number_with_its_notices_leased_to_the_caller
+                    no_session_opens_when_no_number_is_free_or_one_participant_is_a_number_of_the_pool
+                    the_same_people_may_be_in_many_sessions_each_on_its_own_number
+                    a_number_that_one_of_the_two_has_opted_out_of_is_not_picked
+                    a_session_ends_once_and_only_for_a_cause_that_holds
+                    an_ended_session_is_gone_and_its_number_is_free
+                    end_notices_are_leased_to_the_caller_or_due_at_once
+                    a_notice_to_somebody_who_is_barred_is_on_record_as_failed
+                    ending_a_session_cancels_the_relays_that_wait_and_leaves_its_notices
+                    a_relay_on_its_way_when_the_session_ends_is_never_sent_again
+                    a_relay_whose_lease_ran_out_stays_revoked
+                    undoing_a_session_cancels_its_unsent_notices_too
+                }
+                listing {
+                    a_session_is_live_until_the_millisecond_before_its_expiry
+                    a_session_that_never_was_is_not_there
+                    a_session_shows_who_is_barred
+                    sessions_are_listed_oldest_first_each_exactly_once
+                    paging_goes_on_when_the_session_at_the_mark_has_ended
+                    expired_sessions_are_listed_the_longest_expired_first_up_to_the_limit
+                    a_route_tells_who_the_sender_is_to_the_number
+                    a_route_tells_which_stranger_must_not_be_answered
+                    a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_route
+                    a_route_never_leads_from_one_session_into_the_next_on_the_same_number
                 }
             }
         }

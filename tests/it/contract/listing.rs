@@ -1,0 +1,185 @@
+//! Reading sessions: one, all, the expired ones, and who somebody is to a number.
+
+use super::scene::{
+    MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, opt, person, side, talking, tn,
+};
+use sms_proxy::{
+    domain::{Barred, Participant, Role, Session, SessionId},
+    store::{AddTn, EndCause, Page, RemoveTn, Route},
+};
+
+pub async fn a_session_is_live_until_the_millisecond_before_its_expiry(store: Shared) {
+    let session = conversation(&store, Some(60)).await;
+    let (before, after) = (at(60) - MS, at(60));
+    assert_eq!(store.session(session.id, before).await.unwrap(), Some(session.clone()));
+    assert_eq!(store.session(session.id, after).await.unwrap(), None);
+    for (now, live) in [(before, 1), (after, 0)] {
+        let (part, total) = store.sessions(Page::default(), now).await.unwrap();
+        assert_eq!((part.items.len(), total), (live, live as u64));
+    }
+    assert_eq!(store.expired_sessions(10, before).await.unwrap(), []);
+    assert_eq!(store.expired_sessions(10, after).await.unwrap(), [session.clone()]);
+    for (now, route) in [(before, Route::Live(session.clone())), (after, Route::Expired(session.clone()))] {
+        assert_eq!(store.route(session.tn, bob(), now).await.unwrap(), route);
+    }
+}
+
+pub async fn a_session_that_never_was_is_not_there(store: Shared) {
+    conversation(&store, None).await;
+    assert_eq!(store.session(SessionId::random(), at(0)).await.unwrap(), None);
+}
+
+pub async fn a_session_shows_who_is_barred(store: Shared) {
+    let session = conversation(&store, Some(60)).await;
+    let sides = |session: &Session| [side(session, Role::A).barred, side(session, Role::B).barred];
+    let read = async |now| store.session(session.id, now).await.unwrap().unwrap();
+    opt(&store, session.tn, bob(), true, 1).await;
+    opt(&store, tn(77), alice(), true, 1).await;
+    let opted_out = [None, Some(Barred::OptedOut)];
+    assert_eq!(sides(&read(at(2)).await), opted_out, "another number does not count");
+    let (part, _) = store.sessions(Page::default(), at(2)).await.unwrap();
+    assert_eq!(sides(&part.items[0]), opted_out);
+    let Route::Live(routed) = store.route(session.tn, bob(), at(2)).await.unwrap() else { panic!("live") };
+    assert_eq!(sides(&routed), opted_out);
+    opt(&store, session.tn, bob(), false, 3).await;
+    assert_eq!(sides(&read(at(4)).await), [None, None]);
+
+    assert_eq!(store.add_tn(alice(), at(60)).await.unwrap(), AddTn::Added);
+    let is_tn = [Some(Barred::IsTn), None];
+    assert_eq!(sides(&store.expired_sessions(1, at(60)).await.unwrap()[0]), is_tn);
+    let Route::Expired(routed) = store.route(session.tn, bob(), at(60)).await.unwrap() else {
+        panic!("expired")
+    };
+    assert_eq!(sides(&routed), is_tn);
+    let RemoveTn::HeldByExpired(held) = store.remove_tn(session.tn, at(60)).await.unwrap() else {
+        panic!("held")
+    };
+    assert_eq!(sides(&held), is_tn);
+    opt(&store, session.tn, alice(), true, 61).await;
+    assert_eq!(sides(&store.expired_sessions(1, at(61)).await.unwrap()[0]), is_tn, "even if opted out too");
+}
+
+/// The live sessions, read in pages of this size.
+async fn listed(store: &Shared, limit: u32, now: i64) -> Vec<Session> {
+    let mut page = Page { limit: Some(limit), after: None };
+    let mut sessions = Vec::new();
+    loop {
+        let (part, _) = store.sessions(page.clone(), at(now)).await.unwrap();
+        assert!(part.items.len() <= limit as usize);
+        sessions.extend(part.items);
+        let Some(next) = part.next else { return sessions };
+        page.after = Some(next);
+    }
+}
+
+pub async fn sessions_are_listed_oldest_first_each_exactly_once(store: Shared) {
+    fill_pool(&store, 12).await;
+    let mut opened = Vec::new();
+    // Some begin at the same time, and the order of creation is not that of the calls.
+    for (n, created) in [5, 3, 3, 9, 1, 3, 7, 2, 3, 8].into_iter().enumerate() {
+        let people = [person(100 + n as u64), person(200 + n as u64)];
+        opened.push(talking(&store, people, created, None).await);
+    }
+    talking(&store, [person(300), person(301)], 0, Some(60)).await;
+    let ended = talking(&store, [person(302), person(303)], 4, None).await;
+    assert!(end(&store, ended.id, EndCause::Deleted, 10).await);
+
+    let whole = listed(&store, 100, 60).await;
+    let times: Vec<_> = whole.iter().map(|session| session.created_at).collect();
+    assert_eq!(times, [1, 2, 3, 3, 3, 3, 5, 7, 8, 9].map(at));
+    assert!(opened.iter().all(|session| whole.contains(session)));
+    for limit in [1, 2, 3, 9, 10, 11] {
+        assert_eq!(listed(&store, limit, 60).await, whole, "{limit} a page");
+    }
+    let (part, total) = store.sessions(Page { limit: Some(4), after: None }, at(60)).await.unwrap();
+    assert_eq!((part.items.len(), total), (4, 10), "the total is of all pages");
+    let (_, total) = store.sessions(Page { limit: Some(4), after: part.next }, at(60)).await.unwrap();
+    assert_eq!(total, 10);
+    let (all, _) = store.sessions(Page::default(), at(59)).await.unwrap();
+    assert_eq!((all.items.len(), all.next), (11, None), "without a limit, all");
+}
+
+pub async fn paging_goes_on_when_the_session_at_the_mark_has_ended(store: Shared) {
+    fill_pool(&store, 6).await;
+    let mut sessions = Vec::new();
+    for n in 0..6 {
+        sessions.push(talking(&store, [alice(), bob()], n, None).await);
+    }
+    let (first, _) = store.sessions(Page { limit: Some(3), after: None }, at(10)).await.unwrap();
+    assert_eq!(first.items, sessions[..3]);
+    assert!(end(&store, sessions[2].id, EndCause::Deleted, 10).await);
+    let (rest, _) = store.sessions(Page { limit: Some(3), after: first.next }, at(10)).await.unwrap();
+    assert_eq!(rest.items, sessions[3..]);
+}
+
+pub async fn expired_sessions_are_listed_the_longest_expired_first_up_to_the_limit(store: Shared) {
+    fill_pool(&store, 6).await;
+    let mut sessions = Vec::new();
+    for window in [Some(50), Some(20), None, Some(40), Some(30), Some(90)] {
+        sessions.push(talking(&store, [alice(), bob()], 0, window).await);
+    }
+    let ids = async |limit, now| -> Vec<SessionId> {
+        let expired = store.expired_sessions(limit, at(now)).await.unwrap();
+        expired.into_iter().map(|session| session.id).collect()
+    };
+    let [a, b, c, d] = [1, 4, 3, 0].map(|n: usize| sessions[n].id);
+    assert_eq!(ids(10, 60).await, [a, b, c, d]);
+    assert_eq!(ids(2, 60).await, [a, b]);
+    assert_eq!(ids(10, 30).await, [a, b]);
+    assert!(end(&store, a, EndCause::Expired, 60).await);
+    assert_eq!(ids(2, 60).await, [b, c], "nobody has to end it twice");
+}
+
+pub async fn a_route_tells_who_the_sender_is_to_the_number(store: Shared) {
+    fill_pool(&store, 2).await;
+    let session = talking(&store, [alice(), bob()], 0, None).await;
+    let tn_of = session.tn;
+    let other = if tn_of == tn(1) { tn(2) } else { tn(1) };
+    let stranger = Route::Stranger { barred: None };
+    for (to, sender, expected) in [
+        (tn_of, alice(), Route::Live(session.clone())),
+        (tn_of, bob(), Route::Live(session.clone())),
+        (tn_of, eve(), stranger.clone()),
+        (other, alice(), stranger),
+        (tn(9), alice(), Route::NotOurTn),
+        (tn(9), other, Route::NotOurTn),
+        (bob(), alice(), Route::NotOurTn),
+        (tn_of, other, Route::SenderIsTn),
+        (tn_of, tn_of, Route::SenderIsTn),
+    ] {
+        assert_eq!(store.route(to, sender, at(1)).await.unwrap(), expected, "{sender:?} to {to:?}");
+    }
+}
+
+pub async fn a_route_tells_which_stranger_must_not_be_answered(store: Shared) {
+    fill_pool(&store, 2).await;
+    opt(&store, tn(1), eve(), true, 0).await;
+    let route = async |to| store.route(to, eve(), at(1)).await.unwrap();
+    assert_eq!(route(tn(1)).await, Route::Stranger { barred: Some(Barred::OptedOut) });
+    assert_eq!(route(tn(2)).await, Route::Stranger { barred: None });
+    opt(&store, tn(1), eve(), false, 2).await;
+    assert_eq!(route(tn(1)).await, Route::Stranger { barred: None });
+}
+
+pub async fn a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_route(store: Shared) {
+    let session = conversation(&store, Some(60)).await;
+    assert_eq!(store.add_tn(bob(), at(60)).await.unwrap(), AddTn::Added);
+    assert_eq!(store.route(session.tn, bob(), at(60)).await.unwrap(), Route::SenderIsTn);
+    let mut expected = session.clone();
+    expected.participants[1] = Participant { barred: Some(Barred::IsTn), ..side(&session, Role::B) };
+    assert_eq!(store.route(session.tn, alice(), at(60)).await.unwrap(), Route::Expired(expected));
+}
+
+pub async fn a_route_never_leads_from_one_session_into_the_next_on_the_same_number(store: Shared) {
+    let first = conversation(&store, Some(60)).await;
+    assert!(end(&store, first.id, EndCause::Expired, 60).await);
+    let stranger = Route::Stranger { barred: None };
+    assert_eq!(store.route(first.tn, alice(), at(60)).await.unwrap(), stranger);
+    assert_eq!(store.route(first.tn, alice(), at(0)).await.unwrap(), stranger, "ended is ended at any time");
+    let second = talking(&store, [bob(), eve()], 61, None).await;
+    assert_eq!(second.tn, first.tn);
+    assert_eq!(store.route(first.tn, alice(), at(62)).await.unwrap(), stranger);
+    for participant in [bob(), eve()] {
+        assert_eq!(store.route(first.tn, participant, at(62)).await.unwrap(), Route::Live(second.clone()));
+    }
+}
