@@ -5,8 +5,10 @@
 
 mod listing;
 mod pool;
+mod record;
 mod scene;
 mod sessions;
+mod settle;
 
 use crate::support;
 use scene::Shared;
@@ -69,6 +71,39 @@ macro_rules! suite {
                     a_route_tells_which_stranger_must_not_be_answered
                     a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_route
                     a_route_never_leads_from_one_session_into_the_next_on_the_same_number
+                }
+                record {
+                    a_new_text_goes_on_record_with_its_messages_leased_to_the_caller
+                    an_inbound_id_goes_on_record_once_whatever_it_comes_with
+                    ids_are_told_apart_to_the_letter
+                    a_text_without_an_id_is_never_a_repetition
+                    a_decision_for_a_live_session_is_stale_when_that_has_ended_or_expired
+                    a_decision_for_an_expired_session_is_stale_when_that_is_live_or_ended
+                    a_late_text_ends_the_expired_session_in_the_same_step
+                    a_relay_to_somebody_who_is_barred_is_on_record_as_failed
+                    stop_and_unstop_count_from_the_record_on_and_for_one_number_only
+                    one_sender_is_answered_so_often_in_any_hour_and_no_more
+                    all_strangers_together_are_answered_so_often_in_any_minute_and_no_more
+                    an_answer_beyond_the_limit_is_left_out_and_the_text_stays_on_record
+                    a_stale_or_repeated_text_does_not_use_up_an_answer
+                }
+                settle {
+                    a_message_that_was_taken_is_sent
+                    a_refused_message_has_failed_for_good
+                    a_message_refused_because_the_recipient_opted_out_marks_the_two_numbers
+                    a_message_that_was_not_taken_waits_until_it_is_due
+                    a_deferred_message_is_due_at_once_and_was_not_tried
+                    deferring_or_waiting_told_twice_counts_once
+                    an_unknown_message_is_neither_settled_nor_due
+                    a_message_that_is_found_is_sent_under_the_id_that_was_found
+                    an_id_that_was_found_is_credited_to_one_message_only
+                    the_first_time_a_message_was_seen_absent_is_kept
+                    what_nobody_will_ever_know_stays_unknown_and_is_settled
+                    what_is_settled_for_good_is_final
+                    a_cancelled_message_is_final
+                    an_older_lease_changes_nothing
+                    a_lease_of_a_message_that_never_was_settles_nothing
+                    a_message_to_a_stranger_is_settled_like_any_other
                 }
             }
         }
