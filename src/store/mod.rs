@@ -110,7 +110,8 @@ pub enum OpenSession {
         /// Its start notices, on record and leased to the caller.
         notices: Vec<Leased>,
     },
-    /// Every TN carries a session that nobody has ended yet; some of those may have expired.
+    /// Every TN that neither participant has opted out of carries a session that nobody has ended yet; some of
+    /// those may have expired.
     NoFreeTn,
     /// This participant is itself a TN of the pool.
     ParticipantIsTn(Role),
@@ -239,7 +240,7 @@ pub enum Settlement {
         /// Why it was not taken.
         reason: String,
     },
-    /// It was not tried after all, and is due at once.
+    /// It was not tried after all, and is due at once; told twice, it takes back one attempt.
     Deferred,
     /// Nobody knows whether the provider took it.
     Unknown {
@@ -390,9 +391,9 @@ pub trait Store: Send + Sync + 'static {
     /// The pool's numbers, and how many there are in all.
     async fn tns(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<VirtualTn>, PoolSize)>;
 
-    /// Opens the session on a free TN picked at random, and puts its start notices on record, leased until
-    /// `lease_until`. Two sessions never get the same TN; `NoFreeTn` is said only when there was none, never
-    /// for contention. The cost does not grow with the pool.
+    /// Opens the session on a free TN, picked at random among those that neither participant has opted out of, and
+    /// puts its start notices on record, leased until `lease_until`. Two sessions never get the same TN; `NoFreeTn`
+    /// is said only when there was none, never for contention. The cost does not grow with the pool.
     async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession>;
 
     /// Ends the session, frees its TN, puts the notices on record and cancels the session's unsent relays. Of

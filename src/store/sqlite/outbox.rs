@@ -107,8 +107,9 @@ pub(super) fn settle(
         Settlement::Deferred => {
             run(
                 db,
-                "UPDATE outbound SET state = 'waiting', due_at = ?2, attempts = attempts - 1, lease_until = NULL
-                 WHERE id = ?1 AND state = 'sending'",
+                // Told twice, it takes back one attempt.
+                "UPDATE outbound SET state = 'waiting', due_at = ?2, attempts = attempts - (state <> 'waiting'),
+                     lease_until = NULL WHERE id = ?1",
                 params![id.to_string(), millis(now)],
             )?;
         }
