@@ -432,7 +432,7 @@ pub trait Store: Send + Sync + 'static {
     /// session ended, is cancelled.
     async fn settle(&self, leased: &Leased, settlement: Settlement, now: DateTime<Utc>) -> Result<bool>;
 
-    /// Messages whose lease has run out become `unknown`, at most `limit`; how many did.
+    /// Messages whose lease has run out (`now` is past its `until`) become `unknown`, at most `limit`; how many did.
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize>;
 
     /// At most `limit` messages that wait and are due, the oldest first.
@@ -454,7 +454,7 @@ pub trait Store: Send + Sync + 'static {
     /// What else was sent from the number of this message to its recipient.
     async fn others(&self, message: &Outbound) -> Result<Others>;
 
-    /// Makes `holder` the one who drains the outbox, until then, unless another is. The same holder may prolong.
+    /// Makes `holder` the one who drains the outbox, through `until`, unless another is. The same holder may prolong.
     async fn begin_drain(&self, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool>;
 
     /// Lets somebody else drain the outbox.
