@@ -71,18 +71,27 @@ pub(super) fn list(db: &Connection, session: SessionId, page: &Page) -> Result<O
     if !exists(db, "SELECT 1 FROM session WHERE id = ?1", [session.to_string()])? {
         return Ok(None);
     }
-    let after = page.after.as_deref().map_or(0, |mark| mark.parse().unwrap_or(i64::MAX));
+    // What no page ended with is taken for the end.
+    let mark = page.after.as_deref().map(|mark| read_mark(mark).unwrap_or((i64::MAX, i64::MAX)));
+    let (after_time, after_row) = mark.unwrap_or((i64::MIN, 0));
     let at_most = page.limit.map_or(-1, |limit| i64::from(limit) + 1);
     let rows = all(
         db,
         "SELECT rowid, id, kind, to_role, state, attempts, created_at, attempted_at, settled_at, provider_id, reason,
              receipt_status, receipt_code, receipt_at
-         FROM outbound WHERE session_id = ?1 AND rowid > ?2 ORDER BY rowid LIMIT ?3",
-        params![session.to_string(), after, at_most],
+         FROM outbound WHERE session_id = ?1 AND (created_at, rowid) > (?2, ?3)
+         ORDER BY created_at, rowid LIMIT ?4",
+        params![session.to_string(), after_time, after_row, at_most],
         |row| Ok((row.get::<_, i64>(0)?, message(row)?)),
     )?;
-    let Part { items, next } = cut(rows, page.limit, |(row, _)| row.to_string());
+    let Part { items, next } =
+        cut(rows, page.limit, |(row, message)| format!("{}-{row}", millis(message.created_at)));
     Ok(Some(Part { items: items.into_iter().map(|(_, message)| message).collect(), next }))
+}
+
+fn read_mark(mark: &str) -> Option<(i64, i64)> {
+    let (time, row) = mark.split_once('-')?;
+    Some((time.parse().ok()?, row.parse().ok()?))
 }
 
 fn message(row: &Row<'_>) -> Result<Message> {

@@ -1,13 +1,13 @@
 //! The outbox: what is due, who may send it, and what got lost.
 
 use super::scene::{
-    MS, Shared, alice, answer, at, bob, conversation, due, end, eve, fill_pool, found, inbound, message,
-    new_session, nobody_knows, not_taken, opened, opt, recorded, refused, relay, sending, sent, state,
-    talking, tn, to_side, uncertain, unknown, waiting,
+    MS, Shared, alice, answer, at, bob, conversation, due, end, eve, fill_pool, inbound, message,
+    new_session, nobody_knows, not_taken, opened, opt, recorded, refused, relay, sending, state, talking, tn,
+    to_side, waiting,
 };
 use sms_proxy::{
     domain::{Barred, Content, Kind, MessageId, Outbound, Role},
-    store::{AddTn, Due, EndCause, Leased, Others, RestsOn, Settlement, State, Unknown},
+    store::{AddTn, Due, EndCause, Leased, RestsOn, State, Unknown},
 };
 
 pub async fn what_waits_is_due_oldest_first_up_to_the_limit(store: Shared) {
