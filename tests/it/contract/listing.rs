@@ -18,7 +18,7 @@ pub async fn a_session_is_live_until_the_millisecond_before_its_expiry(store: Sh
         assert_eq!((part.items.len(), total), (live, live as u64));
     }
     assert_eq!(store.expired_sessions(10, before).await.unwrap(), []);
-    assert_eq!(store.expired_sessions(10, after).await.unwrap(), [session.clone()]);
+    assert_eq!(store.expired_sessions(10, after).await.unwrap(), vec![session.clone()]);
     for (now, route) in [(before, Route::Live(session.clone())), (after, Route::Expired(session.clone()))] {
         assert_eq!(store.route(session.tn, bob(), now).await.unwrap(), route);
     }

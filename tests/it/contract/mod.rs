@@ -3,8 +3,13 @@
 //! A case gets an empty store of its own and uses nothing but the trait. To put another backend under the same
 //! tests, add one line to the end of this file.
 
+mod forget;
+mod history;
 mod listing;
+mod lost;
+mod outbox;
 mod pool;
+mod races;
 mod record;
 mod scene;
 mod sessions;
@@ -104,6 +109,61 @@ macro_rules! suite {
                     an_older_lease_changes_nothing
                     a_lease_of_a_message_that_never_was_settles_nothing
                     a_message_to_a_stranger_is_settled_like_any_other
+                }
+                outbox {
+                    what_waits_is_due_oldest_first_up_to_the_limit
+                    a_message_is_leased_only_while_it_waits_and_is_due
+                    each_lease_of_a_message_has_a_higher_number_and_counts_as_an_attempt
+                    a_message_comes_back_as_it_was_put_on_record
+                    a_relay_of_a_session_that_is_no_longer_live_is_cancelled_instead_of_leased
+                    a_notice_is_leased_after_the_end_of_its_session
+                    a_message_whose_recipient_is_barred_by_now_has_failed
+                    a_lease_is_prolonged_only_while_the_message_may_be_sent
+                    a_lease_that_is_no_longer_held_is_not_prolonged
+                    undoing_a_session_stops_the_notices_that_wait_for_their_turn
+                    the_messages_of_one_record_are_all_due_at_its_time
+                }
+                lost {
+                    a_message_is_reclaimed_only_after_its_lease_has_run_out
+                    unknown_messages_are_listed_the_longest_tried_first_page_by_page
+                    the_others_are_what_else_went_from_the_same_number_to_the_same_person
+                    one_holder_at_a_time_drains_the_outbox
+                }
+                history {
+                    a_receipt_finds_its_message_by_our_id_or_by_the_providers
+                    each_level_counts_once_and_the_highest_stays
+                    a_receipt_that_names_our_id_settles_a_message_that_was_not_known_to_be_taken
+                    a_receipt_without_the_providers_id_proves_as_much_and_takes_none_away
+                    a_receipt_does_not_bring_back_what_was_refused_or_cancelled
+                    a_receipt_of_a_message_to_a_stranger_is_recorded
+                    the_messages_of_a_session_show_all_that_is_on_record_about_them
+                    messages_are_listed_oldest_first_each_exactly_once
+                    the_messages_of_an_ended_session_are_still_there
+                    a_session_that_never_was_has_no_messages
+                }
+                forget {
+                    an_inbound_id_is_forgotten_after_its_time
+                    a_settled_message_is_forgotten_after_its_time_with_its_receipts
+                    an_ended_session_is_forgotten_after_its_time
+                    what_is_open_is_never_forgotten
+                    a_notice_outlives_its_session_until_it_is_settled
+                    at_most_so_many_of_each_are_forgotten_at_once
+                }
+                races {
+                    of_many_who_add_a_number_at_once_one_is_told_added
+                    of_many_who_remove_a_number_at_once_one_is_told_removed
+                    as_many_sessions_open_at_once_as_there_are_free_numbers_each_on_its_own
+                    of_many_who_end_a_session_at_once_one_does
+                    of_many_who_record_an_inbound_id_at_once_one_is_told_new
+                    of_many_strangers_at_once_as_many_are_answered_as_may_be
+                    of_many_who_lease_a_message_at_once_one_gets_it
+                    of_many_who_settle_a_lease_at_once_one_does
+                    of_many_messages_settled_with_one_id_at_once_one_is
+                    of_many_who_want_to_drain_the_outbox_at_once_one_does
+                    of_many_receipts_of_one_level_at_once_one_is_recorded
+                    a_lost_message_is_reclaimed_once
+                    a_relay_recorded_while_its_session_ends_is_stale_or_never_due_again
+                    a_number_is_removed_or_carries_a_session_but_never_both
                 }
             }
         }

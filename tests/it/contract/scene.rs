@@ -10,7 +10,11 @@ use sms_proxy::{
         Settlement, State, Store,
     },
 };
-use std::sync::{Arc, LazyLock};
+use std::{
+    future::Future,
+    sync::{Arc, LazyLock},
+};
+use tokio::sync::Barrier;
 
 pub type Shared = Arc<dyn Store>;
 
@@ -212,4 +216,39 @@ pub async fn due(store: &Shared, now: i64) -> Vec<MessageId> {
 /// The messages that are unknown, the longest tried first.
 pub async fn unknown(store: &Shared) -> Vec<MessageId> {
     store.unknown(100, None).await.unwrap().into_iter().map(|unknown| unknown.leased.outbound.id).collect()
+}
+
+/// How many callers ask at once.
+pub const CALLERS: usize = 8;
+
+/// Runs all of these at the same time, each as a task of its own.
+pub async fn at_once<T, F>(calls: impl IntoIterator<Item = F>) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let calls: Vec<F> = calls.into_iter().collect();
+    let start = Arc::new(Barrier::new(calls.len()));
+    let begin = |call| {
+        let start = Arc::clone(&start);
+        tokio::spawn(async move {
+            start.wait().await;
+            call.await
+        })
+    };
+    let tasks: Vec<_> = calls.into_iter().map(begin).collect();
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(task.await.unwrap());
+    }
+    answers
+}
+
+/// Lets several callers ask the same at once.
+pub async fn callers<T, F>(store: &Shared, call: impl Fn(Shared, usize) -> F) -> Vec<T>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    at_once((0..CALLERS).map(|n| call(Arc::clone(store), n))).await
 }
