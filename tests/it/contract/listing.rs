@@ -1,7 +1,7 @@
 //! Reading sessions: one, all, the expired ones, and who somebody is to a number.
 
 use super::scene::{
-    MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, opt, person, side, talking, tn,
+    MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, opt, person, side, stranger, talking, tn,
 };
 use sms_proxy::{
     domain::{Barred, Participant, Role, Session, SessionId},
@@ -135,12 +135,11 @@ pub async fn a_route_tells_who_the_sender_is_to_the_number(store: Shared) {
     let session = talking(&store, [alice(), bob()], 0, None).await;
     let tn_of = session.tn;
     let other = if tn_of == tn(1) { tn(2) } else { tn(1) };
-    let stranger = Route::Stranger { barred: None };
     for (to, sender, expected) in [
         (tn_of, alice(), Route::Live(session.clone())),
         (tn_of, bob(), Route::Live(session.clone())),
-        (tn_of, eve(), stranger.clone()),
-        (other, alice(), stranger),
+        (tn_of, eve(), stranger(None, Some(0))),
+        (other, alice(), stranger(None, None)),
         (tn(9), alice(), Route::NotOurTn),
         (tn(9), other, Route::NotOurTn),
         (bob(), alice(), Route::NotOurTn),
@@ -155,10 +154,10 @@ pub async fn a_route_tells_which_stranger_must_not_be_answered(store: Shared) {
     fill_pool(&store, 2).await;
     opt(&store, tn(1), eve(), true, 0).await;
     let route = async |to| store.route(to, eve(), at(1)).await.unwrap();
-    assert_eq!(route(tn(1)).await, Route::Stranger { barred: Some(Barred::OptedOut) });
-    assert_eq!(route(tn(2)).await, Route::Stranger { barred: None });
+    assert_eq!(route(tn(1)).await, stranger(Some(Barred::OptedOut), None));
+    assert_eq!(route(tn(2)).await, stranger(None, None));
     opt(&store, tn(1), eve(), false, 2).await;
-    assert_eq!(route(tn(1)).await, Route::Stranger { barred: None });
+    assert_eq!(route(tn(1)).await, stranger(None, None));
 }
 
 pub async fn a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_route(store: Shared) {
@@ -173,12 +172,15 @@ pub async fn a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_rou
 pub async fn a_route_never_leads_from_one_session_into_the_next_on_the_same_number(store: Shared) {
     let first = conversation(&store, Some(60)).await;
     assert!(end(&store, first.id, EndCause::Expired, 60).await);
-    let stranger = Route::Stranger { barred: None };
-    assert_eq!(store.route(first.tn, alice(), at(60)).await.unwrap(), stranger);
-    assert_eq!(store.route(first.tn, alice(), at(0)).await.unwrap(), stranger, "ended is ended at any time");
+    assert_eq!(store.route(first.tn, alice(), at(60)).await.unwrap(), stranger(None, None));
+    assert_eq!(
+        store.route(first.tn, alice(), at(0)).await.unwrap(),
+        stranger(None, None),
+        "ended is ended at any time"
+    );
     let second = talking(&store, [bob(), eve()], 61, None).await;
     assert_eq!(second.tn, first.tn);
-    assert_eq!(store.route(first.tn, alice(), at(62)).await.unwrap(), stranger);
+    assert_eq!(store.route(first.tn, alice(), at(62)).await.unwrap(), stranger(None, Some(61)));
     for participant in [bob(), eve()] {
         assert_eq!(store.route(first.tn, participant, at(62)).await.unwrap(), Route::Live(second.clone()));
     }

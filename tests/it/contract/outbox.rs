@@ -90,7 +90,10 @@ pub async fn a_message_comes_back_as_it_was_put_on_record(store: Shared) {
         assert_eq!(second.outbound, outbound);
         assert!(store.settle(&second, nobody_knows(), at(n)).await.unwrap());
         let lost = store.unknown(10, None).await.unwrap();
-        assert_eq!(lost, [Unknown { leased: second.clone(), attempted_at: at(n), absent_at: None }]);
+        assert_eq!(
+            lost,
+            [Unknown { leased: second.clone(), attempted_at: at(n), absent_at: None, revoked: false }]
+        );
         assert!(store.settle(&second, refused(false), at(n)).await.unwrap());
     }
 }

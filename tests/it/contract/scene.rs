@@ -3,11 +3,12 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use sms_proxy::{
     domain::{
-        Content, Kind, MessageId, NewSession, Number, Outbound, Participant, Role, Session, SessionId, Text,
+        Barred, Content, Kind, MessageId, NewSession, Number, Outbound, Participant, Role, Session,
+        SessionId, Text,
     },
     store::{
         AddTn, AnswerLimits, EndCause, Leased, Message, OpenSession, Opt, Page, Record, Recorded, RestsOn,
-        Settlement, State, Store,
+        Route, Settlement, State, Store,
     },
 };
 use std::{
@@ -119,6 +120,11 @@ pub fn answer(from: Number, to: Number, created: DateTime<Utc>) -> Outbound {
 }
 
 /// An inbound text that causes these messages, leased for 30 seconds.
+/// A sender who is in no session on a number whose newest live session was created then.
+pub fn stranger(barred: Option<Barred>, in_use_since: Option<i64>) -> Route {
+    Route::Stranger { barred, in_use_since: in_use_since.map(at) }
+}
+
 pub fn inbound(id: Option<&str>, rests_on: RestsOn, outbound: Vec<Outbound>, now: i64) -> Record {
     Record {
         inbound: id.map(str::to_owned),

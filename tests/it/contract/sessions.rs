@@ -2,12 +2,12 @@
 
 use super::scene::{
     MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, messages, new_session, nobody_knows,
-    not_taken, opened, opt, person, refused, relay, sending, sent, state, talking, tn, to_side, uncertain,
-    waiting,
+    not_taken, opened, opt, person, refused, relay, sending, sent, state, stranger, talking, tn, to_side,
+    uncertain, waiting,
 };
 use sms_proxy::{
     domain::{Barred, Kind, Outbound, Role, Session, SessionId},
-    store::{EndCause, Leased, OpenSession, Page, Route, State},
+    store::{EndCause, Leased, OpenSession, Page, State},
 };
 
 pub async fn a_session_opens_on_a_free_number_with_its_notices_leased_to_the_caller(store: Shared) {
@@ -112,7 +112,7 @@ pub async fn an_ended_session_is_gone_and_its_number_is_free(store: Shared) {
     assert_eq!(store.session(session.id, at(1)).await.unwrap(), None);
     let (part, total) = store.sessions(Page::default(), at(1)).await.unwrap();
     assert_eq!((part.items, total), (vec![], 0));
-    assert_eq!(store.route(session.tn, alice(), at(1)).await.unwrap(), Route::Stranger { barred: None });
+    assert_eq!(store.route(session.tn, alice(), at(1)).await.unwrap(), stranger(None, None));
     let next = talking(&store, [alice(), eve()], 2, None).await;
     assert_eq!(next.tn, session.tn);
     assert_ne!(next.id, session.id);

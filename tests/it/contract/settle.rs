@@ -2,11 +2,11 @@
 
 use super::scene::{
     MS, Shared, answer, at, conversation, due, end, eve, fill_pool, found, message, nobody_knows, not_taken,
-    refused, relay, sending, sent, state, tn, uncertain, unknown, waiting,
+    refused, relay, sending, sent, state, stranger, tn, uncertain, unknown, waiting,
 };
 use sms_proxy::{
     domain::Barred,
-    store::{EndCause, Leased, Route, Settlement, State},
+    store::{EndCause, Leased, Settlement, State},
 };
 
 pub async fn a_message_that_was_taken_is_sent(store: Shared) {
@@ -225,7 +225,7 @@ pub async fn a_lease_of_a_message_that_never_was_settles_nothing(store: Shared) 
         let leased = Leased { outbound: outbound.clone(), lease: 1 };
         assert!(!store.settle(&leased, settlement, at(1)).await.unwrap());
     }
-    assert_eq!(store.route(tn(1), eve(), at(1)).await.unwrap(), Route::Stranger { barred: None });
+    assert_eq!(store.route(tn(1), eve(), at(1)).await.unwrap(), stranger(None, None));
 }
 
 pub async fn a_message_to_a_stranger_is_settled_like_any_other(store: Shared) {
@@ -233,6 +233,6 @@ pub async fn a_message_to_a_stranger_is_settled_like_any_other(store: Shared) {
     let leased = sending(&store, answer(tn(1), eve(), at(5)), 5).await;
     assert!(store.settle(&leased, refused(true), at(6)).await.unwrap());
     assert!(!store.settle(&leased, sent("mdr2-1"), at(6)).await.unwrap());
-    let barred = Route::Stranger { barred: Some(Barred::OptedOut) };
+    let barred = stranger(Some(Barred::OptedOut), Some(0));
     assert_eq!(store.route(tn(1), eve(), at(7)).await.unwrap(), barred);
 }
