@@ -4,7 +4,7 @@ use crate::support::{
     ALICE, BOB, EVE, TN,
     binary::{Binary, read},
     flat,
-    flowroute_standin::{ACCESS_KEY, FlowrouteStandin, SECRET_KEY},
+    flowroute_standin::{ACCESS_KEY, FlowrouteStandin, Mode, SECRET_KEY},
     fresh_id,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -50,7 +50,7 @@ async fn the_log_holds_no_number_no_text_and_no_secret() {
     ] {
         assert!(post(token, payload).await >= 400);
     }
-    flowroute.refuse();
+    flowroute.mode(Mode::Refuse);
     assert_eq!(post(TOKEN, text(BOB, TN)).await, 200);
     assert_eq!(manage("POST", "/tn", json!({"value": "12062992130"})).await.status, 200);
     let others = json!({"participant_a": EVE, "participant_b": "12065558888"});

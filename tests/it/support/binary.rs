@@ -1,4 +1,5 @@
 //! The real binary, started in a folder of its own and gone when the test is.
+#![allow(dead_code, reason = "each test target uses a part of it")]
 
 use super::Answer;
 use reqwest::Method;
@@ -14,7 +15,7 @@ use std::{
 };
 
 /// How long a condition may take to come true, on a slow machine too.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `check` gives a value.
 pub async fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
@@ -127,9 +128,14 @@ impl Binary {
         status
     }
 
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the process to stop.
     pub fn terminate(&self) {
-        let pid = self.child.id().to_string();
+        let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 

@@ -1,14 +1,18 @@
 //! What the tests share: a service in this process with a recording provider and a clock that tests set.
 
+mod answer;
 pub mod binary;
 pub mod events;
 pub mod flowroute_standin;
 mod loopback;
 mod provider;
 pub mod runtime_api;
+mod texts;
 
+pub use answer::Answer;
 pub use loopback::{Loopback, Reply, Seen};
 pub use provider::{Outcome, Recorder, SentText};
+pub use texts::{ALICE, BOB, EVE, TN, flat, fresh_id, fresh_number, number};
 
 use axum::{Router, body::Body, http::Request};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -21,15 +25,10 @@ use sms_proxy::{
 };
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, AtomicU32, Ordering},
+    atomic::{AtomicI64, Ordering},
 };
 use tempfile::TempDir;
 use tower::ServiceExt;
-
-pub const TN: &str = "12062992129";
-pub const ALICE: &str = "12065551212";
-pub const BOB: &str = "12065551213";
-pub const EVE: &str = "12065559999";
 
 /// A clock that stands still until a test moves it.
 #[derive(Clone)]
@@ -65,28 +64,6 @@ pub struct App {
     pub provider: Arc<Recorder>,
     pub clock: TestClock,
     pub folder: Arc<TempDir>,
-}
-
-/// An answer, read to its end.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: axum::http::HeaderMap,
-    pub body: String,
-}
-
-impl Answer {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
-    }
-
-    /// Asserts that this is an error of the contract, with this status and code.
-    #[track_caller]
-    pub fn assert_error(&self, status: u16, reason: &str) {
-        let json = if self.body.is_empty() { Value::Null } else { self.json() };
-        assert_eq!((self.status, &json["reason"]), (status, &json!(reason)), "{self:?}");
-        assert!(json["message"].as_str().is_some_and(|message| !message.is_empty()), "{self:?}");
-    }
 }
 
 impl App {
@@ -200,25 +177,4 @@ impl App {
 /// The default options, but as fast as can be.
 pub fn unpaced() -> Options {
     Options { max_per_second: 0, ..Options::default() }
-}
-
-/// A text as Flowroute posts it in its flat form (FLOWROUTE.md 2.2).
-pub fn flat(id: &str, from: &str, to: &str, body: &str) -> Value {
-    json!({"to": to, "from": from, "body": body, "id": id})
-}
-
-/// An id such as Flowroute's.
-pub fn fresh_id() -> String {
-    format!("mdr2-{}", sms_proxy::domain::MessageId::random())
-}
-
-/// The n-th of many phone numbers.
-pub fn number(n: u32) -> String {
-    format!("1{:010}", 3_000_000_000_u64 + u64::from(n))
-}
-
-/// A phone number that no other call gives.
-pub fn fresh_number() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(1_000_000);
-    number(NEXT.fetch_add(1, Ordering::SeqCst))
 }

@@ -1,0 +1,98 @@
+//! The disk is full.
+
+use crate::support::{
+    Conversation, Poster, Scene, assert_all_can_be_changed, assert_nothing_can_be_changed,
+    binary::{Binary, Server, prepare},
+};
+use std::{
+    fs::{self, File},
+    io::{ErrorKind, Write},
+    path::PathBuf,
+    process::Command,
+};
+
+/// Large enough for the database, its log and what the test writes there.
+const SIZE: &str = "8m";
+
+/// A command that runs where it may mount disks that nobody else sees, and that are gone with it.
+fn namespace() -> Command {
+    let mut command = Command::new("/usr/bin/unshare");
+    command.args(["--user", "--map-root-user", "--mount"]);
+    command
+}
+
+/// Starts the service with its database on a small disk of its own.
+async fn serve_on_a_small_disk(scene: &Scene) -> Server {
+    fs::create_dir(scene.folder().join("disk")).unwrap();
+    let mount = format!("mount -t tmpfs -o size={SIZE} small disk");
+    let tried = namespace().args(["/bin/sh", "-c", &mount]).current_dir(scene.folder()).output();
+    assert!(
+        tried.as_ref().is_ok_and(|output| output.status.success()),
+        "this test mounts a disk in a namespace of its own (unshare, mount), and may not do so here; \
+         it needs root, or a container with CAP_SYS_ADMIN: {tried:?}"
+    );
+    let mut command = namespace();
+    prepare(&mut command, scene.folder(), &scene.settings(&[("SQLITE_PATH", "disk/sms-proxy.db")]));
+    command.args(["/bin/sh", "-c", &format!("{mount} && exec \"$0\""), env!("CARGO_BIN_EXE_sms-proxy")]);
+    Binary::start(command).listening().await
+}
+
+/// A file that takes all the space that is left on the disk.
+struct Filler(PathBuf);
+
+impl Filler {
+    fn new(server: &Server, scene: &Scene) -> Self {
+        let folder = scene.folder().join("disk");
+        let seen_by_the_server = format!("/proc/{}/root{}/filler", server.binary.pid(), folder.display());
+        let filler = Self(seen_by_the_server.into());
+        filler.grow();
+        filler
+    }
+
+    fn grow(&self) {
+        let mut file = File::options().create(true).append(true).open(&self.0).unwrap();
+        let error = loop {
+            if let Err(error) = file.write_all(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::StorageFull, "{error}");
+    }
+
+    fn remove(self) {
+        fs::remove_file(&self.0).unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_disk_is_full_nothing_is_accepted_or_lost_and_then_all_is_well() {
+    let scene = Scene::set().await;
+    let server = serve_on_a_small_disk(&scene).await;
+    let conversation = Conversation::begin(&server).await;
+    scene.flowroute.clear();
+    let poster = Poster::to(&server);
+    let mut texts = conversation.texts(20);
+    poster.deliver_all(&texts).await;
+
+    let filler = Filler::new(&server, &scene);
+    // What is left of the last page of the log may take one more.
+    let mut refused = Vec::new();
+    for n in 0..30 {
+        let text = conversation.text(0, format!("on the full disk {n}"));
+        match poster.post(&text).await {
+            Some(200) => texts.push(text),
+            Some(503) => refused.push(text),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(refused.len() >= 25, "the disk is not full: {} of 30 were refused", refused.len());
+    assert_nothing_can_be_changed(&server, &conversation).await;
+    filler.remove();
+
+    poster.deliver_all(&refused).await;
+    texts.extend(refused);
+    conversation.all_sent(&server).await;
+    scene.assert_each_arrived_once(&texts);
+    assert_all_can_be_changed(&server, conversation).await;
+    server.stop().await;
+}

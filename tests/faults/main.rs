@@ -1,0 +1,12 @@
+//! What happens when things fail: Flowroute, the disk, the process itself. Real processes, real time.
+#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+
+mod broken_store;
+mod crowd;
+mod full_disk;
+mod maintenance;
+mod outage;
+mod stop;
+mod sudden_death;
+mod support;
+mod unheard;

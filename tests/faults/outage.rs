@@ -1,0 +1,56 @@
+//! Flowroute takes nothing for a while.
+
+use crate::support::{Conversation, Poster, Scene, binary::Server, flowroute_standin::Mode, until};
+
+const TEXTS: usize = 20;
+
+/// Texts that come while Flowroute takes none: each is answered 200, and tried again in vain.
+async fn texts_in_vain(conversation: &Conversation, server: &Server) -> Vec<serde_json::Value> {
+    let texts = conversation.texts(TEXTS);
+    Poster::to(server).deliver_all(&texts).await;
+    until("some are tried again", server, async || {
+        let relays = conversation.relays(server).await;
+        let again = relays.iter().filter(|relay| relay["attempts"].as_u64() > Some(1)).count();
+        (again >= 3).then_some(())
+    })
+    .await;
+    texts
+}
+
+/// A service that answers this status to every text, and then takes them all.
+async fn outage(status: u16) {
+    let scene = Scene::set().await;
+    let server = scene.serve(&[]).await;
+    let conversation = Conversation::begin(&server).await;
+    scene.flowroute.clear();
+    scene.flowroute.mode(Mode::Answer(status));
+    let texts = texts_in_vain(&conversation, &server).await;
+    assert_eq!(scene.flowroute.taken(), []);
+    scene.flowroute.mode(Mode::Take);
+    conversation.all_sent(&server).await;
+    scene.assert_each_arrived_once(&texts);
+    assert_eq!(scene.flowroute.readings(), 0, "nothing was unknown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_flowroute_was_closed_for_arrive_once_when_it_opens() {
+    outage(503).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_were_too_many_for_flowroute_arrive_once_later() {
+    outage(429).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_found_nobody_listening_arrive_once_when_somebody_does() {
+    let mut scene = Scene::set().await;
+    let server = scene.serve(&[]).await;
+    let conversation = Conversation::begin(&server).await;
+    scene.flowroute.clear();
+    scene.flowroute.close().await;
+    let texts = texts_in_vain(&conversation, &server).await;
+    scene.flowroute.open();
+    conversation.all_sent(&server).await;
+    scene.assert_each_arrived_once(&texts);
+}
