@@ -2,7 +2,7 @@
 
 use super::{Error, Result, Service, Wording, sessions::on_record};
 use crate::{
-    domain::{Barred, Content, Inbound, Kind, Receipt, Session, Text},
+    domain::{Barred, Content, Inbound, Kind, MessageId, Receipt, Session, Text},
     store::{Opt, Record, Recorded, RestsOn, Route},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -134,10 +134,14 @@ impl Service {
                 Decision::Send { texts, rests_on } => (texts, rests_on, None),
                 Decision::Opt(opt) => (Vec::new(), RestsOn::Nothing, Some(opt)),
             };
+            let mut outbound = on_record(texts, now);
+            if let (Some(id), Some(first)) = (&inbound.id, outbound.first_mut()) {
+                first.id = MessageId::for_inbound(id);
+            }
             let record = Record {
                 inbound: inbound.id.clone(),
                 at: now,
-                outbound: on_record(texts, now),
+                outbound,
                 lease_until: self.lease_until(now),
                 rests_on,
                 answers: self.options.answers,

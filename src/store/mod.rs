@@ -7,8 +7,10 @@
 //! `now` is always the caller's: no backend reads a clock. Every read compares times with it, so that a session
 //! past its expiry counts as ended everywhere, whether or not somebody has ended it yet.
 
+mod dynamodb;
 mod sqlite;
 
+pub use dynamodb::{Dynamo, config_of, create_table};
 pub use sqlite::{OpenError, Sqlite};
 
 use crate::domain::{
@@ -412,7 +414,7 @@ pub trait Store: Send + Sync + 'static {
     /// A live session.
     async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>>;
 
-    /// The live sessions, oldest first, and how many there are in all.
+    /// The live sessions, oldest first, and how many there are in all. What bars their people need not be told here.
     async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)>;
 
     /// At most `limit` sessions that have expired and that nobody has ended yet, the longest expired first.
@@ -468,7 +470,8 @@ pub trait Store: Send + Sync + 'static {
     /// The messages of a session that is on record, live or ended, oldest first; `None`: there is no such session.
     async fn messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>>;
 
-    /// Forgets what was settled, received or ended before then, at most `limit` of each; how many in all.
+    /// Forgets what was settled, received or ended before then, at most `limit` of each; how many in all. A backend whose
+    /// engine forgets by itself, in its own time, answers 0.
     async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize>;
 
     /// Whether the store answers.

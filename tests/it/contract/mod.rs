@@ -141,14 +141,6 @@ macro_rules! suite {
                     the_messages_of_an_ended_session_are_still_there
                     a_session_that_never_was_has_no_messages
                 }
-                forget {
-                    an_inbound_id_is_forgotten_after_its_time
-                    a_settled_message_is_forgotten_after_its_time_with_its_receipts
-                    an_ended_session_is_forgotten_after_its_time
-                    what_is_open_is_never_forgotten
-                    a_notice_outlives_its_session_until_it_is_settled
-                    at_most_so_many_of_each_are_forgotten_at_once
-                }
                 races {
                     of_many_who_add_a_number_at_once_one_is_told_added
                     of_many_who_remove_a_number_at_once_one_is_told_removed
@@ -174,4 +166,23 @@ async fn open_sqlite() -> (Shared, tempfile::TempDir) {
     support::sqlite()
 }
 
+async fn open_dynamodb() -> (Shared, ()) {
+    (support::dynamodb::dynamodb().await, ())
+}
+
 suite!(sqlite, super::open_sqlite);
+suite!(dynamodb, super::open_dynamodb);
+
+/// Forgetting, for backends that are told to; others leave it to their engine.
+mod sqlite_forgets {
+    tests! { super::open_sqlite;
+        forget {
+            an_inbound_id_is_forgotten_after_its_time
+            a_settled_message_is_forgotten_after_its_time_with_its_receipts
+            an_ended_session_is_forgotten_after_its_time
+            what_is_open_is_never_forgotten
+            a_notice_outlives_its_session_until_it_is_settled
+            at_most_so_many_of_each_are_forgotten_at_once
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod binary;
+pub mod dynamodb;
 pub mod events;
 pub mod flowroute_standin;
 mod loopback;

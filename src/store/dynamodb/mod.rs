@@ -1,0 +1,177 @@
+//! The DynamoDB backend: one table, for any number of processes at once.
+
+mod calls;
+mod history;
+mod item;
+mod outbox;
+mod pool;
+mod sessions;
+mod table;
+mod texts;
+
+pub use table::create_table;
+
+use super::{
+    AddTn, Due, EndCause, Leased, Message, OpenSession, Others, Page, Part, PoolSize, Receipted, Record,
+    Recorded, RemoveTn, Result, Route, Settlement, Store, Unknown, VirtualTn,
+};
+use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
+use async_trait::async_trait;
+use aws_sdk_dynamodb::{
+    Client,
+    config::{retry::RetryConfig, timeout::TimeoutConfig},
+};
+use calls::Calls;
+use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+
+/// How long one call may take with its repetitions, and one try of it (DESIGN.md 3, Times).
+const CALL_LIMIT: Duration = Duration::from_secs(2);
+const TRY_LIMIT: Duration = Duration::from_millis(900);
+
+/// A store in one DynamoDB table.
+///
+/// What is settled is forgotten by the table's time to live, `retention` after that.
+#[derive(Debug, Clone)]
+pub struct Dynamo {
+    calls: Calls,
+    retention: TimeDelta,
+}
+
+impl Dynamo {
+    /// The store in this table, reached as the environment says (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …).
+    pub async fn connect(table: impl Into<String>, retention: TimeDelta) -> Self {
+        let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
+        Self::new(Client::from_conf(config_of(&config)), table, retention)
+    }
+
+    /// The store in this table, reached by this client.
+    pub fn new(client: Client, table: impl Into<String>, retention: TimeDelta) -> Self {
+        Self { calls: Calls { client, table: table.into() }, retention }
+    }
+
+    /// When what happens now is forgotten: in seconds since 1970, as the table's time to live wants it.
+    fn ttl(&self, now: DateTime<Utc>) -> i64 {
+        (now + self.retention).timestamp()
+    }
+}
+
+/// How the client behaves: what it repeats stays within the time of one store call.
+#[must_use]
+pub fn config_of(config: &aws_config::SdkConfig) -> aws_sdk_dynamodb::Config {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(TRY_LIMIT)
+        .operation_timeout(CALL_LIMIT)
+        .build();
+    let retries =
+        RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50));
+    aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts).retry_config(retries).build()
+}
+
+#[async_trait]
+impl Store for Dynamo {
+    async fn add_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {
+        self.do_add_tn(tn, now).await
+    }
+
+    async fn remove_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
+        self.do_remove_tn(tn, now).await
+    }
+
+    async fn tn(&self, tn: Number, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {
+        self.do_tn(tn, now).await
+    }
+
+    async fn tns(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<VirtualTn>, PoolSize)> {
+        self.do_tns(page, now).await
+    }
+
+    async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
+        self.do_open(new, lease_until).await
+    }
+
+    async fn end_session(
+        &self,
+        session: SessionId,
+        cause: EndCause,
+        notices: Vec<Outbound>,
+        now: DateTime<Utc>,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> Result<Option<Vec<Leased>>> {
+        self.do_end(session, cause, notices, now, lease_until).await
+    }
+
+    async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
+        self.do_session(id, now).await
+    }
+
+    async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
+        self.do_sessions(page, now).await
+    }
+
+    async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
+        self.do_expired(limit, now).await
+    }
+
+    async fn route(&self, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {
+        self.do_route(tn, sender, now).await
+    }
+
+    async fn record(&self, record: Record) -> Result<Recorded> {
+        self.do_record(record).await
+    }
+
+    async fn settle(&self, leased: &Leased, settlement: Settlement, now: DateTime<Utc>) -> Result<bool> {
+        self.do_settle(leased, settlement, now).await
+    }
+
+    async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
+        self.do_reclaim(limit, now).await
+    }
+
+    async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
+        self.do_due(limit, now).await
+    }
+
+    async fn lease(&self, id: MessageId, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Option<Leased>> {
+        self.do_lease(id, now, until).await
+    }
+
+    async fn renew(&self, leased: &Leased, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
+        self.do_renew(leased, now, until).await
+    }
+
+    async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Unknown>> {
+        self.do_unknown(limit, after).await
+    }
+
+    async fn others(&self, message: &Outbound) -> Result<Others> {
+        self.do_others(message).await
+    }
+
+    async fn begin_drain(&self, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
+        self.do_begin_drain(holder, now, until).await
+    }
+
+    async fn end_drain(&self, holder: &str) -> Result<()> {
+        self.do_end_drain(holder).await
+    }
+
+    async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
+        self.do_receipt(receipt, now).await
+    }
+
+    async fn messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>> {
+        self.do_messages(session, page).await
+    }
+
+    async fn forget(&self, _before: DateTime<Utc>, _limit: u32) -> Result<usize> {
+        // The table's time to live does it.
+        Ok(0)
+    }
+
+    async fn ping(&self) -> Result<()> {
+        self.calls.get(table::drainer()).await.map(|_| ())
+    }
+}

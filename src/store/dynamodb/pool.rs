@@ -1,0 +1,123 @@
+//! The pool of virtual TNs.
+
+use super::{
+    Dynamo,
+    calls::{Change, Query},
+    item::{Item, at, phone, text},
+    table,
+};
+use crate::{
+    domain::Number,
+    store::{AddTn, Page, Part, PoolSize, RemoveTn, Result, StoreError, VirtualTn, cut},
+};
+use chrono::{DateTime, Utc};
+use std::collections::HashMap;
+
+/// A random place in the draw.
+pub(super) fn random_place() -> (u32, String) {
+    (rand::random_range(0..table::SHARDS), format!("{:016x}", rand::random::<u64>()))
+}
+
+/// The entry of a free TN.
+pub(super) fn free_item(tn: Number, place: &(u32, String)) -> Item {
+    let mut item = Item::new(table::free(place.0, &place.1));
+    item.set("tn_number", phone(tn));
+    item
+}
+
+/// A free TN's place, as its item keeps it.
+pub(super) fn place_text(place: &(u32, String)) -> String {
+    format!("{}#{}", place.0, place.1)
+}
+
+pub(super) fn place_of(text: &str) -> Result<(u32, String)> {
+    let parsed =
+        text.split_once('#').and_then(|(shard, place)| Some((shard.parse().ok()?, place.to_owned())));
+    parsed.ok_or_else(|| StoreError::Unreadable("a TN's place in the draw".into()))
+}
+
+impl Dynamo {
+    pub(super) async fn do_add_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {
+        let routes = Query {
+            hash: ("pk", format!("P#{}", tn.digits())),
+            range: Some(("begins_with(sk, :range)", "R#".into())),
+            ..Query::default()
+        };
+        for route in self.calls.query(routes).await? {
+            if route.some_time("expires_at")?.is_none_or(|expiry| expiry > now) {
+                return Ok(AddTn::IsParticipant);
+            }
+        }
+        let place = random_place();
+        let mut item = Item::new(table::tn(tn));
+        item.set("tn_number", phone(tn));
+        item.set("added_at", at(now));
+        item.set("free_place", text(place_text(&place)));
+        let changes = vec![Change::insert(item), Change::insert(free_item(tn, &place))];
+        Ok(if self.calls.transact(changes).await?.is_done() { AddTn::Added } else { AddTn::Duplicate })
+    }
+
+    pub(super) async fn do_remove_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
+        loop {
+            let Some(item) = self.calls.get(table::tn(tn)).await? else { return Ok(RemoveTn::NotInPool) };
+            if let Some(id) = item.some_parsed("session_id")? {
+                if item.some_time("expires_at")?.is_none_or(|expiry| expiry > now) {
+                    return Ok(RemoveTn::InUse(id));
+                }
+                let session = self.calls.get(table::session(id)).await?;
+                if let Some(session) = session.filter(|session| !session.0.contains_key("ended_at")) {
+                    return Ok(RemoveTn::HeldByExpired(self.with_barred(&session).await?));
+                }
+                continue;
+            }
+            let place = item.text("free_place")?.to_owned();
+            let (shard, sk) = place_of(&place)?;
+            let changes = vec![
+                Change::delete(table::tn(tn)).when("free_place = :place").with("place", text(place)),
+                Change::delete(table::free(shard, &sk)).when("attribute_exists(pk)"),
+            ];
+            if self.calls.transact(changes).await?.is_done() {
+                return Ok(RemoveTn::Removed);
+            }
+        }
+    }
+
+    pub(super) async fn do_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {
+        self.calls.get(table::tn(tn)).await?.map(|item| virtual_tn(&item, now)).transpose()
+    }
+
+    pub(super) async fn do_tns(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<VirtualTn>, PoolSize)> {
+        let shard = |shard: char, after: Option<&String>| Query {
+            hash: ("pk", format!("TN#{shard}")),
+            range: after.map(|after| ("sk > :range", after.clone())),
+            ..Query::default()
+        };
+        let mut items = Vec::new();
+        let mut size = PoolSize { total: 0, in_use: 0 };
+        for digit in table::TN_SHARDS.chars() {
+            let limit = page.limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX - 1) + 1);
+            let query = Query { limit, ..shard(digit, page.after.as_ref()) };
+            for item in self.calls.query(query).await? {
+                items.push(virtual_tn(&item, now)?);
+            }
+            if page.limit.is_some() {
+                let live = "attribute_exists(session_id) AND (attribute_not_exists(expires_at) OR expires_at > :now)";
+                size.total += self.calls.count(shard(digit, None), "", &HashMap::new()).await?;
+                let values = HashMap::from([(":now".to_owned(), at(now))]);
+                size.in_use += self.calls.count(shard(digit, None), live, &values).await?;
+            }
+        }
+        if page.limit.is_none() {
+            size.total = items.len() as u64;
+            size.in_use = items.iter().filter(|tn| tn.session.is_some()).count() as u64;
+        }
+        items.sort_by_key(|tn| tn.number);
+        Ok((cut(items, page.limit, |tn| tn.number.digits()), size))
+    }
+}
+
+fn virtual_tn(item: &Item, now: DateTime<Utc>) -> Result<VirtualTn> {
+    let live = item.some_time("expires_at")?.is_none_or(|expiry| expiry > now);
+    let session = item.some_parsed("session_id")?.filter(|_| live);
+    Ok(VirtualTn { number: item.parsed("tn_number")?, session })
+}

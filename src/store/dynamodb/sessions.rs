@@ -1,0 +1,370 @@
+//! Sessions: opening on a free TN, ending, listing.
+
+use super::{
+    Dynamo,
+    calls::{Change, Query},
+    item::{Item, at, int, text},
+    pool::{free_item, place_text, random_place},
+    table,
+};
+use crate::{
+    domain::{Barred, NewSession, Number, Outbound, Role, Session, SessionId},
+    store::{EndCause, Leased, OpenSession, Page, Part, Result, Route, State, StoreError, cut},
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::{DateTime, Utc};
+use std::{collections::HashSet, time::Duration};
+use tokio::time::Instant;
+
+/// How long a session is tried to be opened while others take the TNs that are found.
+const OPEN_LIMIT: Duration = Duration::from_millis(1500);
+/// How many free TNs are looked at together.
+const DRAWN: i32 = 10;
+/// How many messages one transaction may cancel, besides what else it holds.
+const CANCELLED_AT_ONCE: usize = 80;
+
+impl Dynamo {
+    pub(super) async fn do_open(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
+        let [a, b] = new.participants;
+        let keys = [table::tn(a), table::tn(b), table::opt_outs(a), table::opt_outs(b)];
+        let found = self.calls.get_all(&keys).await?;
+        for (role, item) in [(Role::A, &found[0]), (Role::B, &found[1])] {
+            if item.is_some() {
+                return Ok(OpenSession::ParticipantIsTn(role));
+            }
+        }
+        let opted_out: Vec<String> =
+            found[2..].iter().flatten().flat_map(|item| item.texts("opted_out")).collect();
+        let give_up = Instant::now() + OPEN_LIMIT;
+        while Instant::now() < give_up {
+            let Some((tn, place)) = self.draw(&opted_out).await? else { return Ok(OpenSession::NoFreeTn) };
+            let (session, notices) = new.on(tn);
+            let mut changes = vec![
+                Change::insert(session_item(&session)),
+                take_tn(&session),
+                Change::delete(place).when("attribute_exists(pk)"),
+                Change::put(live_item(&session)),
+            ];
+            for participant in session.participants {
+                let mut route = Item::new(table::route(tn, participant.number));
+                route.set_session(&session);
+                changes.push(Change::insert(route));
+            }
+            let (puts, notices) = leased(notices.into(), Some(lease_until));
+            changes.extend(puts);
+            let committed = self.calls.transact(changes).await?;
+            // The session is there already: an earlier try of ours succeeded, and its answer got lost.
+            if committed.is_done() || committed.failed_at(0) {
+                return Ok(OpenSession::Opened { session, notices });
+            }
+        }
+        Err(StoreError::Unavailable("contention".into()))
+    }
+
+    /// A free TN, near a random place of a random part, that none of these have opted out of.
+    async fn draw(&self, opted_out: &[String]) -> Result<Option<(Number, table::Key)>> {
+        let (first, place) = random_place();
+        // The side on which there is more: the first query finds something even in a small pool.
+        let backwards = place.as_str() >= "8";
+        for n in 0..table::SHARDS {
+            let shard = format!("FREE#{}", (first + n) % table::SHARDS);
+            let near = if backwards { "sk <= :range" } else { "sk >= :range" };
+            let near = Query {
+                hash: ("pk", shard.clone()),
+                range: Some((near, place.clone())),
+                backwards,
+                limit: Some(DRAWN),
+                ..Query::default()
+            };
+            let all = Query { hash: ("pk", shard), backwards, ..Query::default() };
+            for query in [near, all] {
+                for item in self.calls.query(query).await? {
+                    let tn: Number = item.parsed("tn_number")?;
+                    if !opted_out.contains(&tn.digits()) {
+                        return Ok(Some((tn, item.key()?)));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) async fn do_end(
+        &self,
+        id: SessionId,
+        cause: EndCause,
+        notices: Vec<Outbound>,
+        now: DateTime<Utc>,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> Result<Option<Vec<Leased>>> {
+        let Some((mut changes, session)) = self.ending(id, cause, now).await? else { return Ok(None) };
+        let (puts, leased) = leased(notices, lease_until);
+        changes.extend(puts);
+        let (cancelling, later) = self.cancelling(&session, cause, now).await?;
+        changes.extend(cancelling);
+        if !self.calls.transact(changes).await?.is_done() {
+            // Somebody else ended it, or a message of it changed just now: look again.
+            return Box::pin(self.retry_end(id, cause, leased, now, lease_until)).await;
+        }
+        for change in later {
+            // What is too much for one transaction is withdrawn when it is leased, if not here.
+            drop(self.calls.transact(vec![change]).await);
+        }
+        Ok(Some(leased))
+    }
+
+    async fn retry_end(
+        &self,
+        id: SessionId,
+        cause: EndCause,
+        leased: Vec<Leased>,
+        now: DateTime<Utc>,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> Result<Option<Vec<Leased>>> {
+        let notices = leased.into_iter().map(|leased| leased.outbound).collect();
+        match self.ending(id, cause, now).await? {
+            None => Ok(None),
+            Some(_) => self.do_end(id, cause, notices, now, lease_until).await,
+        }
+    }
+
+    /// What ends a session, apart from its messages; `None` if it may not end so.
+    pub(super) async fn ending(
+        &self,
+        id: SessionId,
+        cause: EndCause,
+        now: DateTime<Utc>,
+    ) -> Result<Option<(Vec<Change>, Session)>> {
+        let Some(item) = self.calls.get(table::session(id)).await? else { return Ok(None) };
+        let session = item.session([None, None])?;
+        let may = match cause {
+            EndCause::Deleted => !session.is_expired(now),
+            EndCause::Expired => session.is_expired(now),
+            EndCause::Undone => true,
+        };
+        if !may || item.0.contains_key("ended_at") {
+            return Ok(None);
+        }
+        let place = random_place();
+        let mut changes = vec![
+            Change::update(table::session(id), "SET ended_at = :now, ttl_at = :ttl")
+                .when("attribute_exists(pk) AND attribute_not_exists(ended_at)")
+                .with("now", at(now))
+                .with("ttl", int(self.ttl(now))),
+            Change::delete(table::live(id, session.created_at)),
+            Change::update(
+                table::tn(session.tn),
+                "SET free_place = :place REMOVE session_id, in_use_since, expires_at",
+            )
+            .when("session_id = :session")
+            .with("place", text(place_text(&place)))
+            .with("session", text(id.to_string())),
+            Change::put(free_item(session.tn, &place)),
+        ];
+        for participant in session.participants {
+            changes.push(Change::delete(table::route(session.tn, participant.number)));
+        }
+        Ok(Some((changes, session)))
+    }
+
+    /// Cancels what waits and revokes what is on its way; what does not fit into one transaction comes second.
+    pub(super) async fn cancelling(
+        &self,
+        session: &Session,
+        cause: EndCause,
+        now: DateTime<Utc>,
+    ) -> Result<(Vec<Change>, Vec<Change>)> {
+        let shard = table::open_shard(Some(session.id), crate::domain::MessageId::random());
+        let mut changes = Vec::new();
+        // A message that changes its state meanwhile may be met twice.
+        let mut met = HashSet::new();
+        for state in [State::Waiting, State::Sending, State::Unknown] {
+            let open = Query {
+                index: Some(table::BY_OPEN),
+                hash: ("open_pk", format!("{}#{shard}", state.as_str().to_uppercase())),
+                ..Query::default()
+            };
+            for item in self.calls.query(open).await? {
+                let concerns = cause == EndCause::Undone || item.text("message_kind")? == "relay";
+                let ours = item.some_parsed("session_id")? == Some(session.id);
+                if !ours || !concerns || !met.insert(item.text("pk")?.to_owned()) {
+                    continue;
+                }
+                let change = if state == State::Waiting {
+                    let close = "SET message_state = :state, settled_at = :now, ttl_at = :ttl \
+                                 REMOVE body_text, media_urls, open_pk, open_sk";
+                    Change::update(item.key()?, close)
+                        .with("state", text(State::Cancelled.as_str()))
+                        .with("now", at(now))
+                        .with("ttl", int(self.ttl(now)))
+                } else {
+                    Change::update(item.key()?, "SET revoked = :yes").with("yes", AttributeValue::Bool(true))
+                };
+                let same = "attribute_not_exists(settled_at) AND message_state = :was";
+                changes.push(change.when(same).with("was", text(state.as_str())));
+            }
+        }
+        let later = changes.split_off(changes.len().min(CANCELLED_AT_ONCE));
+        Ok((changes, later))
+    }
+
+    /// The session of an item, with what keeps its people from being texted.
+    pub(super) async fn with_barred(&self, item: &Item) -> Result<Session> {
+        let session = item.session([None, None])?;
+        let [a, b] = session.participants.map(|participant| participant.number);
+        let keys = [table::tn(a), table::opt_outs(a), table::tn(b), table::opt_outs(b)];
+        let found = self.calls.get_all(&keys).await?;
+        let barred = |tn: &Option<Item>, out: &Option<Item>| barred(session.tn, tn.as_ref(), out.as_ref());
+        item.session([barred(&found[0], &found[1]), barred(&found[2], &found[3])])
+    }
+
+    pub(super) async fn do_session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
+        let item = self.calls.get(table::session(id)).await?;
+        let Some(item) = item.filter(|item| !item.0.contains_key("ended_at")) else { return Ok(None) };
+        let session = self.with_barred(&item).await?;
+        Ok(Some(session).filter(|session| !session.is_expired(now)))
+    }
+
+    pub(super) async fn do_sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
+        let after = page.after.as_deref().and_then(|mark| {
+            let (time, id) = mark.split_once('-')?;
+            Some(format!("{:015}-{id}", time.parse::<i64>().ok()?))
+        });
+        let mut live = Vec::new();
+        let mut total = 0;
+        for shard in table::LIVE_SHARDS.chars() {
+            let query = Query { hash: ("pk", format!("LIVE#{shard}")), ..Query::default() };
+            for item in self.calls.query(query).await? {
+                let session = item.session([None, None])?;
+                if !session.is_expired(now) {
+                    total += 1;
+                    live.push((item.text("sk")?.to_owned(), session));
+                }
+            }
+        }
+        live.retain(|(sk, _)| after.as_ref().is_none_or(|after| sk > after));
+        live.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let sessions = live.into_iter().map(|(_, session)| session).collect();
+        let mark = |session: &Session| format!("{}-{}", session.created_at.timestamp_millis(), session.id);
+        Ok((cut(sessions, page.limit, mark), total))
+    }
+
+    pub(super) async fn do_expired(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
+        let mut due = Vec::new();
+        for shard in 0..table::SHARDS {
+            let query = Query {
+                index: Some(table::BY_OPEN),
+                hash: ("open_pk", format!("EXPIRY#{shard}")),
+                range: Some(("open_sk <= :range", format!("{}~", table::sortable(now)))),
+                limit: i32::try_from(limit).ok(),
+                ..Query::default()
+            };
+            for item in self.calls.query(query).await? {
+                due.push((item.text("open_sk")?.to_owned(), item.parsed::<SessionId>("session_id")?));
+            }
+        }
+        due.sort();
+        due.truncate(limit as usize);
+        let keys: Vec<table::Key> = due.iter().map(|(_, id)| table::session(*id)).collect();
+        let mut sessions = Vec::new();
+        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
+            if !item.0.contains_key("ended_at") {
+                sessions.push(self.with_barred(&item).await?);
+            }
+        }
+        Ok(sessions)
+    }
+
+    pub(super) async fn do_route(&self, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {
+        let route = self.calls.get(table::route(tn, sender)).await?;
+        if let Some(item) = &route {
+            let opted_out = |name| item.flag(name).then_some(Barred::OptedOut);
+            let session = item.session([opted_out("a_opted_out"), opted_out("b_opted_out")])?;
+            if !session.is_expired(now) {
+                return Ok(Route::Live(session));
+            }
+        }
+        let keys = [table::tn(tn), table::tn(sender), table::opt_outs(sender)];
+        let found = self.calls.get_all(&keys).await?;
+        Ok(match (&found[0], &found[1], route) {
+            (None, ..) => Route::NotOurTn,
+            (_, Some(_), _) => Route::SenderIsTn,
+            (_, _, Some(item)) => Route::Expired(self.with_barred(&item).await?),
+            (Some(item), _, None) => {
+                let live = item.some_time("expires_at")?.is_none_or(|expiry| expiry > now);
+                let in_use_since = item.some_time("in_use_since")?.filter(|_| live);
+                Route::Stranger { barred: barred(tn, None, found[2].as_ref()), in_use_since }
+            }
+        })
+    }
+}
+
+/// Why no text from this TN may go to somebody, given the TN item and the opt-outs of that number.
+pub(super) fn barred(from: Number, tn: Option<&Item>, opt_outs: Option<&Item>) -> Option<Barred> {
+    if tn.is_some() {
+        return Some(Barred::IsTn);
+    }
+    let opted_out = opt_outs.is_some_and(|item| item.texts("opted_out").contains(&from.digits()));
+    opted_out.then_some(Barred::OptedOut)
+}
+
+/// Binds the session's TN to it, if it is in the pool and free.
+fn take_tn(session: &Session) -> Change {
+    let take = match session.expires_at {
+        Some(_) => "SET session_id = :session, in_use_since = :since, expires_at = :expiry REMOVE free_place",
+        None => "SET session_id = :session, in_use_since = :since REMOVE free_place, expires_at",
+    };
+    let change = Change::update(table::tn(session.tn), take)
+        .when("attribute_exists(pk) AND attribute_not_exists(session_id)")
+        .with("session", text(session.id.to_string()))
+        .with("since", at(session.created_at));
+    match session.expires_at {
+        Some(expiry) => change.with("expiry", at(expiry)),
+        None => change,
+    }
+}
+
+fn session_item(session: &Session) -> Item {
+    let mut item = Item::new(table::session(session.id));
+    item.set_session(session);
+    item
+}
+
+fn live_item(session: &Session) -> Item {
+    let mut item = Item::new(table::live(session.id, session.created_at));
+    item.set_session(session);
+    if let Some(expiry) = session.expires_at {
+        let shard = rand::random_range(0..table::SHARDS);
+        item.set("open_pk", text(format!("EXPIRY#{shard}")));
+        item.set("open_sk", text(format!("{}#{}", table::sortable(expiry), session.id)));
+    }
+    item
+}
+
+/// Puts messages on record: leased until `lease_until`, or due at once without it; those to somebody who is barred as
+/// failed.
+pub(super) fn leased(
+    messages: Vec<Outbound>,
+    lease_until: Option<DateTime<Utc>>,
+) -> (Vec<Change>, Vec<Leased>) {
+    let mut changes = Vec::new();
+    let mut leased = Vec::new();
+    for outbound in messages {
+        let (state, attention) = match (outbound.text.barred, lease_until) {
+            (Some(_), _) => (State::Failed, outbound.created_at),
+            (None, Some(until)) => (State::Sending, until),
+            (None, None) => (State::Waiting, outbound.created_at),
+        };
+        let taken = i64::from(state == State::Sending);
+        let mut item = Item::message(&outbound, state, attention);
+        item.set("lease_number", int(taken));
+        item.set("attempts", int(taken));
+        if taken == 1 {
+            item.set("lease_until", at(attention));
+            item.set("attempted_at", at(outbound.created_at));
+            leased.push(Leased { outbound, lease: 1 });
+        }
+        changes.push(Change::insert(item));
+    }
+    (changes, leased)
+}

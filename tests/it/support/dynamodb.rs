@@ -1,0 +1,70 @@
+//! A real DynamoDB engine, built and started once a test run, with a table of its own for each test.
+//!
+//! With `DYNAMODB_TEST_ENDPOINT` the tests use the engine that runs there instead.
+
+use aws_sdk_dynamodb::{
+    Client,
+    config::{BehaviorVersion, Credentials, Region},
+};
+use chrono::TimeDelta;
+use sms_proxy::{
+    domain::MessageId,
+    store::{Dynamo, Store, config_of, create_table},
+};
+use std::{
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::{Arc, OnceLock},
+};
+
+/// The engine; it ends when this process does, since its standard input is then closed.
+struct Engine {
+    url: String,
+    _process: Option<Child>,
+}
+
+fn engine() -> &'static Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| match std::env::var("DYNAMODB_TEST_ENDPOINT") {
+        Ok(url) => Engine { url, _process: None },
+        Err(_) => start(),
+    })
+}
+
+fn start() -> Engine {
+    let root = env!("CARGO_MANIFEST_DIR");
+    let manifest = format!("{root}/tests/dynamodb-engine/Cargo.toml");
+    let target = format!("{root}/target/dynamodb-engine");
+    let mut build = Command::new(env!("CARGO"));
+    build.args(["build", "--quiet", "--locked", "--manifest-path", &manifest, "--target-dir", &target]);
+    assert!(build.status().expect("cargo runs").success(), "the DynamoDB engine of the tests does not build");
+    let mut process = Command::new(format!("{target}/debug/dynamodb-engine"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the engine starts");
+    let mut line = String::new();
+    let output = process.stdout.take().expect("its output is piped");
+    BufReader::new(output).read_line(&mut line).expect("it says where it listens");
+    Engine { url: line.trim().to_owned(), _process: Some(process) }
+}
+
+/// How the SDK reaches the engine.
+pub fn sdk_config() -> aws_config::SdkConfig {
+    aws_config::SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new("us-east-1"))
+        .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(Credentials::new(
+            "test", "test", None, None, "test",
+        )))
+        .endpoint_url(&engine().url)
+        .build()
+}
+
+/// A store in an empty table of its own.
+pub async fn dynamodb() -> Arc<dyn Store> {
+    let client = Client::from_conf(config_of(&sdk_config()));
+    let table = format!("test-{}", MessageId::random());
+    create_table(&client, &table).await.expect("a table");
+    Arc::new(Dynamo::new(client, table, TimeDelta::days(30)))
+}
