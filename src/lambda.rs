@@ -1,7 +1,10 @@
 //! The same router inside the Lambda runtime, behind API Gateway or a function URL.
 
-use crate::http::{PATHS, RequestId};
-use axum::{Router, body::Body, extract::Request, http::Uri};
+use crate::{
+    http::{PATHS, RequestId},
+    service::Service,
+};
+use axum::{Json, Router, body::Body, extract::Request, http::Uri, response::IntoResponse};
 use lambda_http::{
     Body as LambdaBody, Error, RequestExt, request::RequestContext, service_fn, tower::ServiceExt,
 };
@@ -13,12 +16,26 @@ pub const ANSWER_LIMIT: usize = 6_000_000 - 16_384;
 ///
 /// # Errors
 /// When the runtime can't be reached.
-pub async fn run(router: Router) -> Result<(), Error> {
+pub async fn run(router: Router, service: Service) -> Result<(), Error> {
     lambda_http::run(service_fn(move |event: lambda_http::Request| {
-        let router = router.clone();
-        async move { Ok::<_, Error>(router.oneshot(request(event)).await?) }
+        let (router, service) = (router.clone(), service.clone());
+        async move {
+            if is_maintenance(&event) {
+                // An error makes the invocation fail, which is counted and can be alarmed on.
+                let round = service.maintain().await?.to_string();
+                return Ok::<_, Error>(Json(serde_json::json!({"message": round})).into_response());
+            }
+            Ok(router.oneshot(request(event)).await?)
+        }
     }))
     .await
+}
+
+/// Whether this is the schedule's event. An HTTP request never is: only an event that is none gets this context.
+fn is_maintenance(event: &lambda_http::Request) -> bool {
+    let passed_through = matches!(event.request_context_ref(), Some(RequestContext::PassThrough));
+    let input = serde_json::from_slice::<serde_json::Value>(event.body().as_ref());
+    passed_through && input.is_ok_and(|input| input == serde_json::json!({"sms-proxy": "maintenance"}))
 }
 
 /// The event as the router takes it: without the stage in its path, under the invocation's id.

@@ -7,8 +7,8 @@ use sms_proxy::{
     provider::{Sandbox, flowroute},
     server,
     service::Service,
-    settings::{ProviderChoice, Runtime, Settings},
-    store::Sqlite,
+    settings::{ProviderChoice, Runtime, Settings, Storage},
+    store::{Dynamo, Sqlite, Store, create_table},
 };
 use std::{error::Error, io::Write, process::ExitCode, sync::Arc, time::Duration};
 use tokio::{
@@ -35,6 +35,8 @@ enum Command {
     Serve,
     /// Do one round of maintenance and print what it did
     Maintenance,
+    /// Make the DynamoDB table; for emulators, since in AWS the template does
+    CreateTable,
 }
 
 fn main() -> ExitCode {
@@ -64,21 +66,26 @@ fn run(command: Command, settings: Settings) -> Outcome<()> {
         match command {
             Command::Serve => serve(settings).await,
             Command::Maintenance => maintain(&settings).await,
+            Command::CreateTable => make_table(&settings).await,
         }
     })
 }
 
 /// The service as the settings want it, and the sandbox if that is its provider.
-fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> {
-    let store = Arc::new(Sqlite::open(&settings.database)?);
+async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> {
+    let options = settings.options();
+    let store: Arc<dyn Store> = match &settings.storage {
+        Storage::Sqlite(path) => Arc::new(Sqlite::open(path)?),
+        Storage::DynamoDb { table } => Arc::new(Dynamo::connect(table, options.retention).await),
+    };
     Ok(match &settings.provider {
-        ProviderChoice::Flowroute(options) => {
-            let client = Arc::new(flowroute::Client::new(options.as_ref().clone())?);
-            (Service::new(store, client, settings.options()), None)
+        ProviderChoice::Flowroute(client) => {
+            let client = Arc::new(flowroute::Client::new(client.as_ref().clone())?);
+            (Service::new(store, client, options), None)
         }
         ProviderChoice::Sandbox => {
             let sandbox = Arc::new(Sandbox::default());
-            (Service::new(store, Arc::clone(&sandbox) as _, settings.options()), Some(sandbox))
+            (Service::new(store, Arc::clone(&sandbox) as _, options), Some(sandbox))
         }
     })
 }
@@ -93,10 +100,10 @@ async fn serve(settings: Settings) -> Outcome<()> {
         false => None,
     };
     // Only now: a server that runs already has the same test database.
-    if settings.debug {
-        Sqlite::remove(&settings.database)?;
+    if let (true, Storage::Sqlite(test_database)) = (settings.debug, &settings.storage) {
+        Sqlite::remove(test_database)?;
     }
-    let (service, sandbox) = build(&settings)?;
+    let (service, sandbox) = build(&settings).await?;
     let carrier = if sandbox.is_some() { "sandbox (nothing is really sent)" } else { "Flowroute" };
     let router = router(Parts {
         service: service.clone(),
@@ -104,9 +111,12 @@ async fn serve(settings: Settings) -> Outcome<()> {
         sandbox: sandbox.filter(|_| local),
         answer_limit: (!local).then_some(lambda::ANSWER_LIMIT),
     });
-    let Some(listener) = listener else { return lambda::run(router).await };
+    let Some(listener) = listener else { return lambda::run(router, service).await };
     let address = listener.local_addr()?;
-    tracing::info!("storage: SQLite, {}", settings.database.display());
+    match &settings.storage {
+        Storage::Sqlite(path) => tracing::info!("storage: SQLite, {}", path.display()),
+        Storage::DynamoDb { table } => tracing::info!("storage: DynamoDB, table {table}"),
+    }
     tracing::info!("provider: {carrier}");
     tracing::info!("listening on http://{address}");
     tracing::info!("try: curl http://{address}/tn");
@@ -131,9 +141,18 @@ async fn maintain_always(service: Service, interval: Duration) {
 }
 
 async fn maintain(settings: &Settings) -> Outcome<()> {
-    let (service, _) = build(settings)?;
+    let (service, _) = build(settings).await?;
     let round = service.maintain().await?;
     writeln!(std::io::stdout(), "{round}")?;
+    Ok(())
+}
+
+async fn make_table(settings: &Settings) -> Outcome<()> {
+    let Storage::DynamoDb { table } = &settings.storage else {
+        return Err("STORAGE is not dynamodb, so there is no table to make".into());
+    };
+    create_table(&Dynamo::client().await, table).await?;
+    writeln!(std::io::stdout(), "made the table {table}")?;
     Ok(())
 }
 

@@ -39,6 +39,18 @@ pub enum Runtime {
     Lambda,
 }
 
+/// Where the records are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Storage {
+    /// In this file; in `DEBUG_MODE` the test database.
+    Sqlite(PathBuf),
+    /// In this table.
+    DynamoDb {
+        /// Its name.
+        table: String,
+    },
+}
+
 /// Who carries the texts.
 #[derive(Debug)]
 pub enum ProviderChoice {
@@ -59,8 +71,8 @@ pub struct Settings {
     pub answers_per_hour: u32,
     /// `NO_SESSION_MSG_PER_MINUTE`: answers to strangers in all.
     pub answers_per_minute: u32,
-    /// `SQLITE_PATH`, or the test database in `DEBUG_MODE`.
-    pub database: PathBuf,
+    /// `STORAGE`, with `SQLITE_PATH` or `DYNAMODB_TABLE`.
+    pub storage: Storage,
     /// `SMS_PROVIDER` and the `FLOWROUTE_…` settings.
     pub provider: ProviderChoice,
     /// `FLOWROUTE_MAX_PER_SECOND`: 0 means as fast as can be.
@@ -134,7 +146,7 @@ impl Settings {
             wording: wording(reader),
             answers_per_hour: reader.number("NO_SESSION_MSG_PER_HOUR", 0..=1000, 3),
             answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=100_000, 30),
-            database: database(reader, runtime, debug),
+            storage: storage(reader, runtime, debug),
             provider: provider(reader, runtime, public_url.clone(), auth.webhook_token.clone()),
             max_per_second: reader.number("FLOWROUTE_MAX_PER_SECOND", 0..=1000, 5),
             public_url,
@@ -226,29 +238,44 @@ fn wording(reader: &mut Reader<'_>) -> Wording {
     }
 }
 
-fn database(reader: &mut Reader<'_>, runtime: Runtime, debug: bool) -> PathBuf {
-    let sqlite = match reader.text("STORAGE").as_deref() {
-        None => runtime != Runtime::Lambda,
-        Some("sqlite") => true,
-        Some("dynamodb") => false,
-        Some(other) => {
-            reader.problem("STORAGE", format!("\"{other}\" is not sqlite or dynamodb"));
-            true
-        }
-    };
-    if !sqlite {
-        reader.problem("STORAGE", "this version has no dynamodb backend yet; use sqlite, outside AWS Lambda");
-    } else if runtime == Runtime::Lambda {
-        reader.problem("STORAGE", "sqlite cannot be used in AWS Lambda, whose disk forgets");
+fn storage(reader: &mut Reader<'_>, runtime: Runtime, debug: bool) -> Storage {
+    let path = database(reader);
+    let table = reader.text("DYNAMODB_TABLE").unwrap_or_else(|| "sms-proxy".into());
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if !(3..=255).contains(&table.len()) || !table.chars().all(allowed) {
+        reader.problem("DYNAMODB_TABLE", format!("\"{table}\" is not 3 to 255 letters, digits, _ . or -"));
     }
-    let path =
-        PathBuf::from(reader.text("SQLITE_PATH").unwrap_or_else(|| "local-sqlite/sms-proxy.db".into()));
+    let in_lambda = runtime == Runtime::Lambda;
+    let chosen = reader.choice("STORAGE", &[("sqlite", true), ("dynamodb", false)]);
+    match (chosen.unwrap_or(!in_lambda), debug) {
+        (true, _) if in_lambda => {
+            reader
+                .problem("STORAGE", "sqlite cannot be used in AWS Lambda, whose disk forgets; use dynamodb");
+            Storage::DynamoDb { table }
+        }
+        (true, true) => Storage::Sqlite(TEST_DATABASE.into()),
+        (true, false) => Storage::Sqlite(path),
+        (false, true) => {
+            reader
+                .problem("DEBUG_MODE", "has a test database with sqlite only; switch it off to use dynamodb");
+            Storage::DynamoDb { table }
+        }
+        (false, false) => Storage::DynamoDb { table },
+    }
+}
+
+fn database(reader: &mut Reader<'_>) -> PathBuf {
+    let path = reader.text("SQLITE_PATH").unwrap_or_else(|| "local-sqlite/sms-proxy.db".into());
+    // SQLite takes these for something else than a file.
+    if path.starts_with(':') || path.starts_with("file:") {
+        reader.problem("SQLITE_PATH", format!("\"{path}\" is not the path of a file"));
+    }
     // The one file has many names: `./local-sqlite/test.db`, or its whole path.
     if std::path::absolute(&path).ok() == std::path::absolute(TEST_DATABASE).ok() {
         reader
             .problem("SQLITE_PATH", format!("{TEST_DATABASE} is emptied by DEBUG_MODE; choose another file"));
     }
-    if debug { TEST_DATABASE.into() } else { path }
+    path.into()
 }
 
 fn provider(

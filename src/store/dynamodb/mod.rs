@@ -39,10 +39,15 @@ pub struct Dynamo {
 }
 
 impl Dynamo {
-    /// The store in this table, reached as the environment says (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …).
-    pub async fn connect(table: impl Into<String>, retention: TimeDelta) -> Self {
+    /// A client that reaches DynamoDB as the environment says (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …).
+    pub async fn client() -> Client {
         let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
-        Self::new(Client::from_conf(config_of(&config)), table, retention)
+        Client::from_conf(config_of(&config))
+    }
+
+    /// The store in this table, reached as the environment says.
+    pub async fn connect(table: impl Into<String>, retention: TimeDelta) -> Self {
+        Self::new(Self::client().await, table, retention)
     }
 
     /// The store in this table, reached by this client.

@@ -1,7 +1,7 @@
 //! Who may call without a key, and what AWS Lambda refuses.
 
 use super::{AUTH, EMULATOR, FLOWROUTE, LAMBDA, complaint, complaints, good, read};
-use sms_proxy::settings::{ProviderChoice, Runtime};
+use sms_proxy::settings::{ProviderChoice, Runtime, Storage};
 
 const ANYWHERE: [&str; 4] = ["0.0.0.0:8000", "[::]:8000", "192.168.1.10:8000", "[2001:db8::1]:8000"];
 
@@ -44,7 +44,7 @@ fn lambda_without_keys_and_token_is_open_to_everybody_too() {
     let environment = [&LAMBDA[..], &FLOWROUTE].concat();
     assert!(complaints(&environment, None).contains(&"ALLOW_UNAUTHENTICATED".to_owned()));
     let environment = [&LAMBDA[..], &FLOWROUTE, &AUTH].concat();
-    assert!(!complaints(&environment, None).contains(&"ALLOW_UNAUTHENTICATED".to_owned()));
+    assert_eq!(good(&environment).runtime, Runtime::Lambda);
 }
 
 #[test]
@@ -65,10 +65,11 @@ fn lambda_refuses_the_sandbox_chosen_or_not() {
 }
 
 #[test]
-fn lambda_has_no_storage_until_there_is_dynamodb() {
+fn lambda_keeps_its_records_in_dynamodb() {
     let environment = [&LAMBDA[..], &FLOWROUTE, &AUTH].concat();
-    let what = complaint("STORAGE", &environment, None);
-    assert!(what.contains("no dynamodb backend yet"), "{what}");
+    assert_eq!(good(&environment).storage, Storage::DynamoDb { table: "sms-proxy".into() });
+    let named = [&environment[..], &[("DYNAMODB_TABLE", "proxy-records")]].concat();
+    assert_eq!(good(&named).storage, Storage::DynamoDb { table: "proxy-records".into() });
 }
 
 #[test]

@@ -187,10 +187,18 @@ fn unknown_words_are_refused_with_the_known_ones() {
 }
 
 #[test]
-fn dynamodb_is_not_there_yet() {
-    let what = complaint("STORAGE", &[("STORAGE", "dynamodb")], None);
-    assert!(what.contains("no dynamodb backend yet"), "{what}");
-    complaint("STORAGE", &[("STORAGE", "dynamodb"), ("DEBUG_MODE", "true")], None);
+fn a_dynamodb_table_needs_a_name_that_aws_takes_and_has_no_debug_mode() {
+    for bad in ["ab", "my table", "täble", &"a".repeat(256)] {
+        complaint("DYNAMODB_TABLE", &[("STORAGE", "dynamodb"), ("DYNAMODB_TABLE", bad)], None);
+    }
+    complaint("DEBUG_MODE", &[("STORAGE", "dynamodb"), ("DEBUG_MODE", "true")], None);
+}
+
+#[test]
+fn a_database_is_a_file() {
+    for bad in [":memory:", "file:proxy.db?mode=memory"] {
+        complaint("SQLITE_PATH", &[("SQLITE_PATH", bad)], None);
+    }
 }
 
 #[test]

@@ -4,9 +4,9 @@ use super::{AUTH, FLOWROUTE, KEY, TOKEN, good, good_file, read};
 use secrecy::ExposeSecret;
 use sms_proxy::{
     provider::flowroute::{ApiVersion, ClientOptions},
-    settings::{ProviderChoice, Runtime, Settings, TEST_DATABASE},
+    settings::{ProviderChoice, Runtime, Settings, Storage, TEST_DATABASE},
 };
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 use tracing::Level;
 
 fn flowroute_of(settings: &Settings) -> &ClientOptions {
@@ -27,7 +27,7 @@ fn everything_has_its_default() {
     assert_eq!(wording.session_expired, "This session has expired.");
     assert_eq!(wording.no_session, "An active session was not found. Please contact support@yourorg.com");
     assert_eq!((settings.answers_per_hour, settings.answers_per_minute), (3, 30));
-    assert_eq!(settings.database, Path::new("local-sqlite/sms-proxy.db"));
+    assert_eq!(settings.storage, Storage::Sqlite("local-sqlite/sms-proxy.db".into()));
     assert!(matches!(settings.provider, ProviderChoice::Sandbox));
     assert_eq!(settings.max_per_second, 5);
     assert_eq!(settings.public_url, None);
@@ -116,7 +116,7 @@ fn every_setting_can_stand_in_the_file() {
     );
     assert_eq!(wording.no_session, "n");
     assert_eq!((settings.answers_per_hour, settings.answers_per_minute), (0, 100_000));
-    assert_eq!(settings.database, Path::new("/data/proxy.db"));
+    assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     assert_eq!(options.url.as_str(), "https://flowroute.example.com/base");
     assert_eq!(options.version, ApiVersion::V2_2);
     assert_eq!(settings.max_per_second, 0);
@@ -192,13 +192,13 @@ fn debug_mode_means_the_test_database_and_debug_logs() {
     for yes in ["true", "True", "TRUE", "1"] {
         let settings = good(&[("DEBUG_MODE", yes), ("SQLITE_PATH", "/data/proxy.db")]);
         assert!(settings.debug);
-        assert_eq!(settings.database, Path::new(TEST_DATABASE));
+        assert_eq!(settings.storage, Storage::Sqlite(TEST_DATABASE.into()));
         assert_eq!(settings.log_level, Level::DEBUG);
     }
     for no in ["false", "False", "FALSE", "0"] {
         let settings = good(&[("DEBUG_MODE", no), ("SQLITE_PATH", "/data/proxy.db")]);
         assert!(!settings.debug);
-        assert_eq!(settings.database, Path::new("/data/proxy.db"));
+        assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     }
 }
 
