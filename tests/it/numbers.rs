@@ -171,6 +171,9 @@ async fn the_pool_can_be_read_in_pages() {
     }
     assert_eq!(Value::from(seen.clone()), app.call("GET", "/tn", None).await.json()["virtual_tns"]);
     assert_eq!(seen.iter().filter(|tn| tn["session_id"] == session["session_id"]).count(), 1);
+    for bad in ["", "x", "123", "12065551212x"] {
+        app.call("GET", &format!("/tn?limit=3&after={bad}"), None).await.assert_error(400, "invalid_after");
+    }
     for bad in ["0", "1001", "-1", "x", ""] {
         app.call("GET", &format!("/tn?limit={bad}"), None).await.assert_error(400, "invalid_limit");
     }

@@ -247,6 +247,11 @@ async fn sessions_are_listed_oldest_first_and_in_pages() {
         path = format!("/session?limit=2&after={next}");
     }
     assert_eq!(seen, opened);
+    for bad in ["", "x", "1-2", "12065551212"] {
+        app.call("GET", &format!("/session?limit=2&after={bad}"), None)
+            .await
+            .assert_error(400, "invalid_after");
+    }
 }
 
 #[tokio::test]

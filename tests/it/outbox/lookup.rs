@@ -100,6 +100,38 @@ async fn media_without_words_stay_undecided() {
 }
 
 #[tokio::test]
+async fn a_list_is_not_read_for_what_it_cannot_settle() {
+    let app = App::new();
+    app.conversation(None).await;
+    app.provider.always(Outcome::LostUnheard);
+    let included = json!([{"type": "media", "attributes": {"url": "https://media.example/1.png"}}]);
+    let data = json!({"type": "message", "id": fresh_id(), "attributes": {"from": ALICE, "to": TN}});
+    assert_eq!(app.post(json!({"data": data, "included": included})).await.status, 200);
+    app.settle_everything().await;
+    assert_eq!(app.provider.readings(), 0);
+}
+
+#[tokio::test]
+async fn an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_being_looked_up() {
+    let (app, session) = with_unknown(Outcome::LostUnheard, "old").await;
+    app.clock.advance(TimeDelta::hours(10));
+    app.provider.list_comes_whole_from(app.clock.now() - TimeDelta::minutes(5));
+    app.provider.always(Outcome::SentUnheard);
+    for n in 0..5 {
+        app.text(ALICE, TN, &format!("new {n}")).await;
+    }
+    app.provider.always(Outcome::Sent);
+    for _ in 0..6 {
+        app.maintain().await;
+        app.clock.advance(TimeDelta::seconds(30));
+    }
+    let states = app.relays(&session).await;
+    assert_eq!(states[0], "unknown");
+    assert!(states[1..].iter().filter(|state| **state == "sent").count() >= 3, "{states:?}");
+    assert_eq!(app.provider.asked(), 6);
+}
+
+#[tokio::test]
 async fn rows_from_before_the_attempt_do_not_count() {
     let (app, session) = with_unknown(Outcome::SentUnheard, "hello").await;
     let before = app.clock.now() - TimeDelta::seconds(61);

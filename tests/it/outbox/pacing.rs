@@ -59,6 +59,32 @@ async fn the_outbox_is_drained_at_the_same_pace_oldest_first() {
     assert!(most_in_a_second(&app.provider.times()) <= RATE as usize);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_stalls_makes_no_burst() {
+    let (app, _) = paced(5).await;
+    let path = app.folder.path().join("test.db");
+    let mut posts = JoinSet::new();
+    for n in 0..12 {
+        let app = app.clone();
+        posts.spawn(async move { app.text(ALICE, TN, &n.to_string()).await });
+    }
+    while app.provider.taken().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::spawn_blocking(move || {
+        let db = rusqlite::Connection::open(path).unwrap();
+        db.busy_timeout(Duration::from_secs(5)).unwrap();
+        db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        db.execute_batch("COMMIT").unwrap();
+    })
+    .await
+    .unwrap();
+    posts.join_all().await;
+    assert_eq!(app.provider.taken().len(), 12);
+    assert!(most_in_a_second(&app.provider.times()) <= 5);
+}
+
 #[tokio::test]
 async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried() {
     let options = Options { send_budget: Duration::from_secs(1), max_per_second: 1, ..unpaced() };

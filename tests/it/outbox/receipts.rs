@@ -59,6 +59,23 @@ async fn a_receipt_that_names_our_id_settles_an_unknown_message() {
 }
 
 #[tokio::test]
+async fn of_a_receipt_only_what_can_be_one_is_kept() {
+    let app = App::new();
+    let session = app.conversation(None).await;
+    app.text(ALICE, TN, "hi").await;
+    let message = app.messages(&session).await[2].clone();
+    let provider_id = message["provider_id"].as_str().unwrap();
+    for level in [0, 3, 255] {
+        assert_eq!(post(&app, None, &receipt(provider_id, level, "x", &Value::Null)).await.status, 200);
+    }
+    assert_eq!(app.messages(&session).await[2], message);
+    let long = receipt(provider_id, 1, &"long ".repeat(1000), &Value::Null);
+    assert_eq!(post(&app, None, &long).await.status, 200);
+    let status = app.messages(&session).await[2]["delivery"]["status"].clone();
+    assert_eq!(status.as_str().map(str::len), Some(64));
+}
+
+#[tokio::test]
 async fn a_receipt_of_an_unknown_message_is_taken_and_ignored() {
     let app = App::new();
     let session = app.conversation(None).await;

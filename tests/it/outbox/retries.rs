@@ -75,6 +75,48 @@ async fn a_text_that_is_not_taken_for_a_day_has_failed() {
 }
 
 #[tokio::test]
+async fn texts_that_are_too_old_do_not_hold_up_fresh_ones() {
+    let app = App::new();
+    app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    for n in 0..60 {
+        app.text(ALICE, TN, &format!("old {n}")).await;
+    }
+    app.clock.advance(TimeDelta::hours(25));
+    app.text(ALICE, TN, "fresh").await;
+    app.provider.always(Outcome::Sent);
+    app.clock.advance(TimeDelta::seconds(2));
+    app.maintain().await;
+    assert_eq!(app.provider.bodies(), ["fresh"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_start_is_undone_even_if_the_store_fails_for_a_moment() {
+    let app = App::new();
+    app.add_tn(TN).await;
+    let db = rusqlite::Connection::open(app.folder.path().join("test.db")).unwrap();
+    db.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER no_end BEFORE UPDATE OF ended_at ON session BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .unwrap();
+    app.provider.always(Outcome::Refused);
+    let body = json!({"participant_a": ALICE, "participant_b": BOB});
+    let opening = tokio::spawn({
+        let app = app.clone();
+        async move { app.call("POST", "/session", Some(body)).await }
+    });
+    while app.provider.asked() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!opening.is_finished(), "the undo is tried again");
+    db.execute_batch("DROP TRIGGER no_end").unwrap();
+    opening.await.unwrap().assert_error(502, "provider_rejected");
+    assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
+}
+
+#[tokio::test]
 async fn a_refused_text_is_sent_once_and_its_record_says_why() {
     let app = App::new();
     let session = app.conversation(None).await;

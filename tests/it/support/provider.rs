@@ -53,6 +53,7 @@ struct State {
     times: Vec<Instant>,
     listed: Vec<Listed>,
     list_is_down: bool,
+    list_begins: Option<DateTime<Utc>>,
     readings: usize,
 }
 
@@ -105,6 +106,11 @@ impl Recorder {
     /// Whether its list of messages can't be read.
     pub fn list_is_down(&self, down: bool) {
         self.state().list_is_down = down;
+    }
+
+    /// Its list of messages is too long to come whole if it is asked for from before then.
+    pub fn list_comes_whole_from(&self, then: DateTime<Utc>) {
+        self.state().list_begins = Some(then);
     }
 
     /// Changes its list of messages.
@@ -164,10 +170,10 @@ impl Provider for Recorder {
         }
     }
 
-    async fn list(&self, _since: DateTime<Utc>, _limit: Duration) -> Result<Vec<Listed>, ListError> {
+    async fn list(&self, since: DateTime<Utc>, _limit: Duration) -> Result<Vec<Listed>, ListError> {
         let mut state = self.state();
         state.readings += 1;
-        if state.list_is_down {
+        if state.list_is_down || state.list_begins.is_some_and(|begin| since < begin) {
             return Err(ListError::Failed("as scripted".into()));
         }
         Ok(state.listed.clone())
