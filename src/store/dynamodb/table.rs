@@ -17,7 +17,7 @@
 use crate::domain::{MessageId, Number, SessionId};
 use aws_sdk_dynamodb::{
     Client,
-    error::DisplayErrorContext,
+    error::ProvideErrorMetadata,
     types::{
         AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection,
         ProjectionType, ScalarAttributeType,
@@ -152,7 +152,17 @@ pub async fn create_table(client: &Client, table: &str) -> Result<(), String> {
             .map_err(|e| e.to_string())?;
         request = request.global_secondary_indexes(index);
     }
-    request.send().await.map(|_| ()).map_err(|e| DisplayErrorContext(e).to_string())
+    let error = match request.send().await {
+        Ok(_) => return Ok(()),
+        Err(error) => error,
+    };
+    Err(match error.message() {
+        Some(message) => message.to_owned(),
+        None => format!(
+            "{}; check AWS_REGION, the AWS credentials and AWS_ENDPOINT_URL_DYNAMODB",
+            super::calls::unavailable(error)
+        ),
+    })
 }
 
 fn schema(hash: &str, range: Option<&str>) -> Result<Vec<KeySchemaElement>, String> {
