@@ -1,30 +1,31 @@
 //! Every setting: its name, its default, what it means, and what is wrong with a bad one.
 
+mod provider;
 mod reader;
+mod secrets;
+mod storage;
 
+pub use provider::ProviderChoice;
 pub use reader::Problems;
+pub use storage::{Storage, TEST_DATABASE};
 
 use crate::{
     http::Auth,
-    provider::flowroute::{ApiVersion, ClientOptions},
     service::{Options, Wording},
     store::AnswerLimits,
 };
 use chrono::TimeDelta;
+use provider::{address, provider};
 use reader::Reader;
-use secrecy::{ExposeSecret, SecretString};
+use secrets::auth;
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
     time::Duration,
 };
+use storage::storage;
 use tracing::Level;
-use url::{Host, Url};
+use url::Url;
 
-/// The database of `DEBUG_MODE`, emptied at each start of the server.
-pub const TEST_DATABASE: &str = "local-sqlite/test.db";
-/// Keys and tokens shorter than this can be guessed.
-const SHORTEST_SECRET: usize = 16;
 /// What happens in a request besides sending: reading, recording, settling (DESIGN.md 3, Times).
 const BESIDES_SENDING: Duration = Duration::from_secs(4);
 
@@ -37,27 +38,6 @@ pub enum Runtime {
     LambdaEmulator,
     /// Inside AWS Lambda.
     Lambda,
-}
-
-/// Where the records are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Storage {
-    /// In this file; in `DEBUG_MODE` the test database.
-    Sqlite(PathBuf),
-    /// In this table.
-    DynamoDb {
-        /// Its name.
-        table: String,
-    },
-}
-
-/// Who carries the texts.
-#[derive(Debug)]
-pub enum ProviderChoice {
-    /// Nobody: they are kept in memory and shown.
-    Sandbox,
-    /// Flowroute.
-    Flowroute(Box<ClientOptions>),
 }
 
 /// The settings, checked.
@@ -236,153 +216,6 @@ fn wording(reader: &mut Reader<'_>) -> Wording {
         no_session: said("NO_SESSION_MSG", default.no_session),
         session_expired: reader.raw("SESSION_EXPIRED_MSG").unwrap_or(default.session_expired),
     }
-}
-
-fn storage(reader: &mut Reader<'_>, runtime: Runtime, debug: bool) -> Storage {
-    let path = database(reader);
-    let table = reader.text("DYNAMODB_TABLE").unwrap_or_else(|| "sms-proxy".into());
-    let allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if !(3..=255).contains(&table.len()) || !table.chars().all(allowed) {
-        reader.problem("DYNAMODB_TABLE", format!("\"{table}\" is not 3 to 255 letters, digits, _ . or -"));
-    }
-    let in_lambda = runtime == Runtime::Lambda;
-    let chosen = reader.choice("STORAGE", &[("sqlite", true), ("dynamodb", false)]);
-    match (chosen.unwrap_or(!in_lambda), debug) {
-        (true, _) if in_lambda => {
-            reader
-                .problem("STORAGE", "sqlite cannot be used in AWS Lambda, whose disk forgets; use dynamodb");
-            Storage::DynamoDb { table }
-        }
-        (true, true) => Storage::Sqlite(TEST_DATABASE.into()),
-        (true, false) => Storage::Sqlite(path),
-        (false, true) => {
-            reader
-                .problem("DEBUG_MODE", "has a test database with sqlite only; switch it off to use dynamodb");
-            Storage::DynamoDb { table }
-        }
-        (false, false) => Storage::DynamoDb { table },
-    }
-}
-
-fn database(reader: &mut Reader<'_>) -> PathBuf {
-    let path = reader.text("SQLITE_PATH").unwrap_or_else(|| "local-sqlite/sms-proxy.db".into());
-    // SQLite takes these for something else than a file.
-    if path.starts_with(':') || path.starts_with("file:") {
-        reader.problem("SQLITE_PATH", format!("\"{path}\" is not the path of a file"));
-    }
-    // The one file has many names: `./local-sqlite/test.db`, or its whole path.
-    if std::path::absolute(&path).ok() == std::path::absolute(TEST_DATABASE).ok() {
-        reader
-            .problem("SQLITE_PATH", format!("{TEST_DATABASE} is emptied by DEBUG_MODE; choose another file"));
-    }
-    path.into()
-}
-
-fn provider(
-    reader: &mut Reader<'_>,
-    runtime: Runtime,
-    public_url: Option<Url>,
-    webhook_token: Option<SecretString>,
-) -> ProviderChoice {
-    let access_key = secret(reader, "FLOWROUTE_ACCESS_KEY");
-    let secret_key = secret(reader, "FLOWROUTE_SECRET_KEY");
-    let version = reader.parsed("FLOWROUTE_API_VERSION", "v2.1, v2.2 or v2").unwrap_or(ApiVersion::V2_1);
-    let url = address(reader, "FLOWROUTE_API_URL", Some("https://api.flowroute.com"));
-    let chosen = reader.choice("SMS_PROVIDER", &[("flowroute", true), ("sandbox", false)]);
-    match (chosen, access_key, secret_key) {
-        (Some(true) | None, Some(access_key), Some(secret_key)) => match url {
-            Some(url) => ProviderChoice::Flowroute(Box::new(ClientOptions {
-                url,
-                version,
-                access_key,
-                secret_key,
-                public_url,
-                webhook_token,
-            })),
-            // What is wrong with the address has been said.
-            None => ProviderChoice::Sandbox,
-        },
-        (Some(true), ..) | (None, Some(_), None) | (None, None, Some(_)) => {
-            reader.problem(
-                "FLOWROUTE_ACCESS_KEY",
-                "and FLOWROUTE_SECRET_KEY must both be set to send through Flowroute",
-            );
-            ProviderChoice::Sandbox
-        }
-        _ => {
-            if runtime == Runtime::Lambda {
-                reader.problem(
-                    "SMS_PROVIDER",
-                    "the sandbox sends nothing and cannot be used in AWS Lambda; set the Flowroute keys",
-                );
-            }
-            ProviderChoice::Sandbox
-        }
-    }
-}
-
-/// An address that can be appended to. One that may carry a secret is refused without being shown.
-fn address(reader: &mut Reader<'_>, name: &'static str, default: Option<&str>) -> Option<Url> {
-    let text = reader.text(name).or_else(|| default.map(str::to_owned))?;
-    if text.contains(['?', '#', '@']) {
-        reader.problem(name, "must be an https:// address without user, password, query and fragment");
-        return None;
-    }
-    let url = Url::parse(&text).ok().filter(is_private);
-    if url.is_none() {
-        reader.problem(name, format!("\"{text}\" is not an https:// address"));
-    }
-    url
-}
-
-/// Whether nobody on the way can read what is sent there.
-fn is_private(url: &Url) -> bool {
-    let loopback = match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
-}
-
-const NOT_PRINTABLE: &str = "has spaces, control characters or letters outside ASCII";
-
-fn is_printable(secret: &str) -> bool {
-    secret.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn secret(reader: &mut Reader<'_>, name: &'static str) -> Option<SecretString> {
-    let text = reader.text(name)?;
-    if !is_printable(&text) {
-        reader.problem(name, NOT_PRINTABLE);
-    }
-    Some(text.into())
-}
-
-fn auth(reader: &mut Reader<'_>) -> Auth {
-    let keys = reader.text("API_KEYS");
-    let keys: Vec<&str> = keys.iter().flat_map(|keys| keys.split(',')).map(str::trim).collect();
-    if !keys.iter().all(|key| is_printable(key)) {
-        reader.problem("API_KEYS", NOT_PRINTABLE);
-    }
-    if keys.iter().any(|key| key.len() < SHORTEST_SECRET) {
-        reader.problem(
-            "API_KEYS",
-            format!("has a key of fewer than {SHORTEST_SECRET} characters, or a comma too many"),
-        );
-    }
-    let api_keys = keys.into_iter().map(SecretString::from).collect();
-    let webhook_token = secret(reader, "WEBHOOK_TOKEN");
-    if webhook_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
-        reader.problem("WEBHOOK_TOKEN", format!("must have at least {SHORTEST_SECRET} characters"));
-    }
-    for later in ["WEBHOOK_ALLOWED_IPS", "SECRETS_ARN"] {
-        if reader.text(later).is_some() {
-            reader.problem(later, "this version does not know it yet; remove it");
-        }
-    }
-    Auth { api_keys, webhook_token }
 }
 
 fn log_level(reader: &mut Reader<'_>, debug: bool) -> Level {

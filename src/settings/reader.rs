@@ -100,7 +100,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// One of a few words, given with what they mean; the first is the default.
+    /// One of a few words, given with what they mean.
     pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
         let value = self.text(name)?;
         let found = choices.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning);
