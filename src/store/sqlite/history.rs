@@ -2,10 +2,10 @@
 
 use super::{
     outbox::close,
-    rows::{all, exists, first, millis, run, time},
+    rows::{all, exists, first, kind, millis, role, run, time},
 };
 use crate::{
-    domain::{Kind, MessageId, Receipt, Role, SessionId},
+    domain::{MessageId, Receipt, SessionId},
     store::{Delivery, Message, Page, Part, Receipted, Result, State, StoreError, cut},
 };
 use chrono::{DateTime, Utc};
@@ -56,15 +56,6 @@ pub(super) fn receipt(db: &Connection, receipt: &Receipt, now: DateTime<Utc>) ->
 fn state(name: &str) -> Result<State> {
     let known = State::ALL.into_iter().find(|state| state.as_str() == name);
     known.ok_or_else(|| StoreError::Unreadable(format!("no such state of a message: {name}")))
-}
-
-pub(super) fn kind(name: &str) -> Result<Kind> {
-    let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
-    known.ok_or_else(|| StoreError::Unreadable(format!("no such kind of message: {name}")))
-}
-
-pub(super) fn role(name: Option<&str>) -> Option<Role> {
-    name.map(|name| if name == "a" { Role::A } else { Role::B })
 }
 
 pub(super) fn list(db: &Connection, session: SessionId, page: &Page) -> Result<Option<Part<Message>>> {

@@ -1,11 +1,8 @@
 //! Between rows and the domain's values.
 
-use super::{
-    history::{kind, role},
-    open::describe,
-};
+use super::open::describe;
 use crate::{
-    domain::{Barred, Content, Number, Outbound, Participant, Role, Session, Text},
+    domain::{Barred, Content, Kind, Number, Outbound, Participant, Role, Session, Text},
     store::StoreError,
 };
 use chrono::{DateTime, Utc};
@@ -107,6 +104,15 @@ pub(super) fn exists(db: &Connection, sql: &str, params: impl rusqlite::Params) 
 /// Runs a statement; the number of rows that it changed.
 pub(super) fn run(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Read<usize> {
     Ok(db.prepare_cached(sql)?.execute(params)?)
+}
+
+pub(super) fn kind(name: &str) -> Read<Kind> {
+    let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
+    known.ok_or_else(|| StoreError::Unreadable(format!("no such kind of message: {name}")))
+}
+
+pub(super) fn role(name: Option<&str>) -> Option<Role> {
+    name.map(|name| if name == "a" { Role::A } else { Role::B })
 }
 
 /// The columns that [`outbound`] reads, of a table or alias `o`.

@@ -22,16 +22,19 @@ const ID: &str = "mdr2-39cadeace66e11e7aff806cd7f24ba2d";
 /// More than any test needs.
 const LONG: Duration = Duration::from_secs(60);
 
-fn client_of(url: &str, version: ApiVersion) -> Client {
-    let options = ClientOptions {
+fn options(url: &str, version: ApiVersion) -> ClientOptions {
+    ClientOptions {
         url: url.parse().expect("an address"),
         version,
         access_key: SecretString::from(ACCESS_KEY),
         secret_key: SecretString::from(SECRET_KEY),
         public_url: None,
         webhook_token: None,
-    };
-    Client::new(options).expect("a client")
+    }
+}
+
+fn client_of(url: &str, version: ApiVersion) -> Client {
+    Client::new(options(url, version)).expect("a client")
 }
 
 fn client(server: &Loopback) -> Client {

@@ -1,12 +1,15 @@
 //! What goes over the wire.
 
-use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, taken};
+use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, options, taken};
 use crate::support::{ALICE, Loopback, Seen, TN};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use sms_proxy::provider::{
     Provider,
-    flowroute::ApiVersion::{self, V2, V2_1, V2_2},
+    flowroute::{
+        ApiVersion::{self, V2, V2_1, V2_2},
+        Client, ClientOptions,
+    },
 };
 
 const PICTURES: [&str; 2] = ["https://example.com/1.gif?a=b&c=d", "https://example.com/2.png"];
@@ -118,4 +121,38 @@ async fn consecutive_texts_share_a_connection() {
         client.send(&message("hello", &[]), LONG).await.expect("sent");
     }
     assert_eq!((server.requests().len(), server.connections()), (5, 1));
+}
+
+#[tokio::test]
+async fn receipts_are_asked_for_at_our_address_under_our_id_and_with_the_token() {
+    for (public_url, base) in [
+        ("https://proxy.example.com", "https://proxy.example.com/"),
+        ("https://proxy.example.com/", "https://proxy.example.com/"),
+        ("https://example.com/prod", "https://example.com/prod/"),
+    ] {
+        for (token, rest) in [(None, ""), (Some("a token&more"), "&token=a+token%26more")] {
+            let server = Loopback::always(taken()).await;
+            let reachable = ClientOptions {
+                public_url: Some(public_url.parse().unwrap()),
+                webhook_token: token.map(Into::into),
+                ..options(&server.url("http"), V2_1)
+            };
+            let message = message("hello", &[]);
+            Client::new(reachable).unwrap().send(&message, LONG).await.unwrap();
+            let sent: Value = serde_json::from_str(&server.only_request().body).unwrap();
+            let callback = format!("{base}?m={}{rest}", message.id);
+            assert_eq!(sent["data"]["attributes"]["dlr_callback"], json!(callback));
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_old_version_has_no_receipts() {
+    let server = Loopback::always(taken()).await;
+    let reachable = ClientOptions {
+        public_url: Some("https://proxy.example.com".parse().unwrap()),
+        ..options(&server.url("http"), V2)
+    };
+    Client::new(reachable).unwrap().send(&message("hello", &[]), LONG).await.unwrap();
+    assert!(!server.only_request().body.contains("proxy.example.com"));
 }
