@@ -6,10 +6,10 @@ use crate::store::{Result, StoreError};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    operation::transact_write_items::TransactWriteItemsError,
+    operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{
-        AttributeValue, ConditionCheck, Delete, KeysAndAttributes, Put, ReturnValuesOnConditionCheckFailure,
-        Select, TransactWriteItem, Update,
+        AttributeValue, CancellationReason, ConditionCheck, Delete, KeysAndAttributes, Put,
+        ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update,
     },
 };
 use std::{collections::HashMap, time::Duration};
@@ -18,6 +18,8 @@ use uuid::Uuid;
 
 /// How long contention is tried again, within the two seconds of a store call.
 const CONTENTION_LIMIT: Duration = Duration::from_millis(1500);
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 /// How many keys one BatchGetItem takes.
 const BATCH: usize = 100;
 
@@ -31,12 +33,14 @@ pub(super) struct Calls {
 }
 
 /// One item's part of a write.
+#[derive(Clone)]
 pub(super) struct Change {
     what: What,
     condition: Option<String>,
     values: Values,
 }
 
+#[derive(Clone)]
 enum What {
     Put(Item),
     Update(Key, String),
@@ -77,12 +81,6 @@ impl Change {
 
     pub(super) fn with(mut self, name: &str, value: AttributeValue) -> Self {
         self.values.insert(format!(":{name}"), value);
-        self
-    }
-
-    /// The change without this value, which its condition no longer uses.
-    pub(super) fn without(mut self, name: &str) -> Self {
-        self.values.remove(&format!(":{name}"));
         self
     }
 
@@ -151,12 +149,23 @@ pub(super) enum Committed {
     /// All of it happened.
     Done,
     /// Nothing of it happened: the conditions of these parts did not hold, where this stood.
-    Refused(Vec<(usize, Option<Item>)>),
+    Refused(Vec<Refusal>),
 }
+
+/// Which part was refused, and what stood there.
+pub(super) type Refusal = (usize, Option<Item>);
 
 impl Committed {
     pub(super) fn is_done(&self) -> bool {
         matches!(self, Self::Done)
+    }
+
+    /// What stood where the condition of this part did not hold.
+    pub(super) fn stood_at(&self, part: usize) -> Option<&Item> {
+        match self {
+            Self::Done => None,
+            Self::Refused(parts) => parts.iter().find(|(failed, _)| *failed == part)?.1.as_ref(),
+        }
     }
 
     /// Whether the condition of this part did not hold.
@@ -195,7 +204,7 @@ impl Calls {
                     asked.push(key);
                 }
             }
-            let give_up = Instant::now() + CONTENTION_LIMIT;
+            let mut patience = Patience::new();
             while !asked.is_empty() {
                 let request = KeysAndAttributes::builder().set_keys(Some(asked)).consistent_read(true);
                 let request = request.build().map_err(malformed)?;
@@ -209,7 +218,7 @@ impl Calls {
                 let left = answer.unprocessed_keys.and_then(|mut left| left.remove(&self.table));
                 asked = left.map(|left| left.keys).unwrap_or_default();
                 if !asked.is_empty() {
-                    pause(give_up, "throttled").await?;
+                    patience.wait("throttled").await?;
                 }
             }
         }
@@ -288,29 +297,25 @@ impl Calls {
             .map(|change| change.into_part(&self.table))
             .collect::<Result<Vec<TransactWriteItem>>>()?;
         let token = Uuid::new_v4().simple().to_string();
-        let give_up = Instant::now() + CONTENTION_LIMIT;
+        let mut patience = Patience::new();
         loop {
             let request = self.client.transact_write_items().set_transact_items(Some(parts.clone()));
             let error = match request.client_request_token(&token).send().await {
                 Ok(_) => return Ok(Committed::Done),
                 Err(error) => error,
             };
-            let Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) =
-                error.as_service_error()
-            else {
-                return Err(unavailable(error));
-            };
-            let mut refused = Vec::new();
-            for (part, reason) in cancelled.cancellation_reasons().iter().enumerate() {
-                if reason.code() == Some("ConditionalCheckFailed") {
-                    let old = reason.item().filter(|old| !old.is_empty());
-                    refused.push((part, old.cloned().map(Item::read).transpose()?));
+            let why = match error.as_service_error() {
+                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                    match refused_parts(cancelled.cancellation_reasons())? {
+                        Ok(refused) => return Ok(Committed::Refused(refused)),
+                        Err(why) => why,
+                    }
                 }
-            }
-            if !refused.is_empty() {
-                return Ok(Committed::Refused(refused));
-            }
-            pause(give_up, "contention").await?;
+                // It may have happened: the same token finds out.
+                None => "no answer",
+                Some(_) => return Err(unavailable(error)),
+            };
+            patience.wait(why).await?;
         }
     }
 
@@ -331,46 +336,79 @@ impl Calls {
             Some(rest) => format!("SET write_token = :write_token, {rest}"),
             None => format!("SET write_token = :write_token {expression}"),
         };
-        let answer = self
-            .client
-            .update_item()
-            .table_name(&self.table)
-            .set_key(Some(attributes(&key)))
-            .update_expression(expression)
-            .set_condition_expression(change.condition)
-            .set_expression_attribute_values(Some(change.values))
-            .expression_attribute_values(":write_token", AttributeValue::S(token.clone()))
-            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-            .send()
-            .await;
-        let error = match answer {
-            Ok(_) => return Ok(Ok(())),
-            Err(error) => error,
-        };
-        match error.as_service_error() {
-            Some(
-                aws_sdk_dynamodb::operation::update_item::UpdateItemError::ConditionalCheckFailedException(
-                    failed,
-                ),
-            ) => {
-                let old = failed.item().filter(|old| !old.is_empty()).cloned().map(Item::read).transpose()?;
-                let own = old
-                    .as_ref()
-                    .is_some_and(|old| matches!(old.some_text("write_token"), Ok(Some(own)) if own == token));
-                Ok(if own { Ok(()) } else { Err(old) })
+        let mut patience = Patience::new();
+        loop {
+            let answer = self
+                .client
+                .update_item()
+                .table_name(&self.table)
+                .set_key(Some(attributes(&key)))
+                .update_expression(&expression)
+                .set_condition_expression(change.condition.clone())
+                .set_expression_attribute_values(Some(change.values.clone()))
+                .expression_attribute_values(":write_token", AttributeValue::S(token.clone()))
+                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                .send()
+                .await;
+            let error = match answer {
+                Ok(_) => return Ok(Ok(())),
+                Err(error) => error,
+            };
+            match error.as_service_error() {
+                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                    let old =
+                        failed.item().filter(|old| !old.is_empty()).cloned().map(Item::read).transpose()?;
+                    let token_of =
+                        |old: &Item| old.some_text("write_token").ok().flatten().map(str::to_owned);
+                    let own = old.as_ref().and_then(token_of).is_some_and(|written| written == token);
+                    return Ok(if own { Ok(()) } else { Err(old) });
+                }
+                // A transaction is at work on the item; the SDK does not repeat that by itself.
+                _ if error.code() == Some("TransactionConflictException") => {
+                    patience.wait("contention").await?
+                }
+                _ => return Err(unavailable(error)),
             }
-            _ => Err(unavailable(error)),
         }
     }
 }
 
-/// Waits a moment, at random, so that those who got in each other's way do not meet again.
-async fn pause(give_up: Instant, why: &str) -> Result<()> {
-    if Instant::now() >= give_up {
-        return Err(StoreError::Unavailable(why.to_owned()));
+/// What of a cancelled transaction was refused for good, and where it stood; or why it may be tried again.
+fn refused_parts(reasons: &[CancellationReason]) -> Result<std::result::Result<Vec<Refusal>, &'static str>> {
+    let mut refused = Vec::new();
+    for (part, reason) in reasons.iter().enumerate() {
+        match reason.code().unwrap_or("None") {
+            "ConditionalCheckFailed" => {
+                let old = reason.item().filter(|old| !old.is_empty());
+                refused.push((part, old.cloned().map(Item::read).transpose()?));
+            }
+            "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded" => {}
+            other => return Err(StoreError::Unavailable(other.to_owned())),
+        }
     }
-    tokio::time::sleep(Duration::from_millis(rand::random_range(5..50))).await;
-    Ok(())
+    Ok(if refused.is_empty() { Err("contention") } else { Ok(refused) })
+}
+
+/// How long one store call goes on trying when others get in its way.
+pub(super) struct Patience {
+    give_up: Instant,
+    pause: Duration,
+}
+
+impl Patience {
+    pub(super) fn new() -> Self {
+        Self { give_up: Instant::now() + CONTENTION_LIMIT, pause: Duration::from_millis(10) }
+    }
+
+    /// Waits a moment, longer each time and at random, so that those who got in each other's way do not meet again.
+    pub(super) async fn wait(&mut self, why: &str) -> Result<()> {
+        if Instant::now() >= self.give_up {
+            return Err(StoreError::Unavailable(why.to_owned()));
+        }
+        tokio::time::sleep(self.pause.mul_f64(rand::random_range(0.5..1.5))).await;
+        self.pause = (self.pause * 2).min(LONGEST_PAUSE);
+        Ok(())
+    }
 }
 
 /// What the SDK says, by its code: its full text may hold what was to be written.

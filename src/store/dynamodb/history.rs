@@ -2,53 +2,100 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Query},
+    calls::{Change, Committed, Patience, Query},
     item::{Item, at, int, pair, text},
     table,
 };
 use crate::{
     domain::{Receipt, SessionId},
-    store::{Delivery, Leased, Message, Page, Part, Receipted, Result, State, cut},
+    store::{Delivery, Message, Page, Part, Receipted, Result, State, cut},
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
 impl Dynamo {
     pub(super) async fn do_receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
-        let named = match receipt.message {
-            Some(id) => self.calls.get(table::message(id)).await?,
-            None => None,
-        };
-        let named = named.filter(|item| item.0.contains_key("message_state"));
-        let proves_taken = named.is_some();
-        let Some(item) = (match named {
-            None => self.of_provider(&receipt.provider_id).await?,
-            named => named,
-        }) else {
-            return Ok(Receipted::NoMessage);
-        };
-        let outbound = item.outbound()?;
+        let mut patience = Patience::new();
+        loop {
+            let named = match receipt.message {
+                Some(id) => self.calls.get(table::message(id)).await?,
+                None => None,
+            };
+            let named = named.filter(|item| item.0.contains_key("message_state"));
+            let proves_taken = named.is_some();
+            let found = match named {
+                None => self.of_provider(&receipt.provider_id).await?,
+                named => named,
+            };
+            let Some(item) = found else { return Ok(Receipted::NoMessage) };
+            let mut level = Item::new(table::receipt(item.parsed("message_id")?, receipt.level));
+            level.set("ttl_at", int(self.ttl(now)));
+            let mut changes = vec![Change::insert(level)];
+            changes.extend(self.receipted(&item, receipt, proves_taken, now)?);
+            match self.calls.transact(changes).await? {
+                Committed::Done => return Ok(Receipted::Recorded),
+                refused if refused.failed_at(0) => return Ok(Receipted::Known),
+                // The message changed meanwhile.
+                Committed::Refused(_) => patience.wait("contention").await?,
+            }
+        }
+    }
+
+    /// What a receipt changes in its message, if anything: its last state, and, if it proves that the provider took the
+    /// message, that it is sent.
+    fn receipted(
+        &self,
+        item: &Item,
+        receipt: &Receipt,
+        proves_taken: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Change>> {
         let state = item.state()?;
-        let mut level = Item::new(table::receipt(outbound.id, receipt.level));
-        level.set("ttl_at", int(self.ttl(now)));
-        let mut changes = vec![Change::insert(level)];
-        if item.some_int("receipt_level")?.is_none_or(|known| known <= receipt.level) {
-            changes.push(with_receipt(&item, receipt)?);
+        let settles = proves_taken && (!item.0.contains_key("settled_at") || state == State::Unknown);
+        let newest = item.some_int("receipt_level")?.is_none_or(|known| known <= receipt.level);
+        let mut set: Vec<(&str, AttributeValue)> = Vec::new();
+        let mut remove: Vec<&str> = Vec::new();
+        if newest {
+            set.push(("receipt_level", int(receipt.level)));
+            set.push(("receipt_status", text(&receipt.status)));
+            match &receipt.code {
+                Some(code) => set.push(("receipt_code", text(code))),
+                None => remove.push("receipt_code"),
+            }
+            match receipt.at {
+                Some(time) => set.push(("receipt_at", at(time))),
+                None => remove.push("receipt_at"),
+            }
         }
-        if !self.calls.transact(changes).await?.is_done() {
-            return Ok(Receipted::Known);
+        if settles {
+            set.push(("message_state", text(State::Sent.as_str())));
+            set.push(("settled_at", at(now)));
+            set.push(("ttl_at", int(self.ttl(now))));
+            if !receipt.provider_id.is_empty() {
+                set.push(("provider_id", text(&receipt.provider_id)));
+            }
+            remove.extend(["body_text", "media_urls", "open_pk", "open_sk", "lease_until", "reason_text"]);
         }
-        let open = !item.0.contains_key("settled_at");
-        if proves_taken && (open || state == State::Unknown) {
-            let lease = u32::try_from(item.int("lease_number")?).unwrap_or(0);
-            let provider_id = Some(receipt.provider_id.as_str()).filter(|id| !id.is_empty());
-            let close = self
-                .close(&Leased { outbound, lease }, State::Sent, provider_id, None, now)
-                .when("attribute_not_exists(settled_at) OR message_state = :unknown")
-                .with("unknown", text(State::Unknown.as_str()))
-                .without("lease");
-            let _ = self.calls.change(item.key()?, close).await?;
+        if set.is_empty() {
+            return Ok(None);
         }
-        Ok(Receipted::Recorded)
+        let assignments: Vec<String> = set.iter().map(|(name, _)| format!("{name} = :{name}")).collect();
+        let mut expression = format!("SET {}", assignments.join(", "));
+        if !remove.is_empty() {
+            expression += &format!(" REMOVE {}", remove.join(", "));
+        }
+        let mut change = Change::update(item.key()?, expression)
+            .when(
+                "message_state = :was AND lease_number = :lease AND \
+                 (attribute_not_exists(receipt_level) OR receipt_level = :known)",
+            )
+            .with("was", text(state.as_str()))
+            .with("lease", int(item.int("lease_number")?))
+            .with("known", int(item.some_int("receipt_level")?.unwrap_or(0)));
+        for (name, value) in set {
+            change = change.with(name, value);
+        }
+        Ok(Some(change))
     }
 
     async fn of_provider(&self, provider_id: &str) -> Result<Option<Item>> {
@@ -71,6 +118,10 @@ impl Dynamo {
         let Some(item) = self.calls.get(table::session(session)).await? else { return Ok(None) };
         let session = item.session([None, None])?;
         let from = page.after.clone().unwrap_or_else(|| table::sortable(session.created_at));
+        // What no page ended with is taken for the end.
+        if !from.is_ascii() || !(15..=100).contains(&from.len()) {
+            return Ok(Some(Part { items: Vec::new(), next: None }));
+        }
         let mut keys = Vec::new();
         for participant in session.participants {
             let query = Query {
@@ -93,31 +144,6 @@ impl Dynamo {
         let Part { items, next } = cut(messages, page.limit, |(mark, _)| mark.clone());
         Ok(Some(Part { items: items.into_iter().map(|(_, message)| message).collect(), next }))
     }
-}
-
-fn with_receipt(item: &Item, receipt: &Receipt) -> Result<Change> {
-    let mut set = "SET receipt_level = :level, receipt_status = :status".to_owned();
-    let mut remove = Vec::new();
-    for (value, name) in [(receipt.code.is_some(), "receipt_code"), (receipt.at.is_some(), "receipt_at")] {
-        if value {
-            set += &format!(", {name} = :{name}");
-        } else {
-            remove.push(name);
-        }
-    }
-    if !remove.is_empty() {
-        set += &format!(" REMOVE {}", remove.join(", "));
-    }
-    let mut change = Change::update(item.key()?, set)
-        .with("level", int(receipt.level))
-        .with("status", text(&receipt.status));
-    if let Some(code) = &receipt.code {
-        change = change.with("receipt_code", text(code));
-    }
-    if let Some(time) = receipt.at {
-        change = change.with("receipt_at", at(time));
-    }
-    Ok(change)
 }
 
 fn message(item: &Item) -> Result<Message> {

@@ -2,7 +2,7 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Query},
+    calls::{Change, Committed, Patience, Query},
     item::{Item, at, int, open_pk, open_sk, pair, text},
     table,
 };
@@ -49,10 +49,7 @@ impl Dynamo {
                 self.close(leased, State::Failed, None, Some(&reason), now)
             }
             Settlement::Failed { reason, opted_out: true } => {
-                let close = self.close(leased, State::Failed, None, Some(&reason), now);
-                let opt = Opt { tn: outbound.text.from, person: outbound.text.to, out: true };
-                let changes = std::iter::once(close).chain(self.opting(opt).await?).collect();
-                return Ok(self.calls.transact(changes).await?.is_done());
+                return self.fail_opted_out(leased, &reason, now).await;
             }
             Settlement::Found { provider_id } => return self.credit(leased, &provider_id, now).await,
             Settlement::UnknownForGood => self.close(leased, State::Unknown, None, None, now),
@@ -90,6 +87,23 @@ impl Dynamo {
             }
             Err(Some(old)) => Ok(deferred && self.is_held(&old, leased)?),
             Err(None) => Ok(false),
+        }
+    }
+
+    /// Settles a message whose recipient has opted out of its TN, and puts that on record.
+    async fn fail_opted_out(&self, leased: &Leased, reason: &str, now: DateTime<Utc>) -> Result<bool> {
+        let text = &leased.outbound.text;
+        let opt = Opt { tn: text.from, person: text.to, out: true };
+        let mut patience = Patience::new();
+        loop {
+            let close = self.close(leased, State::Failed, None, Some(reason), now);
+            let changes = std::iter::once(close).chain(self.opting(opt).await?).collect();
+            match self.calls.transact(changes).await? {
+                Committed::Done => return Ok(true),
+                refused if refused.failed_at(0) => return Ok(false),
+                // Their session ended just now.
+                Committed::Refused(_) => patience.wait("contention").await?,
+            }
         }
     }
 
@@ -234,8 +248,12 @@ impl Dynamo {
         .with("open_sk", text(open_sk(until, &outbound)))
         .with("was_state", text(State::Waiting.as_str()))
         .with("was", int(was));
-        let taken = self.calls.change(table::message(id), change).await?.is_ok();
-        Ok(taken.then_some(Leased { outbound, lease: lease + 1 }))
+        let changes = std::iter::once(change).chain(session_is_live(&outbound, now)).collect();
+        if self.calls.transact(changes).await?.is_done() {
+            return Ok(Some(Leased { outbound, lease: lease + 1 }));
+        }
+        self.withdraw_if_over(&Leased { outbound, lease }, now).await?;
+        Ok(None)
     }
 
     pub(super) async fn do_renew(
@@ -253,13 +271,29 @@ impl Dynamo {
             table::message(id),
             "SET lease_until = :until, attempted_at = :now, open_sk = :open_sk",
         )
-        .when("lease_number = :lease AND message_state = :state")
+        .when("lease_number = :lease AND message_state = :state AND attribute_not_exists(revoked)")
         .with("lease", int(leased.lease.into()))
         .with("state", text(State::Sending.as_str()))
         .with("until", at(until))
         .with("now", at(now))
         .with("open_sk", text(open_sk(until, &leased.outbound)));
-        Ok(self.calls.change(table::message(id), change).await?.is_ok())
+        let changes = std::iter::once(change).chain(session_is_live(&leased.outbound, now)).collect();
+        if self.calls.transact(changes).await?.is_done() {
+            return Ok(true);
+        }
+        self.withdraw_if_over(leased, now).await?;
+        Ok(false)
+    }
+
+    /// Settles a message that could not be taken, if that is because it was revoked or its session ended at that moment.
+    async fn withdraw_if_over(&self, leased: &Leased, now: DateTime<Utc>) -> Result<()> {
+        let item = self.calls.get(table::message(leased.outbound.id)).await?;
+        if let Some(item) = item
+            && self.is_held(&item, leased)?
+        {
+            let _ = self.may_go(leased, item.flag("revoked"), now).await?;
+        }
+        Ok(())
     }
 
     /// Whether a message may be sent now; if it never may, it is settled.
@@ -339,7 +373,7 @@ impl Dynamo {
     ) -> Result<bool> {
         let change = Change::update(
             table::drainer(),
-            "SET drain_holder = :holder, drain_until = :until, item_version = :version",
+            "SET drain_holder = :holder, drain_until = :until, item_version = if_not_exists(item_version, :version)",
         )
         .when("attribute_not_exists(pk) OR drain_holder = :holder OR drain_until < :now")
         .with("holder", text(holder))
@@ -354,4 +388,10 @@ impl Dynamo {
             Change::delete(table::drainer()).when("drain_holder = :holder").with("holder", text(holder));
         self.calls.transact(vec![change]).await.map(|_| ())
     }
+}
+
+/// A relay goes only while its session is live.
+fn session_is_live(message: &Outbound, now: DateTime<Utc>) -> Option<Change> {
+    let session = message.text.session.filter(|_| message.text.kind == Kind::Relay)?;
+    Some(super::sessions::live_at(session, now))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Query},
+    calls::{Change, Patience, Query},
     item::{Item, at, phone, text},
     table,
 };
@@ -58,6 +58,7 @@ impl Dynamo {
     }
 
     pub(super) async fn do_remove_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
+        let mut patience = Patience::new();
         loop {
             let Some(item) = self.calls.get(table::tn(tn)).await? else { return Ok(RemoveTn::NotInPool) };
             if let Some(id) = item.some_parsed("session_id")? {
@@ -68,6 +69,7 @@ impl Dynamo {
                 if let Some(session) = session.filter(|session| !session.0.contains_key("ended_at")) {
                     return Ok(RemoveTn::HeldByExpired(self.with_barred(&session).await?));
                 }
+                patience.wait("contention").await?;
                 continue;
             }
             let place = item.text("free_place")?.to_owned();
@@ -79,6 +81,7 @@ impl Dynamo {
             if self.calls.transact(changes).await?.is_done() {
                 return Ok(RemoveTn::Removed);
             }
+            patience.wait("contention").await?;
         }
     }
 
@@ -92,11 +95,13 @@ impl Dynamo {
             range: after.map(|after| ("sk > :range", after.clone())),
             ..Query::default()
         };
+        let after =
+            page.after.as_ref().map(|mark| mark.parse().map_or_else(|_| mark.clone(), Number::digits));
         let mut items = Vec::new();
         let mut size = PoolSize { total: 0, in_use: 0 };
         for digit in table::TN_SHARDS.chars() {
             let limit = page.limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX - 1) + 1);
-            let query = Query { limit, ..shard(digit, page.after.as_ref()) };
+            let query = Query { limit, ..shard(digit, after.as_ref()) };
             for item in self.calls.query(query).await? {
                 items.push(virtual_tn(&item, now)?);
             }

@@ -2,22 +2,20 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Query},
+    calls::{Change, Committed, Patience, Query},
     item::{Item, at, int, text},
     pool::{free_item, place_text, random_place},
     table,
 };
 use crate::{
-    domain::{Barred, NewSession, Number, Outbound, Role, Session, SessionId},
-    store::{EndCause, Leased, OpenSession, Page, Part, Result, Route, State, StoreError, cut},
+    domain::{Barred, Kind, MessageId, NewSession, Number, Outbound, Role, Session, SessionId},
+    store::{EndCause, Leased, OpenSession, Page, Part, Result, Route, State, cut},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
-use std::{collections::HashSet, time::Duration};
-use tokio::time::Instant;
 
-/// How long a session is tried to be opened while others take the TNs that are found.
-const OPEN_LIMIT: Duration = Duration::from_millis(1500);
+/// How many entries of expired sessions are read at least: some may have been ended.
+const EXPIRED_READ: u32 = 100;
 /// How many free TNs are looked at together.
 const DRAWN: i32 = 10;
 /// How many messages one transaction may cancel, besides what else it holds.
@@ -35,12 +33,12 @@ impl Dynamo {
         }
         let opted_out: Vec<String> =
             found[2..].iter().flatten().flat_map(|item| item.texts("opted_out")).collect();
-        let give_up = Instant::now() + OPEN_LIMIT;
-        while Instant::now() < give_up {
+        let mut patience = Patience::new();
+        loop {
             let Some((tn, place)) = self.draw(&opted_out).await? else { return Ok(OpenSession::NoFreeTn) };
             let (session, notices) = new.on(tn);
             let mut changes = vec![
-                Change::insert(session_item(&session)),
+                Change::insert(session_item(&session, &notices)),
                 take_tn(&session),
                 Change::delete(place).when("attribute_exists(pk)"),
                 Change::put(live_item(&session)),
@@ -50,15 +48,27 @@ impl Dynamo {
                 route.set_session(&session);
                 changes.push(Change::insert(route));
             }
-            let (puts, notices) = leased(notices.into(), Some(lease_until));
+            let (puts, notices) = self.leased(notices.into(), Some(lease_until));
             changes.extend(puts);
-            let committed = self.calls.transact(changes).await?;
-            // The session is there already: an earlier try of ours succeeded, and its answer got lost.
-            if committed.is_done() || committed.failed_at(0) {
+            let committed = match self.calls.transact(changes).await {
+                Ok(committed) => committed,
+                Err(error) => match self.calls.get(table::session(new.id)).await? {
+                    // It happened, and nobody said so.
+                    Some(_) => Committed::Done,
+                    None => return Err(error),
+                },
+            };
+            if committed.is_done() {
                 return Ok(OpenSession::Opened { session, notices });
             }
+            // The session is there already: an earlier try of ours succeeded, and its answer got lost.
+            if let Some(item) = committed.stood_at(0) {
+                let (session, notices) = new.on(item.parsed("tn_number")?);
+                let (_, notices) = self.leased(notices.into(), Some(lease_until));
+                return Ok(OpenSession::Opened { session, notices });
+            }
+            patience.wait("contention").await?;
         }
-        Err(StoreError::Unavailable("contention".into()))
     }
 
     /// A free TN, near a random place of a random part, that none of these have opted out of.
@@ -97,34 +107,17 @@ impl Dynamo {
         now: DateTime<Utc>,
         lease_until: Option<DateTime<Utc>>,
     ) -> Result<Option<Vec<Leased>>> {
-        let Some((mut changes, session)) = self.ending(id, cause, now).await? else { return Ok(None) };
-        let (puts, leased) = leased(notices, lease_until);
-        changes.extend(puts);
-        let (cancelling, later) = self.cancelling(&session, cause, now).await?;
-        changes.extend(cancelling);
-        if !self.calls.transact(changes).await?.is_done() {
+        let (puts, leased) = self.leased(notices, lease_until);
+        let mut patience = Patience::new();
+        loop {
+            let Some((mut changes, session)) = self.ending(id, cause, now).await? else { return Ok(None) };
+            changes.extend(puts.clone());
+            changes.extend(self.cancelling(&session, cause, now).await?);
+            if self.calls.transact(changes).await?.is_done() {
+                return Ok(Some(leased));
+            }
             // Somebody else ended it, or a message of it changed just now: look again.
-            return Box::pin(self.retry_end(id, cause, leased, now, lease_until)).await;
-        }
-        for change in later {
-            // What is too much for one transaction is withdrawn when it is leased, if not here.
-            drop(self.calls.transact(vec![change]).await);
-        }
-        Ok(Some(leased))
-    }
-
-    async fn retry_end(
-        &self,
-        id: SessionId,
-        cause: EndCause,
-        leased: Vec<Leased>,
-        now: DateTime<Utc>,
-        lease_until: Option<DateTime<Utc>>,
-    ) -> Result<Option<Vec<Leased>>> {
-        let notices = leased.into_iter().map(|leased| leased.outbound).collect();
-        match self.ending(id, cause, now).await? {
-            None => Ok(None),
-            Some(_) => self.do_end(id, cause, notices, now, lease_until).await,
+            patience.wait("contention").await?;
         }
     }
 
@@ -167,45 +160,61 @@ impl Dynamo {
         Ok(Some((changes, session)))
     }
 
-    /// Cancels what waits and revokes what is on its way; what does not fit into one transaction comes second.
+    /// Cancels what waits and revokes what is on its way. Of more than fits into one transaction, and of what the index
+    /// does not show yet, the rest is withdrawn when somebody is about to send it.
     pub(super) async fn cancelling(
         &self,
         session: &Session,
         cause: EndCause,
         now: DateTime<Utc>,
-    ) -> Result<(Vec<Change>, Vec<Change>)> {
-        let shard = table::open_shard(Some(session.id), crate::domain::MessageId::random());
-        let mut changes = Vec::new();
-        // A message that changes its state meanwhile may be met twice.
-        let mut met = HashSet::new();
+    ) -> Result<Vec<Change>> {
+        let shard = table::open_shard(Some(session.id), MessageId::random());
+        let mut keys = Vec::new();
+        if cause == EndCause::Undone {
+            let item = self.calls.get(table::session(session.id)).await?;
+            for id in item.map(|item| item.texts("notices")).unwrap_or_default() {
+                keys.push(table::message(id.parse()?));
+            }
+        }
         for state in [State::Waiting, State::Sending, State::Unknown] {
             let open = Query {
                 index: Some(table::BY_OPEN),
                 hash: ("open_pk", format!("{}#{shard}", state.as_str().to_uppercase())),
                 ..Query::default()
             };
-            for item in self.calls.query(open).await? {
-                let concerns = cause == EndCause::Undone || item.text("message_kind")? == "relay";
-                let ours = item.some_parsed("session_id")? == Some(session.id);
-                if !ours || !concerns || !met.insert(item.text("pk")?.to_owned()) {
-                    continue;
+            for entry in self.calls.query(open).await? {
+                let key = entry.key()?;
+                if entry.some_parsed("session_id")? == Some(session.id) && !keys.contains(&key) {
+                    keys.push(key);
                 }
-                let change = if state == State::Waiting {
-                    let close = "SET message_state = :state, settled_at = :now, ttl_at = :ttl \
-                                 REMOVE body_text, media_urls, open_pk, open_sk";
-                    Change::update(item.key()?, close)
-                        .with("state", text(State::Cancelled.as_str()))
-                        .with("now", at(now))
-                        .with("ttl", int(self.ttl(now)))
-                } else {
-                    Change::update(item.key()?, "SET revoked = :yes").with("yes", AttributeValue::Bool(true))
-                };
-                let same = "attribute_not_exists(settled_at) AND message_state = :was";
-                changes.push(change.when(same).with("was", text(state.as_str())));
             }
         }
-        let later = changes.split_off(changes.len().min(CANCELLED_AT_ONCE));
-        Ok((changes, later))
+        // The index lags behind: what the messages themselves say counts.
+        let mut changes = Vec::new();
+        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
+            let concerns = cause == EndCause::Undone || item.kind()? == Kind::Relay;
+            if concerns && !item.0.contains_key("settled_at") && changes.len() < CANCELLED_AT_ONCE {
+                changes.push(self.cancel(&item, now)?);
+            }
+        }
+        Ok(changes)
+    }
+
+    fn cancel(&self, item: &Item, now: DateTime<Utc>) -> Result<Change> {
+        let state = item.state()?;
+        let change = if state == State::Waiting {
+            let close = "SET message_state = :state, settled_at = :now, ttl_at = :ttl, reason_text = :reason \
+                         REMOVE body_text, media_urls, open_pk, open_sk";
+            Change::update(item.key()?, close)
+                .with("state", text(State::Cancelled.as_str()))
+                .with("reason", text("the session has ended"))
+                .with("now", at(now))
+                .with("ttl", int(self.ttl(now)))
+        } else {
+            Change::update(item.key()?, "SET revoked = :yes").with("yes", AttributeValue::Bool(true))
+        };
+        let same = "attribute_not_exists(settled_at) AND message_state = :was AND lease_number = :lease";
+        Ok(change.when(same).with("was", text(state.as_str())).with("lease", int(item.int("lease_number")?)))
     }
 
     /// The session of an item, with what keeps its people from being texted.
@@ -256,7 +265,7 @@ impl Dynamo {
                 index: Some(table::BY_OPEN),
                 hash: ("open_pk", format!("EXPIRY#{shard}")),
                 range: Some(("open_sk <= :range", format!("{}~", table::sortable(now)))),
-                limit: i32::try_from(limit).ok(),
+                limit: i32::try_from(limit.max(EXPIRED_READ)).ok(),
                 ..Query::default()
             };
             for item in self.calls.query(query).await? {
@@ -264,12 +273,17 @@ impl Dynamo {
             }
         }
         due.sort();
-        due.truncate(limit as usize);
-        let keys: Vec<table::Key> = due.iter().map(|(_, id)| table::session(*id)).collect();
         let mut sessions = Vec::new();
-        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
-            if !item.0.contains_key("ended_at") {
-                sessions.push(self.with_barred(&item).await?);
+        // The index may still show some that have been ended.
+        for due in due.chunks(limit.max(1) as usize) {
+            let keys: Vec<table::Key> = due.iter().map(|(_, id)| table::session(*id)).collect();
+            for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
+                if sessions.len() < limit as usize && !item.0.contains_key("ended_at") {
+                    sessions.push(self.with_barred(&item).await?);
+                }
+            }
+            if sessions.len() >= limit as usize {
+                break;
             }
         }
         Ok(sessions)
@@ -299,6 +313,16 @@ impl Dynamo {
     }
 }
 
+/// The condition that a session is live.
+pub(super) fn live_at(session: SessionId, now: DateTime<Utc>) -> Change {
+    Change::check(table::session(session))
+        .when(
+            "attribute_exists(pk) AND attribute_not_exists(ended_at) AND \
+             (attribute_not_exists(expires_at) OR expires_at > :now)",
+        )
+        .with("now", at(now))
+}
+
 /// Why no text from this TN may go to somebody, given the TN item and the opt-outs of that number.
 pub(super) fn barred(from: Number, tn: Option<&Item>, opt_outs: Option<&Item>) -> Option<Barred> {
     if tn.is_some() {
@@ -324,9 +348,14 @@ fn take_tn(session: &Session) -> Change {
     }
 }
 
-fn session_item(session: &Session) -> Item {
+fn session_item(session: &Session, notices: &[Outbound]) -> Item {
     let mut item = Item::new(table::session(session.id));
     item.set_session(session);
+    // If the start is undone, these are found without an index.
+    item.set(
+        "notices",
+        AttributeValue::L(notices.iter().map(|notice| text(notice.id.to_string())).collect()),
+    );
     item
 }
 
@@ -341,30 +370,36 @@ fn live_item(session: &Session) -> Item {
     item
 }
 
-/// Puts messages on record: leased until `lease_until`, or due at once without it; those to somebody who is barred as
-/// failed.
-pub(super) fn leased(
-    messages: Vec<Outbound>,
-    lease_until: Option<DateTime<Utc>>,
-) -> (Vec<Change>, Vec<Leased>) {
-    let mut changes = Vec::new();
-    let mut leased = Vec::new();
-    for outbound in messages {
-        let (state, attention) = match (outbound.text.barred, lease_until) {
-            (Some(_), _) => (State::Failed, outbound.created_at),
-            (None, Some(until)) => (State::Sending, until),
-            (None, None) => (State::Waiting, outbound.created_at),
-        };
-        let taken = i64::from(state == State::Sending);
-        let mut item = Item::message(&outbound, state, attention);
-        item.set("lease_number", int(taken));
-        item.set("attempts", int(taken));
-        if taken == 1 {
-            item.set("lease_until", at(attention));
-            item.set("attempted_at", at(outbound.created_at));
-            leased.push(Leased { outbound, lease: 1 });
+impl Dynamo {
+    /// Puts messages on record: leased until `lease_until`, or due at once without it; those to somebody who is barred as
+    /// failed.
+    pub(super) fn leased(
+        &self,
+        messages: Vec<Outbound>,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> (Vec<Change>, Vec<Leased>) {
+        let mut changes = Vec::new();
+        let mut leased = Vec::new();
+        for outbound in messages {
+            let (state, attention) = match (outbound.text.barred, lease_until) {
+                (Some(_), _) => (State::Failed, outbound.created_at),
+                (None, Some(until)) => (State::Sending, until),
+                (None, None) => (State::Waiting, outbound.created_at),
+            };
+            let taken = i64::from(state == State::Sending);
+            let mut item = Item::message(&outbound, state, attention);
+            item.set("lease_number", int(taken));
+            item.set("attempts", int(taken));
+            if state == State::Failed {
+                item.set("ttl_at", int(self.ttl(outbound.created_at)));
+            }
+            if taken == 1 {
+                item.set("lease_until", at(attention));
+                item.set("attempted_at", at(outbound.created_at));
+                leased.push(Leased { outbound, lease: 1 });
+            }
+            changes.push(Change::insert(item));
         }
-        changes.push(Change::insert(item));
+        (changes, leased)
     }
-    (changes, leased)
 }

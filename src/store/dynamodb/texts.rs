@@ -2,29 +2,27 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Committed},
+    calls::{Change, Committed, Patience},
     item::{Item, at, int, text},
-    sessions::leased,
+    sessions::live_at,
     table::{self, Key},
 };
 use crate::{
     domain::{Kind, MessageId, Number, Outbound, Role},
-    store::{AnswerLimits, EndCause, Opt, Record, Recorded, RestsOn, Result, StoreError},
+    store::{AnswerLimits, EndCause, Opt, Record, Recorded, RestsOn, Result},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How often a record is tried again when something that it does not rest on has changed.
-const TRIES: usize = 10;
-
 impl Dynamo {
     pub(super) async fn do_record(&self, record: Record) -> Result<Recorded> {
-        for _ in 0..TRIES {
+        let mut patience = Patience::new();
+        loop {
             if let Some(recorded) = self.try_record(&record).await? {
                 return Ok(recorded);
             }
+            patience.wait("contention").await?;
         }
-        Err(StoreError::Unavailable("contention".into()))
     }
 
     /// `None`: the counters of answers, or who has opted out, changed under it.
@@ -32,7 +30,7 @@ impl Dynamo {
         let Record { inbound, at: now, outbound, lease_until, rests_on, answers, opt } = record;
         let mut outbound = outbound.clone();
         let counting = self.count_answer(&mut outbound, *answers, *now).await?;
-        let (puts, leased) = leased(outbound.clone(), Some(*lease_until));
+        let (puts, leased) = self.leased(outbound.clone(), Some(*lease_until));
         // The first part refuses a second text with the same id: it is the message that the text leads to, if that has
         // the text's id, or an item that only remembers it.
         let mut changes = Vec::new();
@@ -50,14 +48,7 @@ impl Dynamo {
             RestsOn::Nothing => {}
             RestsOn::Live(session) => {
                 stale_at = Some(changes.len());
-                changes.push(
-                    Change::check(table::session(*session))
-                        .when(
-                            "attribute_exists(pk) AND attribute_not_exists(ended_at) AND \
-                             (attribute_not_exists(expires_at) OR expires_at > :now)",
-                        )
-                        .with("now", at(*now)),
-                );
+                changes.push(live_at(*session, *now));
             }
             RestsOn::Expired(session) => {
                 let Some((ending, session)) = self.ending(*session, EndCause::Expired, *now).await? else {
@@ -69,8 +60,7 @@ impl Dynamo {
                 };
                 stale_at = Some(changes.len());
                 changes.extend(ending);
-                let (cancelling, _) = self.cancelling(&session, EndCause::Expired, *now).await?;
-                changes.extend(cancelling);
+                changes.extend(self.cancelling(&session, EndCause::Expired, *now).await?);
             }
         }
         changes.extend(counting);
@@ -120,7 +110,7 @@ impl Dynamo {
         let mut changes = vec![
             Change::update(
                 table::opt_outs(opt.person),
-                format!("SET item_version = :version {verb} opted_out :tn"),
+                format!("SET item_version = if_not_exists(item_version, :version) {verb} opted_out :tn"),
             )
             .with("version", int(1))
             .with("tn", AttributeValue::Ss(vec![opt.tn.digits()])),
