@@ -1,13 +1,25 @@
 //! `/tn`: the pool.
 
-use crate::support::{ALICE, App, BOB, TN, number};
+use crate::support::{ALICE, BOB, Backend, TN, number, on_each_backend};
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
-#[tokio::test]
-async fn a_tn_is_added_shown_listed_and_removed() {
-    let app = App::new();
+on_each_backend! {
+    a_tn_is_added_shown_listed_and_removed
+    a_tn_in_use_shows_its_session
+    numbers_may_be_integers_and_may_have_a_plus
+    a_tn_is_in_the_pool_once
+    a_number_that_is_not_in_the_pool_is_not_found
+    a_tn_in_a_live_session_stays_in_the_pool
+    a_participant_of_a_live_session_cannot_be_a_tn
+    what_is_no_number_is_refused_by_name
+    bodies_must_be_json_objects_of_known_fields
+    the_pool_can_be_read_in_pages
+}
+
+async fn a_tn_is_added_shown_listed_and_removed(backend: Backend) {
+    let app = backend.app().await;
     let added = app.call("POST", "/tn", Some(json!({"value": TN}))).await;
     assert_eq!(added.body, format!(r#"{{"message":"successfully added TN to pool","value":"{TN}"}}"#));
     assert_eq!(added.headers["content-type"], "application/json");
@@ -21,9 +33,8 @@ async fn a_tn_is_added_shown_listed_and_removed() {
     assert_eq!(app.call("GET", "/tn", None).await.json()["pool_size"], 0);
 }
 
-#[tokio::test]
-async fn a_tn_in_use_shows_its_session() {
-    let app = App::new();
+async fn a_tn_in_use_shows_its_session(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     let listed = app.call("GET", "/tn", None).await.json();
     let busy = json!({"session_id": session["session_id"], "value": TN});
@@ -31,9 +42,8 @@ async fn a_tn_in_use_shows_its_session() {
     assert_eq!(app.call("GET", &format!("/tn/{TN}"), None).await.json(), busy);
 }
 
-#[tokio::test]
-async fn numbers_may_be_integers_and_may_have_a_plus() {
-    let app = App::new();
+async fn numbers_may_be_integers_and_may_have_a_plus(backend: Backend) {
+    let app = backend.app().await;
     for value in [json!(12_062_992_129_u64), json!("+12062992129")] {
         let added = app.call("POST", "/tn", Some(json!({"value": value}))).await;
         assert_eq!((added.status, &added.json()["value"]), (200, &json!(TN)));
@@ -45,26 +55,23 @@ async fn numbers_may_be_integers_and_may_have_a_plus() {
     assert_eq!(app.call("DELETE", "/tn/%2B12062992129", None).await.status, 200);
 }
 
-#[tokio::test]
-async fn a_tn_is_in_the_pool_once() {
-    let app = App::new();
+async fn a_tn_is_in_the_pool_once(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
     app.call("POST", "/tn", Some(json!({"value": TN}))).await.assert_error(400, "duplicate_tn");
     assert_eq!(app.call("GET", "/tn", None).await.json()["pool_size"], 1);
 }
 
-#[tokio::test]
-async fn a_number_that_is_not_in_the_pool_is_not_found() {
-    let app = App::new();
+async fn a_number_that_is_not_in_the_pool_is_not_found(backend: Backend) {
+    let app = backend.app().await;
     let path = format!("/tn/{TN}");
     app.call("GET", &path, None).await.assert_error(404, "tn_not_found");
     app.call("DELETE", &path, None).await.assert_error(404, "tn_not_found");
     app.call("DELETE", "/tn", Some(json!({"value": TN}))).await.assert_error(404, "tn_not_found");
 }
 
-#[tokio::test]
-async fn a_tn_in_a_live_session_stays_in_the_pool() {
-    let app = App::new();
+async fn a_tn_in_a_live_session_stays_in_the_pool(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(Some(10)).await;
     let id = session["session_id"].as_str().unwrap();
     for (path, body) in [("/tn".into(), Some(json!({"value": TN}))), (format!("/tn/{TN}"), None)] {
@@ -78,18 +85,16 @@ async fn a_tn_in_a_live_session_stays_in_the_pool() {
     assert_eq!(told, [ALICE, BOB], "both are told that the session has expired");
 }
 
-#[tokio::test]
-async fn a_participant_of_a_live_session_cannot_be_a_tn() {
-    let app = App::new();
+async fn a_participant_of_a_live_session_cannot_be_a_tn(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(Some(10)).await;
     app.call("POST", "/tn", Some(json!({"value": ALICE}))).await.assert_error(400, "tn_is_participant");
     app.clock.advance(TimeDelta::minutes(10));
     assert_eq!(app.call("POST", "/tn", Some(json!({"value": ALICE}))).await.status, 200);
 }
 
-#[tokio::test]
-async fn what_is_no_number_is_refused_by_name() {
-    let app = App::new();
+async fn what_is_no_number_is_refused_by_name(backend: Backend) {
+    let app = backend.app().await;
     for bad in [
         json!("2065551212"),
         json!("22065551212"),
@@ -117,9 +122,8 @@ async fn what_is_no_number_is_refused_by_name() {
     }
 }
 
-#[tokio::test]
-async fn bodies_must_be_json_objects_of_known_fields() {
-    let app = App::new();
+async fn bodies_must_be_json_objects_of_known_fields(backend: Backend) {
+    let app = backend.app().await;
     let send = async |content_type: Option<&str>, body: &str| {
         let request = Request::post("/tn");
         let request = match content_type {
@@ -145,9 +149,8 @@ async fn bodies_must_be_json_objects_of_known_fields() {
     assert_eq!(send(Some("Application/JSON; charset=utf-8"), &good).await.status, 200);
 }
 
-#[tokio::test]
-async fn the_pool_can_be_read_in_pages() {
-    let app = App::new();
+async fn the_pool_can_be_read_in_pages(backend: Backend) {
+    let app = backend.app().await;
     for n in 0..7 {
         app.add_tn(&number(n)).await;
     }

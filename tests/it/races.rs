@@ -1,21 +1,27 @@
 //! Many callers at once: one of them wins, and the provider is reached once.
 
-use crate::support::{ALICE, App, BOB, TN, flat, fresh_id, fresh_number, number};
+use crate::support::{ALICE, BOB, Backend, TN, flat, fresh_id, fresh_number, number, on_each_backend};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use tokio::task::JoinSet;
 
 const ROUNDS: usize = 20;
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn as_many_sessions_open_as_there_are_free_tns_each_on_its_own() {
+on_each_backend! { with 4 threads:
+    as_many_sessions_open_as_there_are_free_tns_each_on_its_own
+    one_text_posted_thirty_times_at_once_goes_out_once
+    a_session_that_is_ended_twelve_times_at_once_ends_once
+}
+
+async fn as_many_sessions_open_as_there_are_free_tns_each_on_its_own(backend: Backend) {
+    let (free, callers) = (backend.many(25, 6), backend.many(120, 18));
     for _ in 0..ROUNDS {
-        let app = App::new();
-        for n in 0..25 {
+        let app = backend.app().await;
+        for n in 0..free {
             app.add_tn(&number(n)).await;
         }
         let mut calls = JoinSet::new();
-        for _ in 0..120 {
+        for _ in 0..callers {
             let app = app.clone();
             let body = json!({"participant_a": fresh_number(), "participant_b": fresh_number()});
             calls.spawn(async move { app.call("POST", "/session", Some(body)).await });
@@ -23,23 +29,22 @@ async fn as_many_sessions_open_as_there_are_free_tns_each_on_its_own() {
         let answers = calls.join_all().await;
         let (opened, refused): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == 200);
         let tns: HashSet<Value> = opened.iter().map(|answer| answer.json()["virtual_tn"].clone()).collect();
-        assert_eq!((opened.len(), tns.len()), (25, 25));
+        assert_eq!((opened.len(), tns.len()), (free as usize, free as usize));
         for answer in refused {
             answer.assert_error(400, "no_tn_available");
         }
-        assert_eq!(app.provider.taken().len(), 50);
+        assert_eq!(app.provider.taken().len(), 2 * free as usize);
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn one_text_posted_thirty_times_at_once_goes_out_once() {
-    let app = App::new();
+async fn one_text_posted_thirty_times_at_once_goes_out_once(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     for _ in 0..ROUNDS {
         app.provider.clear();
         let payload = flat(&fresh_id(), ALICE, TN, "once");
         let mut posts = JoinSet::new();
-        for _ in 0..30 {
+        for _ in 0..backend.many(30, 10) {
             let (app, payload) = (app.clone(), payload.clone());
             posts.spawn(async move { app.post(payload).await.status });
         }
@@ -48,22 +53,22 @@ async fn one_text_posted_thirty_times_at_once_goes_out_once() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_session_that_is_ended_twelve_times_at_once_ends_once() {
-    let app = App::new();
+async fn a_session_that_is_ended_twelve_times_at_once_ends_once(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
+    let callers = backend.many(12, 8);
     for _ in 0..ROUNDS {
         let session = app.open_session(ALICE, BOB, None).await;
         app.provider.clear();
         let path = format!("/session/{}", session["session_id"].as_str().unwrap());
         let mut calls = JoinSet::new();
-        for _ in 0..12 {
+        for _ in 0..callers {
             let (app, path) = (app.clone(), path.clone());
             calls.spawn(async move { app.call("DELETE", &path, None).await.status });
         }
         let mut statuses = calls.join_all().await;
         statuses.sort_unstable();
-        assert_eq!(statuses, [&[200][..], &[404; 11]].concat());
+        assert_eq!(statuses, [&[200][..], &vec![404; callers as usize - 1]].concat());
         let told: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
         assert_eq!(told, [ALICE, BOB]);
     }

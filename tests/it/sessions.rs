@@ -1,10 +1,27 @@
 //! `/session`: opening, listing, ending, expiring.
 
-use crate::support::{ALICE, App, BOB, EVE, Outcome, TN, fresh_number, number};
+use crate::support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::domain::Kind;
 use std::collections::HashSet;
+
+on_each_backend! {
+    a_session_is_opened_shown_listed_and_ended_and_both_are_told
+    without_a_window_a_session_does_not_expire
+    a_window_is_whole_minutes_from_one_to_ten_years
+    participants_must_be_two_people
+    without_a_free_tn_there_is_no_session
+    the_tn_is_picked_at_random
+    ids_that_are_none_are_not_found_and_no_strings_are_wrong
+    an_expired_session_counts_as_ended_everywhere
+    a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once
+    a_refused_start_message_undoes_the_session
+    a_start_message_that_is_delayed_or_lost_does_not_undo_the_session
+    a_session_ends_whatever_becomes_of_its_end_messages
+    sessions_are_listed_oldest_first_and_in_pages
+    the_start_message_is_of_the_kind_start
+}
 
 const START: &str = "[YOUR ORG NAME]: Your new session has started, send a message!";
 const END: &str = "[YOUR ORG NAME]: This session has ended, talk to you again soon!";
@@ -14,9 +31,8 @@ fn to_both(body: &str) -> [(String, String); 2] {
     [ALICE, BOB].map(|to| (to.to_owned(), body.to_owned()))
 }
 
-#[tokio::test]
-async fn a_session_is_opened_shown_listed_and_ended_and_both_are_told() {
-    let app = App::new();
+async fn a_session_is_opened_shown_listed_and_ended_and_both_are_told(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
     let body = json!({"participant_a": ALICE, "participant_b": BOB, "expiry_window": 10});
     let opened = app.call("POST", "/session", Some(body)).await;
@@ -49,9 +65,8 @@ async fn a_session_is_opened_shown_listed_and_ended_and_both_are_told() {
     app.call("DELETE", &format!("/session/{id}"), None).await.assert_error(404, "session_not_found");
 }
 
-#[tokio::test]
-async fn without_a_window_a_session_does_not_expire() {
-    let app = App::new();
+async fn without_a_window_a_session_does_not_expire(backend: Backend) {
+    let app = backend.app().await;
     for window in [None, Some(Value::Null)] {
         app.add_tn(&fresh_number()).await;
         let mut body = json!({"participant_a": ALICE, "participant_b": BOB});
@@ -65,9 +80,8 @@ async fn without_a_window_a_session_does_not_expire() {
     assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 2);
 }
 
-#[tokio::test]
-async fn a_window_is_whole_minutes_from_one_to_ten_years() {
-    let app = App::new();
+async fn a_window_is_whole_minutes_from_one_to_ten_years(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
     for bad in [
         json!("10"),
@@ -89,9 +103,8 @@ async fn a_window_is_whole_minutes_from_one_to_ten_years() {
     }
 }
 
-#[tokio::test]
-async fn participants_must_be_two_people() {
-    let app = App::new();
+async fn participants_must_be_two_people(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
     let open = async |body: Value| app.call("POST", "/session", Some(body)).await;
     open(json!({"participant_a": ALICE, "participant_b": format!("+{ALICE}")}))
@@ -108,9 +121,8 @@ async fn participants_must_be_two_people() {
     assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
 }
 
-#[tokio::test]
-async fn without_a_free_tn_there_is_no_session() {
-    let app = App::new();
+async fn without_a_free_tn_there_is_no_session(backend: Backend) {
+    let app = backend.app().await;
     let body = json!({"participant_a": EVE, "participant_b": BOB});
     let none = app.call("POST", "/session", Some(body.clone())).await;
     none.assert_error(400, "no_tn_available");
@@ -119,9 +131,8 @@ async fn without_a_free_tn_there_is_no_session() {
     app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
 }
 
-#[tokio::test]
-async fn the_tn_is_picked_at_random() {
-    let app = App::new();
+async fn the_tn_is_picked_at_random(backend: Backend) {
+    let app = backend.app().await;
     for n in 0..10 {
         app.add_tn(&number(n)).await;
     }
@@ -135,9 +146,8 @@ async fn the_tn_is_picked_at_random() {
     assert!(picked.len() > 3, "only {} of 10 TNs in 40 sessions", picked.len());
 }
 
-#[tokio::test]
-async fn ids_that_are_none_are_not_found_and_no_strings_are_wrong() {
-    let app = App::new();
+async fn ids_that_are_none_are_not_found_and_no_strings_are_wrong(backend: Backend) {
+    let app = backend.app().await;
     for id in ["", "x", "67e55044-10b1-426f-9247-bb680e5fe0c8", &"A".repeat(32), &"a".repeat(32)] {
         let answer = app.call("DELETE", "/session", Some(json!({"session_id": id}))).await;
         answer.assert_error(404, "session_not_found");
@@ -151,9 +161,8 @@ async fn ids_that_are_none_are_not_found_and_no_strings_are_wrong() {
         .assert_error(400, "unknown_field");
 }
 
-#[tokio::test]
-async fn an_expired_session_counts_as_ended_everywhere() {
-    let app = App::new();
+async fn an_expired_session_counts_as_ended_everywhere(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(Some(10)).await;
     let path = format!("/session/{}", session["session_id"].as_str().unwrap());
     app.clock.advance(TimeDelta::milliseconds(599_999));
@@ -168,9 +177,8 @@ async fn an_expired_session_counts_as_ended_everywhere() {
     assert_eq!(app.provider.asked(), 0, "nobody was told yet");
 }
 
-#[tokio::test]
-async fn a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once() {
-    let app = App::new();
+async fn a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(Some(10)).await;
     app.clock.advance(TimeDelta::minutes(10));
     let (carol, dave) = (fresh_number(), fresh_number());
@@ -185,10 +193,9 @@ async fn a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once
     assert_eq!(app.provider.taken_by(), [(dave, "hi".to_owned())]);
 }
 
-#[tokio::test]
-async fn a_refused_start_message_undoes_the_session() {
+async fn a_refused_start_message_undoes_the_session(backend: Backend) {
     for (outcome, words) in [(Outcome::Refused, "as scripted"), (Outcome::BadCredentials, "credentials")] {
-        let app = App::new();
+        let app = backend.app().await;
         app.add_tn(TN).await;
         app.provider.script(
             move |message| {
@@ -205,10 +212,9 @@ async fn a_refused_start_message_undoes_the_session() {
     }
 }
 
-#[tokio::test]
-async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session() {
+async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session(backend: Backend) {
     for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::LostUnheard] {
-        let app = App::new();
+        let app = backend.app().await;
         app.add_tn(TN).await;
         app.provider.always(outcome);
         app.open_session(ALICE, BOB, None).await;
@@ -216,10 +222,9 @@ async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session() {
     }
 }
 
-#[tokio::test]
-async fn a_session_ends_whatever_becomes_of_its_end_messages() {
+async fn a_session_ends_whatever_becomes_of_its_end_messages(backend: Backend) {
     for outcome in [Outcome::Refused, Outcome::BadCredentials, Outcome::Busy, Outcome::LostUnheard] {
-        let app = App::new();
+        let app = backend.app().await;
         let session = app.conversation(None).await;
         app.provider.always(outcome);
         let answer = app.call("DELETE", "/session", Some(json!({"session_id": session["session_id"]}))).await;
@@ -228,9 +233,8 @@ async fn a_session_ends_whatever_becomes_of_its_end_messages() {
     }
 }
 
-#[tokio::test]
-async fn sessions_are_listed_oldest_first_and_in_pages() {
-    let app = App::new();
+async fn sessions_are_listed_oldest_first_and_in_pages(backend: Backend) {
+    let app = backend.app().await;
     let mut opened = Vec::new();
     for n in 0..5 {
         app.add_tn(&number(n)).await;
@@ -254,9 +258,8 @@ async fn sessions_are_listed_oldest_first_and_in_pages() {
     }
 }
 
-#[tokio::test]
-async fn the_start_message_is_of_the_kind_start() {
-    let app = App::new();
+async fn the_start_message_is_of_the_kind_start(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
     app.provider.script(|message| {
         assert_eq!(message.text.kind, Kind::Start);

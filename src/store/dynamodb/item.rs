@@ -176,7 +176,7 @@ impl Item {
             Kind::End | Kind::Expired => 2,
         };
         let side = i32::from(content.to_role == Some(Role::B));
-        item.set("pair_sk", text(format!("{}#{rank}{side}#{id}", table::sortable(*created_at))));
+        item.set("pair_sk", text(format!("{}-{rank}{side}-{id}", table::sortable(*created_at))));
         if let Some(barred) = content.barred {
             item.set("reason_text", text(barred.as_str()));
             item.set("settled_at", at(*created_at));

@@ -1,11 +1,18 @@
 //! Answers to strangers: robots must not be able to spend the operator's money.
 
-use crate::support::{ALICE, App, BOB, EVE, TN, flat, fresh_id, fresh_number};
+use crate::support::{ALICE, BOB, Backend, EVE, TN, flat, fresh_id, fresh_number, on_each_backend};
 use chrono::TimeDelta;
 
-#[tokio::test]
-async fn forty_texts_of_a_stranger_in_a_minute_cost_three_answers() {
-    let app = App::new();
+on_each_backend! {
+    forty_texts_of_a_stranger_in_a_minute_cost_three_answers
+    the_limit_counts_each_tn_and_each_sender_apart
+    a_crowd_of_strangers_gets_thirty_answers_a_minute
+    two_services_that_are_wired_to_each_other_fall_silent
+    a_participant_who_has_become_a_tn_is_sent_nothing
+}
+
+async fn forty_texts_of_a_stranger_in_a_minute_cost_three_answers(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
     for _ in 0..40 {
         app.text(EVE, TN, "win a prize").await;
@@ -17,9 +24,8 @@ async fn forty_texts_of_a_stranger_in_a_minute_cost_three_answers() {
     assert_eq!(app.provider.asked(), 4);
 }
 
-#[tokio::test]
-async fn the_limit_counts_each_tn_and_each_sender_apart() {
-    let app = App::new();
+async fn the_limit_counts_each_tn_and_each_sender_apart(backend: Backend) {
+    let app = backend.app().await;
     let other = fresh_number();
     app.add_tn(TN).await;
     app.add_tn(&other).await;
@@ -31,9 +37,8 @@ async fn the_limit_counts_each_tn_and_each_sender_apart() {
     assert_eq!(app.provider.asked(), 9);
 }
 
-#[tokio::test]
-async fn a_crowd_of_strangers_gets_thirty_answers_a_minute() {
-    let app = App::new();
+async fn a_crowd_of_strangers_gets_thirty_answers_a_minute(backend: Backend) {
+    let app = backend.app().await;
     app.add_tn(TN).await;
     for _ in 0..50 {
         app.text(&fresh_number(), TN, "hi").await;
@@ -44,9 +49,8 @@ async fn a_crowd_of_strangers_gets_thirty_answers_a_minute() {
     assert_eq!(app.provider.asked(), 31);
 }
 
-#[tokio::test]
-async fn two_services_that_are_wired_to_each_other_fall_silent() {
-    let (here, there) = (App::new(), App::new());
+async fn two_services_that_are_wired_to_each_other_fall_silent(backend: Backend) {
+    let (here, there) = (backend.app().await, backend.app().await);
     let (our_tn, their_tn) = (fresh_number(), fresh_number());
     here.add_tn(&our_tn).await;
     there.add_tn(&their_tn).await;
@@ -69,9 +73,8 @@ async fn two_services_that_are_wired_to_each_other_fall_silent() {
     }
 }
 
-#[tokio::test]
-async fn a_participant_who_has_become_a_tn_is_sent_nothing() {
-    let app = App::new();
+async fn a_participant_who_has_become_a_tn_is_sent_nothing(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(Some(1)).await;
     app.clock.advance(TimeDelta::minutes(1));
     app.add_tn(ALICE).await;

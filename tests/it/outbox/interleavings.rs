@@ -1,6 +1,6 @@
 //! Whatever happens in whatever order: the right person, once, or a reason on record.
 
-use crate::support::{App, Outcome, flat, fresh_id, number};
+use crate::support::{App, Backend, Outcome, flat, fresh_id, number};
 use chrono::TimeDelta;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -187,14 +187,27 @@ impl World {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() })]
+mod every_accepted_text_reaches_its_one_recipient_once_or_its_record_says_why_not {
+    use super::{Backend, explore};
 
     #[test]
-    fn every_accepted_text_reaches_its_one_recipient_once_or_its_record_says_why_not(steps in vec(step(), 5..60)) {
+    fn sqlite() {
+        explore(Backend::Sqlite);
+    }
+
+    #[test]
+    fn dynamodb() {
+        explore(Backend::Dynamodb);
+    }
+}
+
+fn explore(backend: Backend) {
+    let cases = backend.many(60, 6);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(steps in vec(step(), 5..60))| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
-            let mut world = World { app: App::new(), sessions: vec![], posts: vec![], expected: HashMap::new() };
+            let mut world = World { app: backend.app().await, sessions: vec![], posts: vec![], expected: HashMap::new() };
             for tn in 0..2 {
                 world.app.add_tn(&number(100 + tn)).await;
             }
@@ -210,5 +223,5 @@ proptest! {
             }
             world.check().await;
         });
-    }
+    });
 }

@@ -1,12 +1,30 @@
 //! What is unknown, and how the provider's list settles it.
 
-use crate::support::{ALICE, App, BOB, Outcome, TN, flat, fresh_id};
+use crate::support::{ALICE, App, BOB, Backend, Outcome, TN, flat, fresh_id, on_each_backend};
 use chrono::TimeDelta;
 use serde_json::json;
 
+on_each_backend! {
+    a_text_that_the_list_shows_is_not_sent_again
+    white_space_and_quotes_may_change_on_the_way
+    a_text_that_two_readings_do_not_show_is_sent_again_once
+    one_late_reading_alone_does_not_decide
+    while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unknown_for_good
+    another_text_between_the_two_leaves_it_undecided
+    media_without_words_stay_undecided
+    rows_from_before_the_attempt_do_not_count
+    two_equal_texts_are_never_credited_to_the_same_row
+    of_two_equal_unknown_texts_one_row_settles_one
+    a_text_whose_sender_died_is_looked_up
+    an_unknown_text_of_an_ended_session_is_credited_or_cancelled_and_never_sent
+    the_list_is_read_once_for_all_and_not_in_every_round
+    a_list_is_not_read_for_what_it_cannot_settle
+    an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_being_looked_up
+}
+
 /// A conversation in which a text of Alice's got this outcome.
-async fn with_unknown(outcome: Outcome, body: &str) -> (App, serde_json::Value) {
-    let app = App::new();
+async fn with_unknown(backend: Backend, outcome: Outcome, body: &str) -> (App, serde_json::Value) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(outcome);
     app.text(ALICE, TN, body).await;
@@ -14,9 +32,8 @@ async fn with_unknown(outcome: Outcome, body: &str) -> (App, serde_json::Value) 
     (app, session)
 }
 
-#[tokio::test]
-async fn a_text_that_the_list_shows_is_not_sent_again() {
-    let (app, session) = with_unknown(Outcome::SentUnheard, "hello").await;
+async fn a_text_that_the_list_shows_is_not_sent_again(backend: Backend) {
+    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "hello").await;
     assert_eq!(app.relays(&session).await, ["unknown"]);
     assert_eq!(app.maintain().await.found, 1);
     app.settle_everything().await;
@@ -26,17 +43,15 @@ async fn a_text_that_the_list_shows_is_not_sent_again() {
     assert!(message["provider_id"].as_str().unwrap().starts_with("mdr2-"));
 }
 
-#[tokio::test]
-async fn white_space_and_quotes_may_change_on_the_way() {
-    let (app, session) = with_unknown(Outcome::SentUnheard, "she said  “don’t”\n\tgo ").await;
+async fn white_space_and_quotes_may_change_on_the_way(backend: Backend) {
+    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "she said  “don’t”\n\tgo ").await;
     app.provider.edit_list(|rows| rows.last_mut().unwrap().body = "she said \"don't\" go".into());
     assert_eq!(app.maintain().await.found, 1);
     assert_eq!(app.relays(&session).await, ["sent"]);
 }
 
-#[tokio::test]
-async fn a_text_that_two_readings_do_not_show_is_sent_again_once() {
-    let (app, session) = with_unknown(Outcome::LostUnheard, "hello").await;
+async fn a_text_that_two_readings_do_not_show_is_sent_again_once(backend: Backend) {
+    let (app, session) = with_unknown(backend, Outcome::LostUnheard, "hello").await;
     app.maintain().await;
     app.clock.advance(TimeDelta::seconds(299));
     assert_eq!(app.maintain().await.absent, 0, "it is too early to say");
@@ -48,18 +63,18 @@ async fn a_text_that_two_readings_do_not_show_is_sent_again_once() {
     assert_eq!((app.provider.asked(), app.relays(&session).await), (2, vec![json!("sent")]));
 }
 
-#[tokio::test]
-async fn one_late_reading_alone_does_not_decide() {
-    let (app, _) = with_unknown(Outcome::LostUnheard, "hello").await;
+async fn one_late_reading_alone_does_not_decide(backend: Backend) {
+    let (app, _) = with_unknown(backend, Outcome::LostUnheard, "hello").await;
     app.clock.advance(TimeDelta::seconds(1000));
     assert_eq!(app.maintain().await.absent, 0);
     app.clock.advance(TimeDelta::seconds(30));
     assert_eq!(app.maintain().await.absent, 1);
 }
 
-#[tokio::test]
-async fn while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unknown_for_good() {
-    let (app, session) = with_unknown(Outcome::LostUnheard, "hello").await;
+async fn while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unknown_for_good(
+    backend: Backend,
+) {
+    let (app, session) = with_unknown(backend, Outcome::LostUnheard, "hello").await;
     app.provider.list_is_down(true);
     for _ in 0..23 {
         app.clock.advance(TimeDelta::hours(1));
@@ -77,17 +92,15 @@ async fn while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unk
     assert_eq!(app.provider.asked(), 1);
 }
 
-#[tokio::test]
-async fn another_text_between_the_two_leaves_it_undecided() {
-    let (app, session) = with_unknown(Outcome::SentUnheard, "hello").await;
+async fn another_text_between_the_two_leaves_it_undecided(backend: Backend) {
+    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "hello").await;
     app.provider.edit_list(|rows| rows.last_mut().unwrap().body = "hel".into());
     app.settle_everything().await;
     assert_eq!((app.provider.asked(), app.relays(&session).await), (1, vec![json!("unknown")]));
 }
 
-#[tokio::test]
-async fn media_without_words_stay_undecided() {
-    let app = App::new();
+async fn media_without_words_stay_undecided(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::LostUnheard);
     let included = json!([{"type": "media", "attributes": {"url": "https://media.example/1.png"}}]);
@@ -99,9 +112,88 @@ async fn media_without_words_stay_undecided() {
     assert_eq!((app.provider.asked(), app.relays(&session).await), (1, vec![json!("unknown")]));
 }
 
-#[tokio::test]
-async fn a_list_is_not_read_for_what_it_cannot_settle() {
-    let app = App::new();
+async fn rows_from_before_the_attempt_do_not_count(backend: Backend) {
+    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "hello").await;
+    let before = app.clock.now() - TimeDelta::seconds(61);
+    app.provider.edit_list(|rows| rows.last_mut().unwrap().sent_at = Some(before));
+    app.settle_everything().await;
+    assert_eq!((app.provider.asked(), app.relays(&session).await), (2, vec![json!("sent")]));
+}
+
+async fn two_equal_texts_are_never_credited_to_the_same_row(backend: Backend) {
+    for (outcome, asked) in [(Outcome::LostUnheard, 3), (Outcome::SentUnheard, 2)] {
+        let (app, session) = with_unknown(backend, outcome, "ok").await;
+        app.clock.advance(TimeDelta::milliseconds(1));
+        app.text(ALICE, TN, "ok").await;
+        assert_eq!(app.relays(&session).await, ["unknown", "sent"]);
+        app.settle_everything().await;
+        assert_eq!(app.provider.bodies(), ["ok", "ok"]);
+        assert_eq!((app.provider.asked(), app.relays(&session).await), (asked, vec![json!("sent"); 2]));
+        let ids: Vec<_> =
+            app.messages(&session).await[2..].iter().map(|m| m["provider_id"].clone()).collect();
+        assert_ne!(ids[0], ids[1]);
+    }
+}
+
+async fn of_two_equal_unknown_texts_one_row_settles_one(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    app.provider.always(Outcome::SentUnheard);
+    app.text(ALICE, TN, "ok").await;
+    app.provider.always(Outcome::LostUnheard);
+    app.text(ALICE, TN, "ok").await;
+    app.provider.always(Outcome::Sent);
+    assert_eq!(app.maintain().await.found, 1);
+    app.settle_everything().await;
+    assert_eq!(app.provider.bodies(), ["ok", "ok"]);
+    assert_eq!(app.relays(&session).await, ["sent", "sent"]);
+}
+
+async fn a_text_whose_sender_died_is_looked_up(backend: Backend) {
+    for (outcome, asked) in [(Outcome::SentAndDies, 1), (Outcome::Dies, 2)] {
+        let app = backend.app().await;
+        let session = app.conversation(None).await;
+        app.provider.always(outcome);
+        let payload = flat(&fresh_id(), ALICE, TN, "hello");
+        assert_eq!(app.post(&payload).await.status, 500);
+        app.provider.always(Outcome::Sent);
+        assert_eq!(app.post(&payload).await.status, 200, "it is on record");
+        app.maintain().await;
+        assert_eq!(app.relays(&session).await, ["sending"], "its lease has not run out");
+        app.settle_everything().await;
+        assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())]);
+        assert_eq!((app.provider.asked(), app.relays(&session).await), (asked, vec![json!("sent")]));
+    }
+}
+
+async fn an_unknown_text_of_an_ended_session_is_credited_or_cancelled_and_never_sent(backend: Backend) {
+    for (outcome, state) in [(Outcome::SentUnheard, "sent"), (Outcome::LostUnheard, "cancelled")] {
+        let (app, session) = with_unknown(backend, outcome, "hello").await;
+        app.end_session(&session).await;
+        app.settle_everything().await;
+        assert_eq!(app.relays(&session).await, [state]);
+        assert_eq!(app.provider.asked(), 3, "the text and two end messages");
+    }
+}
+
+async fn the_list_is_read_once_for_all_and_not_in_every_round(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(None).await;
+    app.provider.always(Outcome::LostUnheard);
+    for n in 0..10 {
+        app.text(ALICE, TN, &n.to_string()).await;
+    }
+    for _ in 0..6 {
+        app.maintain().await;
+        app.clock.advance(TimeDelta::seconds(5));
+    }
+    assert_eq!(app.provider.readings(), 1);
+    app.maintain().await;
+    assert_eq!(app.provider.readings(), 2);
+}
+
+async fn a_list_is_not_read_for_what_it_cannot_settle(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::LostUnheard);
     let included = json!([{"type": "media", "attributes": {"url": "https://media.example/1.png"}}]);
@@ -111,9 +203,10 @@ async fn a_list_is_not_read_for_what_it_cannot_settle() {
     assert_eq!(app.provider.readings(), 0);
 }
 
-#[tokio::test]
-async fn an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_being_looked_up() {
-    let (app, session) = with_unknown(Outcome::LostUnheard, "old").await;
+async fn an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_being_looked_up(
+    backend: Backend,
+) {
+    let (app, session) = with_unknown(backend, Outcome::LostUnheard, "old").await;
     app.clock.advance(TimeDelta::hours(10));
     app.provider.list_comes_whole_from(app.clock.now() - TimeDelta::minutes(5));
     app.provider.always(Outcome::SentUnheard);
@@ -129,89 +222,4 @@ async fn an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_bein
     assert_eq!(states[0], "unknown");
     assert!(states[1..].iter().filter(|state| **state == "sent").count() >= 3, "{states:?}");
     assert_eq!(app.provider.asked(), 6);
-}
-
-#[tokio::test]
-async fn rows_from_before_the_attempt_do_not_count() {
-    let (app, session) = with_unknown(Outcome::SentUnheard, "hello").await;
-    let before = app.clock.now() - TimeDelta::seconds(61);
-    app.provider.edit_list(|rows| rows.last_mut().unwrap().sent_at = Some(before));
-    app.settle_everything().await;
-    assert_eq!((app.provider.asked(), app.relays(&session).await), (2, vec![json!("sent")]));
-}
-
-#[tokio::test]
-async fn two_equal_texts_are_never_credited_to_the_same_row() {
-    for (outcome, asked) in [(Outcome::LostUnheard, 3), (Outcome::SentUnheard, 2)] {
-        let (app, session) = with_unknown(outcome, "ok").await;
-        app.text(ALICE, TN, "ok").await;
-        assert_eq!(app.relays(&session).await, ["unknown", "sent"]);
-        app.settle_everything().await;
-        assert_eq!(app.provider.bodies(), ["ok", "ok"]);
-        assert_eq!((app.provider.asked(), app.relays(&session).await), (asked, vec![json!("sent"); 2]));
-        let ids: Vec<_> =
-            app.messages(&session).await[2..].iter().map(|m| m["provider_id"].clone()).collect();
-        assert_ne!(ids[0], ids[1]);
-    }
-}
-
-#[tokio::test]
-async fn of_two_equal_unknown_texts_one_row_settles_one() {
-    let app = App::new();
-    let session = app.conversation(None).await;
-    app.provider.always(Outcome::SentUnheard);
-    app.text(ALICE, TN, "ok").await;
-    app.provider.always(Outcome::LostUnheard);
-    app.text(ALICE, TN, "ok").await;
-    app.provider.always(Outcome::Sent);
-    assert_eq!(app.maintain().await.found, 1);
-    app.settle_everything().await;
-    assert_eq!(app.provider.bodies(), ["ok", "ok"]);
-    assert_eq!(app.relays(&session).await, ["sent", "sent"]);
-}
-
-#[tokio::test]
-async fn a_text_whose_sender_died_is_looked_up() {
-    for (outcome, asked) in [(Outcome::SentAndDies, 1), (Outcome::Dies, 2)] {
-        let app = App::new();
-        let session = app.conversation(None).await;
-        app.provider.always(outcome);
-        let payload = flat(&fresh_id(), ALICE, TN, "hello");
-        assert_eq!(app.post(&payload).await.status, 500);
-        app.provider.always(Outcome::Sent);
-        assert_eq!(app.post(&payload).await.status, 200, "it is on record");
-        app.maintain().await;
-        assert_eq!(app.relays(&session).await, ["sending"], "its lease has not run out");
-        app.settle_everything().await;
-        assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())]);
-        assert_eq!((app.provider.asked(), app.relays(&session).await), (asked, vec![json!("sent")]));
-    }
-}
-
-#[tokio::test]
-async fn an_unknown_text_of_an_ended_session_is_credited_or_cancelled_and_never_sent() {
-    for (outcome, state) in [(Outcome::SentUnheard, "sent"), (Outcome::LostUnheard, "cancelled")] {
-        let (app, session) = with_unknown(outcome, "hello").await;
-        app.end_session(&session).await;
-        app.settle_everything().await;
-        assert_eq!(app.relays(&session).await, [state]);
-        assert_eq!(app.provider.asked(), 3, "the text and two end messages");
-    }
-}
-
-#[tokio::test]
-async fn the_list_is_read_once_for_all_and_not_in_every_round() {
-    let app = App::new();
-    app.conversation(None).await;
-    app.provider.always(Outcome::LostUnheard);
-    for n in 0..10 {
-        app.text(ALICE, TN, &n.to_string()).await;
-    }
-    for _ in 0..6 {
-        app.maintain().await;
-        app.clock.advance(TimeDelta::seconds(5));
-    }
-    assert_eq!(app.provider.readings(), 1);
-    app.maintain().await;
-    assert_eq!(app.provider.readings(), 2);
 }

@@ -1,12 +1,21 @@
 //! STOP and UNSTOP (FLOWROUTE.md 5).
 
-use crate::support::{ALICE, App, BOB, EVE, Outcome, TN, fresh_number};
+use crate::support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, on_each_backend};
 use serde_json::json;
 
-#[tokio::test]
-async fn stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_sender() {
+on_each_backend! {
+    stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_sender
+    stop_among_other_words_is_a_text_like_any_other
+    unstop_opts_in_again
+    a_stranger_who_opted_out_is_not_answered
+    a_session_gets_no_tn_that_one_of_its_people_opted_out_of
+    flowroutes_word_that_somebody_opted_out_counts_like_stop
+    a_waiting_text_is_not_sent_to_somebody_who_opts_out_meanwhile
+}
+
+async fn stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_sender(backend: Backend) {
     for word in ["STOP", "stop", " Stop\n"] {
-        let app = App::new();
+        let app = backend.app().await;
         let session = app.conversation(None).await;
         app.text(BOB, TN, word).await;
         assert_eq!(app.provider.asked(), 0);
@@ -24,9 +33,8 @@ async fn stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_se
     }
 }
 
-#[tokio::test]
-async fn stop_among_other_words_is_a_text_like_any_other() {
-    let app = App::new();
+async fn stop_among_other_words_is_a_text_like_any_other(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     for body in ["STOP PLEASE", "please stop", "STOP.", "UNSTOP me"] {
         app.text(ALICE, TN, body).await;
@@ -34,9 +42,8 @@ async fn stop_among_other_words_is_a_text_like_any_other() {
     assert_eq!(app.provider.bodies(), ["STOP PLEASE", "please stop", "STOP.", "UNSTOP me"]);
 }
 
-#[tokio::test]
-async fn unstop_opts_in_again() {
-    let app = App::new();
+async fn unstop_opts_in_again(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     app.text(BOB, TN, "STOP").await;
     app.text(BOB, TN, "unstop").await;
@@ -44,18 +51,16 @@ async fn unstop_opts_in_again() {
     assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "welcome back".to_owned())]);
 }
 
-#[tokio::test]
-async fn a_stranger_who_opted_out_is_not_answered() {
-    let app = App::new();
+async fn a_stranger_who_opted_out_is_not_answered(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     app.text(EVE, TN, "STOP").await;
     app.text(EVE, TN, "who are you?").await;
     assert_eq!(app.provider.asked(), 0);
 }
 
-#[tokio::test]
-async fn a_session_gets_no_tn_that_one_of_its_people_opted_out_of() {
-    let app = App::new();
+async fn a_session_gets_no_tn_that_one_of_its_people_opted_out_of(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     app.text(BOB, TN, "STOP").await;
     app.end_session(&session).await;
@@ -71,9 +76,8 @@ async fn a_session_gets_no_tn_that_one_of_its_people_opted_out_of() {
     assert_eq!(app.open_session(ALICE, EVE, None).await["participant_b"], EVE);
 }
 
-#[tokio::test]
-async fn flowroutes_word_that_somebody_opted_out_counts_like_stop() {
-    let app = App::new();
+async fn flowroutes_word_that_somebody_opted_out_counts_like_stop(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::OptedOut);
     app.text(ALICE, TN, "hello?").await;
@@ -85,9 +89,8 @@ async fn flowroutes_word_that_somebody_opted_out_counts_like_stop() {
     assert_eq!(app.provider.bodies(), ["hello!"]);
 }
 
-#[tokio::test]
-async fn a_waiting_text_is_not_sent_to_somebody_who_opts_out_meanwhile() {
-    let app = App::new();
+async fn a_waiting_text_is_not_sent_to_somebody_who_opts_out_meanwhile(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::Busy);
     app.text(ALICE, TN, "hello?").await;

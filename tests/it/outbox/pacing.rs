@@ -1,11 +1,22 @@
 //! Pacing (FLOWROUTE.md 1.5). What is asserted is how many sends a second holds, never how long one takes.
 
-use crate::support::{ALICE, App, Outcome, TN, flat, fresh_id, unpaced};
+use crate::support::{ALICE, App, Backend, Outcome, TN, flat, fresh_id, on_each_backend, unpaced};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::{http::Auth, service::Options};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
+
+on_each_backend! {
+    what_finds_no_place_within_the_budget_goes_to_the_outbox_untried
+    a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent
+    media_are_paced_apart_and_count_as_texts_too
+}
+
+on_each_backend! { with 4 threads:
+    a_burst_is_spread_out_and_none_of_it_is_lost
+    the_outbox_is_drained_at_the_same_pace_oldest_first
+}
 
 const RATE: u32 = 20;
 
@@ -19,15 +30,14 @@ fn most_in_a_second(times: &[Instant]) -> usize {
     times.iter().map(within).max().unwrap_or(0)
 }
 
-async fn paced(max_per_second: u32) -> (App, Value) {
-    let app = App::with(Options { max_per_second, ..unpaced() }, Auth::default());
+async fn paced(backend: Backend, max_per_second: u32) -> (App, Value) {
+    let app = backend.app_with(Options { max_per_second, ..unpaced() }, Auth::default()).await;
     let session = app.conversation(None).await;
     (app, session)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_is_spread_out_and_none_of_it_is_lost() {
-    let (app, _) = paced(RATE).await;
+async fn a_burst_is_spread_out_and_none_of_it_is_lost(backend: Backend) {
+    let (app, _) = paced(backend, RATE).await;
     let mut posts = JoinSet::new();
     for n in 0..40 {
         let app = app.clone();
@@ -40,9 +50,8 @@ async fn a_burst_is_spread_out_and_none_of_it_is_lost() {
     assert!(most_in_a_second(&app.provider.times()) <= RATE as usize);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_outbox_is_drained_at_the_same_pace_oldest_first() {
-    let (app, _) = paced(RATE).await;
+async fn the_outbox_is_drained_at_the_same_pace_oldest_first(backend: Backend) {
+    let (app, _) = paced(backend, RATE).await;
     let (unpaced, bodies) =
         (App { service: app.service.clone(), ..app.clone() }, (0..40).map(|n| n.to_string()));
     app.provider.always(Outcome::Busy);
@@ -59,36 +68,9 @@ async fn the_outbox_is_drained_at_the_same_pace_oldest_first() {
     assert!(most_in_a_second(&app.provider.times()) <= RATE as usize);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_stalls_makes_no_burst() {
-    let (app, _) = paced(5).await;
-    let path = app.folder.path().join("test.db");
-    let mut posts = JoinSet::new();
-    for n in 0..12 {
-        let app = app.clone();
-        posts.spawn(async move { app.text(ALICE, TN, &n.to_string()).await });
-    }
-    while app.provider.taken().len() < 2 {
-        tokio::task::yield_now().await;
-    }
-    tokio::task::spawn_blocking(move || {
-        let db = rusqlite::Connection::open(path).unwrap();
-        db.busy_timeout(Duration::from_secs(5)).unwrap();
-        db.execute_batch("BEGIN IMMEDIATE").unwrap();
-        std::thread::sleep(Duration::from_millis(700));
-        db.execute_batch("COMMIT").unwrap();
-    })
-    .await
-    .unwrap();
-    posts.join_all().await;
-    assert_eq!(app.provider.taken().len(), 12);
-    assert!(most_in_a_second(&app.provider.times()) <= 5);
-}
-
-#[tokio::test]
-async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried() {
+async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried(backend: Backend) {
     let options = Options { send_budget: Duration::from_secs(1), max_per_second: 1, ..unpaced() };
-    let app = App::with(options, Auth::default());
+    let app = backend.app_with(options, Auth::default()).await;
     app.add_tn(TN).await;
     let session = app.open_session(ALICE, crate::support::BOB, None).await;
     assert_eq!(app.provider.taken().len(), 1, "the second start message found no place");
@@ -99,9 +81,8 @@ async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried() {
     assert_eq!(app.provider.taken().len(), 2);
 }
 
-#[tokio::test]
-async fn a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent() {
-    let (app, session) = paced(1).await;
+async fn a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent(backend: Backend) {
+    let (app, session) = paced(backend, 1).await;
     let ended = tokio::spawn({
         let (app, session) = (app.clone(), session.clone());
         async move {
@@ -118,9 +99,8 @@ async fn a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent() {
     assert_eq!((app.provider.taken(), app.relays(&session).await), (vec![], vec![json!("cancelled")]));
 }
 
-#[tokio::test]
-async fn media_are_paced_apart_and_count_as_texts_too() {
-    let (app, _) = paced(RATE).await;
+async fn media_are_paced_apart_and_count_as_texts_too(backend: Backend) {
+    let (app, _) = paced(backend, RATE).await;
     let mut posts = JoinSet::new();
     for n in 0..3 {
         let included = json!([{"type": "media", "attributes": {"url": "https://media.example/1.png"}}]);
@@ -144,4 +124,30 @@ async fn media_are_paced_apart_and_count_as_texts_too() {
         .map(|(_, time)| time)
         .collect();
     assert_eq!((media.len(), most_in_a_second(&media)), (3, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_stalls_makes_no_burst() {
+    let (app, _) = paced(Backend::Sqlite, 5).await;
+    let path = app.folder.path().join("test.db");
+    let mut posts = JoinSet::new();
+    for n in 0..12 {
+        let app = app.clone();
+        posts.spawn(async move { app.text(ALICE, TN, &n.to_string()).await });
+    }
+    while app.provider.taken().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::task::spawn_blocking(move || {
+        let db = rusqlite::Connection::open(path).unwrap();
+        db.busy_timeout(Duration::from_secs(5)).unwrap();
+        db.execute_batch("BEGIN IMMEDIATE").unwrap();
+        std::thread::sleep(Duration::from_millis(700));
+        db.execute_batch("COMMIT").unwrap();
+    })
+    .await
+    .unwrap();
+    posts.join_all().await;
+    assert_eq!(app.provider.taken().len(), 12);
+    assert!(most_in_a_second(&app.provider.times()) <= 5);
 }

@@ -1,8 +1,15 @@
 //! Delivery receipts (FLOWROUTE.md 3, 8.10).
 
-use crate::support::{ALICE, Answer, App, Outcome, TN};
+use crate::support::{ALICE, Answer, App, Backend, Outcome, TN, on_each_backend};
 use axum::http::Request;
 use serde_json::{Value, json};
+
+on_each_backend! {
+    the_last_state_of_a_message_is_kept_with_it
+    a_receipt_that_names_our_id_settles_an_unknown_message
+    a_receipt_of_an_unknown_message_is_taken_and_ignored
+    of_a_receipt_only_what_can_be_one_is_kept
+}
 
 fn receipt(provider_id: &str, level: u8, status: &str, code: &Value) -> Value {
     json!({"data": {"type": "delivery_receipt", "id": provider_id, "attributes": {
@@ -17,9 +24,8 @@ async fn post(app: &App, message: Option<&Value>, receipt: &Value) -> Answer {
     app.send(request.body(receipt.to_string().into()).unwrap()).await
 }
 
-#[tokio::test]
-async fn the_last_state_of_a_message_is_kept_with_it() {
-    let app = App::new();
+async fn the_last_state_of_a_message_is_kept_with_it(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     app.text(ALICE, TN, "hi").await;
     let message = app.messages(&session).await[2].clone();
@@ -38,10 +44,9 @@ async fn the_last_state_of_a_message_is_kept_with_it() {
     assert_eq!((&message["delivery"], &message["state"]), (&delivery, &json!("sent")));
 }
 
-#[tokio::test]
-async fn a_receipt_that_names_our_id_settles_an_unknown_message() {
+async fn a_receipt_that_names_our_id_settles_an_unknown_message(backend: Backend) {
     for outcome in [Outcome::SentUnheard, Outcome::LostUnheard, Outcome::Busy] {
-        let app = App::new();
+        let app = backend.app().await;
         let session = app.conversation(None).await;
         app.provider.always(outcome);
         app.text(ALICE, TN, "hi").await;
@@ -58,9 +63,20 @@ async fn a_receipt_that_names_our_id_settles_an_unknown_message() {
     }
 }
 
-#[tokio::test]
-async fn of_a_receipt_only_what_can_be_one_is_kept() {
-    let app = App::new();
+async fn a_receipt_of_an_unknown_message_is_taken_and_ignored(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    app.text(ALICE, TN, "hi").await;
+    let before = app.messages(&session).await;
+    for message in [None, Some(json!("0".repeat(32))), Some(json!("x"))] {
+        let receipt = receipt("mdr2-unknown", 2, "delivered", &Value::Null);
+        assert_eq!(post(&app, message.as_ref(), &receipt).await.status, 200);
+    }
+    assert_eq!(app.messages(&session).await, before);
+}
+
+async fn of_a_receipt_only_what_can_be_one_is_kept(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     app.text(ALICE, TN, "hi").await;
     let message = app.messages(&session).await[2].clone();
@@ -73,17 +89,4 @@ async fn of_a_receipt_only_what_can_be_one_is_kept() {
     assert_eq!(post(&app, None, &long).await.status, 200);
     let status = app.messages(&session).await[2]["delivery"]["status"].clone();
     assert_eq!(status.as_str().map(str::len), Some(64));
-}
-
-#[tokio::test]
-async fn a_receipt_of_an_unknown_message_is_taken_and_ignored() {
-    let app = App::new();
-    let session = app.conversation(None).await;
-    app.text(ALICE, TN, "hi").await;
-    let before = app.messages(&session).await;
-    for message in [None, Some(json!("0".repeat(32))), Some(json!("x"))] {
-        let receipt = receipt("mdr2-unknown", 2, "delivered", &Value::Null);
-        assert_eq!(post(&app, message.as_ref(), &receipt).await.status, 200);
-    }
-    assert_eq!(app.messages(&session).await, before);
 }

@@ -1,16 +1,39 @@
 //! What the provider does not take, and what becomes of it.
 
-use crate::support::{ALICE, App, BOB, EVE, Outcome, TN, flat, fresh_id, fresh_number, unpaced};
+use crate::support::{
+    ALICE, App, BOB, Backend, EVE, Outcome, TN, flat, fresh_id, fresh_number, on_each_backend, unpaced,
+};
 use chrono::TimeDelta;
 use serde_json::json;
 use sms_proxy::http::Auth;
 use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 
-#[tokio::test]
-async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does() {
+on_each_backend! {
+    a_text_that_the_provider_does_not_take_arrives_once_when_it_does
+    the_pause_between_attempts_grows_to_a_quarter_of_an_hour
+    a_text_that_is_not_taken_for_a_day_has_failed
+    a_refused_text_is_sent_once_and_its_record_says_why
+    a_refused_start_message_cancels_the_other_one
+    a_delayed_text_never_reaches_anybody_after_its_session_has_ended
+    a_delayed_text_is_not_delivered_once_its_session_has_expired
+    notices_of_an_ended_session_are_delivered_all_the_same
+    maintenance_ends_expired_sessions_and_tells_both_once
+    without_words_for_it_an_expiry_tells_nobody
+    the_outbox_is_drained_oldest_first
+    a_provider_that_takes_nothing_is_not_pressed
+    rejected_credentials_lose_nothing_and_the_log_says_what_to_mend
+    what_becomes_of_messages_is_shown_in_pages_and_only_for_known_sessions
+    texts_that_are_too_old_do_not_hold_up_fresh_ones
+}
+
+on_each_backend! { with 4 threads:
+    two_rounds_of_maintenance_at_once_send_each_text_once
+}
+
+async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does(backend: Backend) {
     for outcome in [Outcome::Busy, Outcome::BadCredentials] {
-        let app = App::new();
+        let app = backend.app().await;
         let session = app.conversation(None).await;
         app.provider.always(outcome);
         let payload = flat(&fresh_id(), ALICE, TN, "patience");
@@ -32,9 +55,8 @@ async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does() {
     }
 }
 
-#[tokio::test]
-async fn the_pause_between_attempts_grows_to_a_quarter_of_an_hour() {
-    let app = App::new();
+async fn the_pause_between_attempts_grows_to_a_quarter_of_an_hour(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::Busy);
     app.text(ALICE, TN, "hi").await;
@@ -56,9 +78,8 @@ async fn the_pause_between_attempts_grows_to_a_quarter_of_an_hour() {
     assert_eq!(app.provider.asked(), 14);
 }
 
-#[tokio::test]
-async fn a_text_that_is_not_taken_for_a_day_has_failed() {
-    let app = App::new();
+async fn a_text_that_is_not_taken_for_a_day_has_failed(backend: Backend) {
+    let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::Busy);
     app.text(ALICE, TN, "hi").await;
@@ -74,9 +95,243 @@ async fn a_text_that_is_not_taken_for_a_day_has_failed() {
     assert_eq!(app.provider.taken(), []);
 }
 
+async fn a_refused_text_is_sent_once_and_its_record_says_why(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    app.provider.always(Outcome::Refused);
+    app.text(ALICE, TN, "no way").await;
+    app.settle_everything().await;
+    assert_eq!(app.provider.asked(), 1);
+    let message = &app.messages(&session).await[2];
+    assert_eq!((&message["state"], &message["attempts"]), (&json!("failed"), &json!(1)));
+    assert_eq!(message["reason"], "refused with 422: as scripted");
+    assert_eq!((&message["from"], &message["to"]), (&json!("participant_a"), &json!("participant_b")));
+    let shown = message.to_string();
+    assert!(![ALICE, BOB, TN, "no way"].iter().any(|secret| shown.contains(secret)), "{shown}");
+}
+
+async fn a_refused_start_message_cancels_the_other_one(backend: Backend) {
+    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::LostUnheard, Outcome::Sent] {
+        let app = backend.app().await;
+        app.add_tn(TN).await;
+        let other = outcome.clone();
+        app.provider.script(
+            move |message| {
+                if message.text.to.digits() == ALICE { Outcome::Refused } else { other.clone() }
+            },
+        );
+        let body = json!({"participant_a": ALICE, "participant_b": BOB});
+        app.call("POST", "/session", Some(body)).await.assert_error(502, "provider_rejected");
+        app.provider.always(Outcome::Sent);
+        app.settle_everything().await;
+        let left = usize::from(matches!(outcome, Outcome::Sent | Outcome::SentUnheard));
+        assert_eq!((app.provider.taken().len(), app.provider.asked()), (left, 2), "{outcome:?}");
+        assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
+    }
+}
+
+async fn a_delayed_text_never_reaches_anybody_after_its_session_has_ended(backend: Backend) {
+    for outcome in [Outcome::Busy, Outcome::LostUnheard, Outcome::Dies] {
+        let app = backend.app().await;
+        let first = app.conversation(None).await;
+        app.provider.always(outcome.clone());
+        let status = app.post(flat(&fresh_id(), ALICE, TN, "for the first session only")).await.status;
+        assert!(status == 200 || status == 500);
+        app.provider.always(Outcome::Sent);
+        app.end_session(&first).await;
+        let second = app.open_session(ALICE, EVE, None).await;
+        assert_eq!(second["virtual_tn"], TN);
+        app.settle_everything().await;
+        assert_eq!(app.relays(&first).await, ["cancelled"], "{outcome:?}");
+        assert!(!app.provider.bodies().contains(&"for the first session only".to_owned()));
+    }
+}
+
+async fn a_delayed_text_is_not_delivered_once_its_session_has_expired(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(Some(1)).await;
+    app.provider.always(Outcome::Busy);
+    app.text(ALICE, TN, "late").await;
+    app.provider.always(Outcome::Sent);
+    app.settle_everything().await;
+    assert_eq!(app.relays(&session).await, ["cancelled"]);
+    let expired = "[YOUR ORG NAME]: This session has expired.";
+    assert_eq!(app.provider.taken_by(), [ALICE, BOB].map(|to| (to.to_owned(), expired.to_owned())));
+}
+
+async fn notices_of_an_ended_session_are_delivered_all_the_same(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    app.end_session(&session).await;
+    app.provider.always(Outcome::Sent);
+    app.settle_everything().await;
+    assert_eq!(app.provider.taken().len(), 2);
+}
+
+async fn maintenance_ends_expired_sessions_and_tells_both_once(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(Some(1)).await;
+    app.clock.advance(TimeDelta::minutes(1));
+    assert_eq!(app.maintain().await.expired, 1);
+    assert_eq!(app.maintain().await.expired, 0);
+    app.text(ALICE, TN, "anybody there?").await;
+    let mut told: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
+    told.dedup();
+    assert_eq!((told, app.provider.asked()), (vec![ALICE.to_owned(), BOB.to_owned()], 3));
+}
+
+async fn without_words_for_it_an_expiry_tells_nobody(backend: Backend) {
+    let mut options = unpaced();
+    options.wording.session_expired = String::new();
+    let app = backend.app_with(options, Auth::default()).await;
+    app.conversation(Some(1)).await;
+    app.clock.advance(TimeDelta::minutes(1));
+    assert_eq!(app.maintain().await.expired, 1);
+    assert_eq!(app.provider.asked(), 0);
+}
+
 #[tokio::test]
-async fn texts_that_are_too_old_do_not_hold_up_fresh_ones() {
+async fn what_is_old_is_forgotten_and_what_is_open_is_not() {
     let app = App::new();
+    let ended = app.conversation(None).await;
+    app.text(ALICE, TN, "hi").await;
+    app.end_session(&ended).await;
+    let live = app.open_session(ALICE, BOB, None).await;
+    app.clock.advance(TimeDelta::days(30) + TimeDelta::milliseconds(1));
+    assert!(app.maintain().await.forgotten > 0);
+    let path = |session: &serde_json::Value| {
+        format!("/message?session_id={}", session["session_id"].as_str().unwrap())
+    };
+    app.call("GET", &path(&ended), None).await.assert_error(404, "session_not_found");
+    assert_eq!(app.call("GET", &path(&live), None).await.status, 200);
+    app.text(ALICE, TN, "still here").await;
+}
+
+async fn two_rounds_of_maintenance_at_once_send_each_text_once(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(None).await;
+    for round in 0..backend.many(50, 5) {
+        app.provider.clear();
+        app.provider.always(Outcome::Busy);
+        for n in 0..5 {
+            app.text(ALICE, TN, &format!("{round} {n}")).await;
+        }
+        app.provider.always(Outcome::Sent);
+        app.clock.advance(TimeDelta::seconds(2));
+        let mut work = JoinSet::new();
+        for _ in 0..2 {
+            let app = app.clone();
+            work.spawn(async move { assert!(app.maintain().await.sent <= 5) });
+        }
+        let other = app.clone();
+        work.spawn(async move { other.text(BOB, TN, "meanwhile").await });
+        work.join_all().await;
+        app.maintain().await;
+        let mut bodies = app.provider.bodies();
+        bodies.sort();
+        let mut expected: Vec<String> = (0..5).map(|n| format!("{round} {n}")).collect();
+        expected.push("meanwhile".into());
+        assert_eq!(bodies, expected);
+    }
+}
+
+async fn the_outbox_is_drained_oldest_first(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    let bodies: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    for body in &bodies {
+        app.text(ALICE, TN, body).await;
+        app.clock.advance(TimeDelta::milliseconds(1));
+    }
+    app.provider.clear();
+    app.provider.always(Outcome::Sent);
+    app.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(app.maintain().await.sent, 20);
+    assert_eq!(app.provider.bodies(), bodies);
+}
+
+async fn a_provider_that_takes_nothing_is_not_pressed(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    for n in 0..100 {
+        app.text(ALICE, TN, &n.to_string()).await;
+    }
+    app.provider.clear();
+    app.clock.advance(TimeDelta::seconds(2));
+    app.maintain().await;
+    assert!(app.provider.asked() <= 16, "{} attempts", app.provider.asked());
+}
+
+async fn rejected_credentials_lose_nothing_and_the_log_says_what_to_mend(backend: Backend) {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let sink = Arc::clone(&log);
+    let writer = move || LogWriter(Arc::clone(&sink));
+    let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    app.provider.always(Outcome::BadCredentials);
+    for n in 0..5 {
+        app.text(ALICE, TN, &format!("text {n}")).await;
+    }
+    app.clock.advance(TimeDelta::hours(3));
+    app.maintain().await;
+    assert_eq!(app.relays(&session).await, ["waiting"; 5]);
+    let lines = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    assert!(lines.contains("ERROR") && lines.contains("FLOWROUTE_SECRET_KEY"), "{lines}");
+    assert!(![ALICE, BOB, TN, "text 0"].iter().any(|secret| lines.contains(secret)), "{lines}");
+    app.provider.always(Outcome::Sent);
+    app.settle_everything().await;
+    assert_eq!(app.provider.taken().len(), 5);
+}
+
+struct LogWriter(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+async fn what_becomes_of_messages_is_shown_in_pages_and_only_for_known_sessions(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    for _ in 0..3 {
+        app.text(BOB, TN, "hi").await;
+    }
+    app.text(&fresh_number(), TN, "a stranger's text is not of this session").await;
+    let id = session["session_id"].as_str().unwrap();
+    let all = app.messages(&session).await;
+    let kinds: Vec<&str> = all.iter().map(|message| message["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["start", "start", "relay", "relay", "relay"]);
+    assert_eq!(
+        (&all[0]["from"], &all[2]["from"], &all[2]["to"]),
+        (&json!("service"), &json!("participant_b"), &json!("participant_a"))
+    );
+    let first = app.call("GET", &format!("/message?session_id={id}&limit=3"), None).await.json();
+    let next = first["next"].as_str().unwrap();
+    let second =
+        app.call("GET", &format!("/message?session_id={id}&limit=3&after={next}"), None).await.json();
+    let paged =
+        [first["messages"].as_array().unwrap().as_slice(), second["messages"].as_array().unwrap()].concat();
+    assert_eq!((paged, &second["next"]), (all, &serde_json::Value::Null));
+    app.call("GET", "/message", None).await.assert_error(400, "missing_field");
+    for unknown in ["x", &"a".repeat(32)] {
+        let path = format!("/message?session_id={unknown}");
+        app.call("GET", &path, None).await.assert_error(404, "session_not_found");
+    }
+}
+
+async fn texts_that_are_too_old_do_not_hold_up_fresh_ones(backend: Backend) {
+    let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::Busy);
     for n in 0..60 {
@@ -114,250 +369,4 @@ async fn a_refused_start_is_undone_even_if_the_store_fails_for_a_moment() {
     db.execute_batch("DROP TRIGGER no_end").unwrap();
     opening.await.unwrap().assert_error(502, "provider_rejected");
     assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
-}
-
-#[tokio::test]
-async fn a_refused_text_is_sent_once_and_its_record_says_why() {
-    let app = App::new();
-    let session = app.conversation(None).await;
-    app.provider.always(Outcome::Refused);
-    app.text(ALICE, TN, "no way").await;
-    app.settle_everything().await;
-    assert_eq!(app.provider.asked(), 1);
-    let message = &app.messages(&session).await[2];
-    assert_eq!((&message["state"], &message["attempts"]), (&json!("failed"), &json!(1)));
-    assert_eq!(message["reason"], "refused with 422: as scripted");
-    assert_eq!((&message["from"], &message["to"]), (&json!("participant_a"), &json!("participant_b")));
-    let shown = message.to_string();
-    assert!(![ALICE, BOB, TN, "no way"].iter().any(|secret| shown.contains(secret)), "{shown}");
-}
-
-#[tokio::test]
-async fn a_refused_start_message_cancels_the_other_one() {
-    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::LostUnheard, Outcome::Sent] {
-        let app = App::new();
-        app.add_tn(TN).await;
-        let other = outcome.clone();
-        app.provider.script(
-            move |message| {
-                if message.text.to.digits() == ALICE { Outcome::Refused } else { other.clone() }
-            },
-        );
-        let body = json!({"participant_a": ALICE, "participant_b": BOB});
-        app.call("POST", "/session", Some(body)).await.assert_error(502, "provider_rejected");
-        app.provider.always(Outcome::Sent);
-        app.settle_everything().await;
-        let left = usize::from(matches!(outcome, Outcome::Sent | Outcome::SentUnheard));
-        assert_eq!((app.provider.taken().len(), app.provider.asked()), (left, 2), "{outcome:?}");
-        assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
-    }
-}
-
-#[tokio::test]
-async fn a_delayed_text_never_reaches_anybody_after_its_session_has_ended() {
-    for outcome in [Outcome::Busy, Outcome::LostUnheard, Outcome::Dies] {
-        let app = App::new();
-        let first = app.conversation(None).await;
-        app.provider.always(outcome.clone());
-        let status = app.post(flat(&fresh_id(), ALICE, TN, "for the first session only")).await.status;
-        assert!(status == 200 || status == 500);
-        app.provider.always(Outcome::Sent);
-        app.end_session(&first).await;
-        let second = app.open_session(ALICE, EVE, None).await;
-        assert_eq!(second["virtual_tn"], TN);
-        app.settle_everything().await;
-        assert_eq!(app.relays(&first).await, ["cancelled"], "{outcome:?}");
-        assert!(!app.provider.bodies().contains(&"for the first session only".to_owned()));
-    }
-}
-
-#[tokio::test]
-async fn a_delayed_text_is_not_delivered_once_its_session_has_expired() {
-    let app = App::new();
-    let session = app.conversation(Some(1)).await;
-    app.provider.always(Outcome::Busy);
-    app.text(ALICE, TN, "late").await;
-    app.provider.always(Outcome::Sent);
-    app.settle_everything().await;
-    assert_eq!(app.relays(&session).await, ["cancelled"]);
-    let expired = "[YOUR ORG NAME]: This session has expired.";
-    assert_eq!(app.provider.taken_by(), [ALICE, BOB].map(|to| (to.to_owned(), expired.to_owned())));
-}
-
-#[tokio::test]
-async fn notices_of_an_ended_session_are_delivered_all_the_same() {
-    let app = App::new();
-    let session = app.conversation(None).await;
-    app.provider.always(Outcome::Busy);
-    app.end_session(&session).await;
-    app.provider.always(Outcome::Sent);
-    app.settle_everything().await;
-    assert_eq!(app.provider.taken().len(), 2);
-}
-
-#[tokio::test]
-async fn maintenance_ends_expired_sessions_and_tells_both_once() {
-    let app = App::new();
-    app.conversation(Some(1)).await;
-    app.clock.advance(TimeDelta::minutes(1));
-    assert_eq!(app.maintain().await.expired, 1);
-    assert_eq!(app.maintain().await.expired, 0);
-    app.text(ALICE, TN, "anybody there?").await;
-    let mut told: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
-    told.dedup();
-    assert_eq!((told, app.provider.asked()), (vec![ALICE.to_owned(), BOB.to_owned()], 3));
-}
-
-#[tokio::test]
-async fn without_words_for_it_an_expiry_tells_nobody() {
-    let mut options = unpaced();
-    options.wording.session_expired = String::new();
-    let app = App::with(options, Auth::default());
-    app.conversation(Some(1)).await;
-    app.clock.advance(TimeDelta::minutes(1));
-    assert_eq!(app.maintain().await.expired, 1);
-    assert_eq!(app.provider.asked(), 0);
-}
-
-#[tokio::test]
-async fn what_is_old_is_forgotten_and_what_is_open_is_not() {
-    let app = App::new();
-    let ended = app.conversation(None).await;
-    app.text(ALICE, TN, "hi").await;
-    app.end_session(&ended).await;
-    let live = app.open_session(ALICE, BOB, None).await;
-    app.clock.advance(TimeDelta::days(30) + TimeDelta::milliseconds(1));
-    assert!(app.maintain().await.forgotten > 0);
-    let path = |session: &serde_json::Value| {
-        format!("/message?session_id={}", session["session_id"].as_str().unwrap())
-    };
-    app.call("GET", &path(&ended), None).await.assert_error(404, "session_not_found");
-    assert_eq!(app.call("GET", &path(&live), None).await.status, 200);
-    app.text(ALICE, TN, "still here").await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn two_rounds_of_maintenance_at_once_send_each_text_once() {
-    let app = App::new();
-    app.conversation(None).await;
-    for round in 0..50 {
-        app.provider.clear();
-        app.provider.always(Outcome::Busy);
-        for n in 0..5 {
-            app.text(ALICE, TN, &format!("{round} {n}")).await;
-        }
-        app.provider.always(Outcome::Sent);
-        app.clock.advance(TimeDelta::seconds(2));
-        let mut work = JoinSet::new();
-        for _ in 0..2 {
-            let app = app.clone();
-            work.spawn(async move { assert!(app.maintain().await.sent <= 5) });
-        }
-        let other = app.clone();
-        work.spawn(async move { other.text(BOB, TN, "meanwhile").await });
-        work.join_all().await;
-        app.maintain().await;
-        let mut bodies = app.provider.bodies();
-        bodies.sort();
-        let mut expected: Vec<String> = (0..5).map(|n| format!("{round} {n}")).collect();
-        expected.push("meanwhile".into());
-        assert_eq!(bodies, expected);
-    }
-}
-
-#[tokio::test]
-async fn the_outbox_is_drained_oldest_first() {
-    let app = App::new();
-    app.conversation(None).await;
-    app.provider.always(Outcome::Busy);
-    let bodies: Vec<String> = (0..20).map(|n| n.to_string()).collect();
-    for body in &bodies {
-        app.text(ALICE, TN, body).await;
-    }
-    app.provider.clear();
-    app.provider.always(Outcome::Sent);
-    app.clock.advance(TimeDelta::seconds(2));
-    assert_eq!(app.maintain().await.sent, 20);
-    assert_eq!(app.provider.bodies(), bodies);
-}
-
-#[tokio::test]
-async fn a_provider_that_takes_nothing_is_not_pressed() {
-    let app = App::new();
-    app.conversation(None).await;
-    app.provider.always(Outcome::Busy);
-    for n in 0..100 {
-        app.text(ALICE, TN, &n.to_string()).await;
-    }
-    app.provider.clear();
-    app.clock.advance(TimeDelta::seconds(2));
-    app.maintain().await;
-    assert!(app.provider.asked() <= 16, "{} attempts", app.provider.asked());
-}
-
-#[tokio::test]
-async fn rejected_credentials_lose_nothing_and_the_log_says_what_to_mend() {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&log);
-    let writer = move || LogWriter(Arc::clone(&sink));
-    let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-    let app = App::new();
-    let session = app.conversation(None).await;
-    app.provider.always(Outcome::BadCredentials);
-    for n in 0..5 {
-        app.text(ALICE, TN, &format!("text {n}")).await;
-    }
-    app.clock.advance(TimeDelta::hours(3));
-    app.maintain().await;
-    assert_eq!(app.relays(&session).await, ["waiting"; 5]);
-    let lines = String::from_utf8(log.lock().unwrap().clone()).unwrap();
-    assert!(lines.contains("ERROR") && lines.contains("FLOWROUTE_SECRET_KEY"), "{lines}");
-    assert!(![ALICE, BOB, TN, "text 0"].iter().any(|secret| lines.contains(secret)), "{lines}");
-    app.provider.always(Outcome::Sent);
-    app.settle_everything().await;
-    assert_eq!(app.provider.taken().len(), 5);
-}
-
-struct LogWriter(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn what_becomes_of_messages_is_shown_in_pages_and_only_for_known_sessions() {
-    let app = App::new();
-    let session = app.conversation(None).await;
-    for _ in 0..3 {
-        app.text(BOB, TN, "hi").await;
-    }
-    app.text(&fresh_number(), TN, "a stranger's text is not of this session").await;
-    let id = session["session_id"].as_str().unwrap();
-    let all = app.messages(&session).await;
-    let kinds: Vec<&str> = all.iter().map(|message| message["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["start", "start", "relay", "relay", "relay"]);
-    assert_eq!(
-        (&all[0]["from"], &all[2]["from"], &all[2]["to"]),
-        (&json!("service"), &json!("participant_b"), &json!("participant_a"))
-    );
-    let first = app.call("GET", &format!("/message?session_id={id}&limit=3"), None).await.json();
-    let next = first["next"].as_str().unwrap();
-    let second =
-        app.call("GET", &format!("/message?session_id={id}&limit=3&after={next}"), None).await.json();
-    let paged =
-        [first["messages"].as_array().unwrap().as_slice(), second["messages"].as_array().unwrap()].concat();
-    assert_eq!((paged, &second["next"]), (all, &serde_json::Value::Null));
-    app.call("GET", "/message", None).await.assert_error(400, "missing_field");
-    for unknown in ["x", &"a".repeat(32)] {
-        let path = format!("/message?session_id={unknown}");
-        app.call("GET", &path, None).await.assert_error(404, "session_not_found");
-    }
 }

@@ -1,6 +1,7 @@
 //! What the tests share: a service in this process with a recording provider and a clock that tests set.
 
 mod answer;
+mod backend;
 pub mod binary;
 pub mod dynamodb;
 pub mod events;
@@ -11,6 +12,7 @@ pub mod runtime_api;
 mod texts;
 
 pub use answer::Answer;
+pub(crate) use backend::{Backend, on_each_backend};
 pub use loopback::{Loopback, Reply, Seen};
 pub use provider::{Outcome, Recorder, SentText};
 pub use texts::{ALICE, BOB, EVE, TN, flat, fresh_id, fresh_number, number};
