@@ -11,7 +11,7 @@ mod outbox;
 mod pool;
 mod races;
 mod record;
-mod scene;
+pub mod scene;
 mod sessions;
 mod settle;
 

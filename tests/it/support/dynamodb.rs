@@ -49,21 +49,31 @@ fn start() -> Engine {
     Engine { url: line.trim().to_owned(), _process: Some(process) }
 }
 
-/// How the SDK reaches the engine.
-pub fn sdk_config() -> aws_config::SdkConfig {
+/// Where the engine listens.
+pub fn engine_url() -> &'static str {
+    &engine().url
+}
+
+/// How the SDK reaches an engine.
+fn sdk_config(url: &str) -> aws_config::SdkConfig {
     aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))
         .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(Credentials::new(
             "test", "test", None, None, "test",
         )))
-        .endpoint_url(&engine().url)
+        .endpoint_url(url)
         .build()
 }
 
 /// A store in an empty table of its own.
 pub async fn dynamodb() -> Arc<dyn Store> {
-    let client = Client::from_conf(config_of(&sdk_config()));
+    create_store(engine_url()).await
+}
+
+/// A store in an empty table of its own, reached here.
+pub async fn create_store(url: &str) -> Arc<dyn Store> {
+    let client = Client::from_conf(config_of(&sdk_config(url)));
     let table = format!("test-{}", MessageId::random());
     create_table(&client, &table).await.expect("a table");
     Arc::new(Dynamo::new(client, table, TimeDelta::days(30)))

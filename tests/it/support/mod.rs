@@ -2,6 +2,7 @@
 
 mod answer;
 mod backend;
+pub mod between;
 pub mod binary;
 pub mod dynamodb;
 pub mod events;

@@ -1,0 +1,142 @@
+//! Stands between the SDK and the DynamoDB engine: it counts what passes, and lets writes go wrong.
+
+use super::dynamodb::{create_store, engine_url};
+use axum::{
+    Router,
+    body::{Body, Bytes},
+    extract::State,
+    http::{HeaderMap, Response},
+};
+use hyper::body::Frame;
+use serde_json::{Value, json};
+use sms_proxy::store::Store;
+use std::{
+    collections::BTreeMap,
+    io,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+};
+use tokio::net::TcpListener;
+
+/// How a write goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It is done, and the connection ends before the answer.
+    Lost,
+    /// It is done, and the answer is that something went wrong.
+    DoneButFailed,
+    /// It is not done: too many requests.
+    Throttled,
+    /// It is not done: another transaction has to do with the same items.
+    Conflict,
+}
+
+#[derive(Debug, Default)]
+struct Passing {
+    calls: BTreeMap<String, u32>,
+    fault: Option<Fault>,
+    times: u32,
+}
+
+/// What stands between; it ends with the test's runtime.
+#[derive(Debug, Clone)]
+pub struct Between {
+    passing: Arc<Mutex<Passing>>,
+    client: reqwest::Client,
+}
+
+impl Between {
+    /// A store in an empty table of its own, and what stands before it.
+    pub async fn store() -> (Arc<dyn Store>, Self) {
+        let between = Self { passing: Arc::default(), client: reqwest::Client::new() };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let router = Router::new().fallback(pass).with_state(between.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        let store = create_store(&url).await;
+        between.calls();
+        (store, between)
+    }
+
+    /// The next so many writes go wrong so.
+    pub fn fail(&self, fault: Fault, times: u32) {
+        let mut passing = self.passing.lock().expect("no panic while it is held");
+        (passing.fault, passing.times) = (Some(fault), times);
+    }
+
+    /// How many writes are still to go wrong; none do from now on.
+    pub fn mend(&self) -> u32 {
+        std::mem::take(&mut self.passing.lock().expect("no panic while it is held").times)
+    }
+
+    /// How often each operation was called since this was asked last.
+    pub fn calls(&self) -> BTreeMap<String, u32> {
+        std::mem::take(&mut self.passing.lock().expect("no panic while it is held").calls)
+    }
+
+    fn fault_for(&self, operation: &str) -> Option<Fault> {
+        let mut passing = self.passing.lock().expect("no panic while it is held");
+        *passing.calls.entry(operation.to_owned()).or_default() += 1;
+        if passing.times == 0 || !matches!(operation, "TransactWriteItems" | "UpdateItem") {
+            return None;
+        }
+        passing.times -= 1;
+        passing.fault
+    }
+}
+
+async fn pass(State(between): State<Between>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let target = headers["x-amz-target"].to_str().expect("ASCII");
+    let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
+    let fault = between.fault_for(&operation);
+    match fault {
+        Some(Fault::Throttled) => return refusal(400, "ProvisionedThroughputExceededException", json!({})),
+        Some(Fault::Conflict) if operation == "TransactWriteItems" => {
+            let asked: Value = serde_json::from_slice(&body).expect("JSON");
+            let parts = asked["TransactItems"].as_array().expect("parts").len();
+            let mut reasons = vec![json!({"Code": "None"}); parts];
+            reasons[0] = json!({"Code": "TransactionConflict", "Message": "as scripted"});
+            return refusal(400, "TransactionCanceledException", json!({"CancellationReasons": reasons}));
+        }
+        Some(Fault::Conflict) => return refusal(400, "TransactionConflictException", json!({})),
+        _ => {}
+    }
+    let names = ["x-amz-target", "content-type", "authorization", "x-amz-date"];
+    let request = names.into_iter().filter_map(|name| Some((name, headers.get(name)?)));
+    let request =
+        request.fold(between.client.post(engine_url()), |request, (name, value)| request.header(name, value));
+    let answer = request.body(body).send().await.expect("the engine answers");
+    let (status, bytes) = (answer.status(), answer.bytes().await.expect("a whole answer"));
+    match fault {
+        Some(Fault::DoneButFailed) => refusal(500, "InternalServerError", json!({})),
+        Some(Fault::Lost) => Response::builder()
+            .header("content-length", bytes.len() + 1)
+            .body(Body::new(Cut))
+            .expect("an answer"),
+        _ => {
+            let answer =
+                Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+            answer.body(Body::from(bytes)).expect("an answer")
+        }
+    }
+}
+
+fn refusal(status: u16, code: &str, mut body: Value) -> Response<Body> {
+    body["__type"] = json!(format!("com.amazonaws.dynamodb.v20120810#{code}"));
+    body["message"] = json!("as scripted");
+    let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    answer.body(Body::from(body.to_string())).expect("an answer")
+}
+
+/// A body during which the connection ends.
+struct Cut;
+
+impl hyper::body::Body for Cut {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        Poll::Ready(Some(Err(io::ErrorKind::ConnectionReset.into())))
+    }
+}
