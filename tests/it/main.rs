@@ -10,6 +10,7 @@ mod flowroute;
 mod lambda;
 mod local_server;
 mod logs;
+mod lost_answers;
 mod numbers;
 mod outbox;
 mod process;
