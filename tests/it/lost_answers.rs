@@ -171,7 +171,6 @@ async fn when_every_try_fails_the_store_is_unavailable_and_nothing_is_half_writt
         let session = conversation(&store, None).await;
         let leased = sending(&store, relay(&session, 1), 1).await;
         let record = inbound(Some("id"), RestsOn::Live(session.id), vec![relay(&session, 1)], 1);
-        let began = std::time::Instant::now();
         between.fail(fault, u32::MAX);
         let failed = |error: StoreError| assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         failed(store.add_tn(tn(2), at(1)).await.unwrap_err());
@@ -180,7 +179,6 @@ async fn when_every_try_fails_the_store_is_unavailable_and_nothing_is_half_writt
         failed(store.receipt(&receipt(&leased), at(1)).await.unwrap_err());
         let ended = store.end_session(session.id, EndCause::Deleted, Vec::new(), at(1), None).await;
         failed(ended.unwrap_err());
-        assert!(began.elapsed().as_secs() < 12, "two seconds and a little each");
         between.mend();
         assert_eq!(message(&store, &leased).await.state, State::Sending);
         assert_eq!(sessions(&store).await, [session]);

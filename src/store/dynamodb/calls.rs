@@ -1,23 +1,25 @@
 //! The calls to DynamoDB, each with what is special about it: consistent reads, writes that recognise their own earlier
 //! success, contention that is tried again.
 
-use super::{item::Item, table::Key};
+use super::{
+    change::{Change, What},
+    item::Item,
+    table::Key,
+};
 use crate::store::{Result, StoreError};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{
-        AttributeValue, CancellationReason, ConditionCheck, Delete, KeysAndAttributes, Put,
-        ReturnValuesOnConditionCheckFailure, Select, TransactWriteItem, Update,
+        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure, Select,
+        TransactWriteItem,
     },
 };
 use std::{collections::HashMap, time::Duration};
 use tokio::time::Instant;
 use uuid::Uuid;
 
-/// How long contention is tried again, within the two seconds of a store call.
-const CONTENTION_LIMIT: Duration = Duration::from_millis(1500);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
 /// How many keys one BatchGetItem takes.
@@ -30,118 +32,8 @@ type Values = HashMap<String, AttributeValue>;
 pub(super) struct Calls {
     pub(super) client: Client,
     pub(super) table: String,
-}
-
-/// One item's part of a write.
-#[derive(Clone)]
-pub(super) struct Change {
-    what: What,
-    condition: Option<String>,
-    values: Values,
-}
-
-#[derive(Clone)]
-enum What {
-    Put(Item),
-    Update(Key, String),
-    Delete(Key),
-    Check(Key),
-}
-
-impl Change {
-    pub(super) fn put(item: Item) -> Self {
-        Self::new(What::Put(item))
-    }
-
-    /// Puts an item that must not exist yet.
-    pub(super) fn insert(item: Item) -> Self {
-        Self::put(item).when("attribute_not_exists(pk)")
-    }
-
-    pub(super) fn update(key: Key, expression: impl Into<String>) -> Self {
-        Self::new(What::Update(key, expression.into()))
-    }
-
-    pub(super) fn delete(key: Key) -> Self {
-        Self::new(What::Delete(key))
-    }
-
-    pub(super) fn check(key: Key) -> Self {
-        Self::new(What::Check(key))
-    }
-
-    fn new(what: What) -> Self {
-        Self { what, condition: None, values: HashMap::new() }
-    }
-
-    pub(super) fn when(mut self, condition: impl Into<String>) -> Self {
-        self.condition = Some(condition.into());
-        self
-    }
-
-    pub(super) fn with(mut self, name: &str, value: AttributeValue) -> Self {
-        self.values.insert(format!(":{name}"), value);
-        self
-    }
-
-    fn into_part(self, table: &str) -> Result<TransactWriteItem> {
-        let old = ReturnValuesOnConditionCheckFailure::AllOld;
-        let values = (!self.values.is_empty()).then_some(self.values);
-        let part = TransactWriteItem::builder();
-        let part = match self.what {
-            What::Put(item) => part.put(
-                Put::builder()
-                    .table_name(table)
-                    .set_item(Some(item.0))
-                    .set_condition_expression(self.condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
-            What::Update(key, expression) => part.update(
-                Update::builder()
-                    .table_name(table)
-                    .set_key(Some(attributes(&key)))
-                    .update_expression(expression)
-                    .set_condition_expression(self.condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
-            What::Delete(key) => part.delete(
-                Delete::builder()
-                    .table_name(table)
-                    .set_key(Some(attributes(&key)))
-                    .set_condition_expression(self.condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
-            What::Check(key) => part.condition_check(
-                ConditionCheck::builder()
-                    .table_name(table)
-                    .set_key(Some(attributes(&key)))
-                    .set_condition_expression(self.condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
-        };
-        Ok(part.build())
-    }
-}
-
-fn malformed(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
-    StoreError::Unavailable(format!("a malformed request: {error}"))
-}
-
-fn attributes(key: &Key) -> Values {
-    let text = |text: &String| AttributeValue::S(text.clone());
-    HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
+    /// How long one store call goes on trying when others get in its way.
+    pub(super) patience: Duration,
 }
 
 /// What became of a transaction.
@@ -174,6 +66,15 @@ impl Committed {
     }
 }
 
+pub(super) fn malformed(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
+    StoreError::Unavailable(format!("a malformed request: {error}"))
+}
+
+pub(super) fn attributes(key: &Key) -> Values {
+    let text = |text: &String| AttributeValue::S(text.clone());
+    HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
+}
+
 /// Which items of a partition, in the table or in an index.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query {
@@ -204,7 +105,7 @@ impl Calls {
                     asked.push(key);
                 }
             }
-            let mut patience = Patience::new();
+            let mut patience = Patience::new(self.patience);
             while !asked.is_empty() {
                 let request = KeysAndAttributes::builder().set_keys(Some(asked)).consistent_read(true);
                 let request = request.build().map_err(malformed)?;
@@ -297,7 +198,7 @@ impl Calls {
             .map(|change| change.into_part(&self.table))
             .collect::<Result<Vec<TransactWriteItem>>>()?;
         let token = Uuid::new_v4().simple().to_string();
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.patience);
         loop {
             let request = self.client.transact_write_items().set_transact_items(Some(parts.clone()));
             let error = match request.client_request_token(&token).send().await {
@@ -336,7 +237,7 @@ impl Calls {
             Some(rest) => format!("SET write_token = :write_token, {rest}"),
             None => format!("SET write_token = :write_token {expression}"),
         };
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.patience);
         loop {
             let answer = self
                 .client
@@ -389,15 +290,15 @@ fn refused_parts(reasons: &[CancellationReason]) -> Result<std::result::Result<V
     Ok(if refused.is_empty() { Err("contention") } else { Ok(refused) })
 }
 
-/// How long one store call goes on trying when others get in its way.
+/// Goes on trying for a while when others get in the way.
 pub(super) struct Patience {
     give_up: Instant,
     pause: Duration,
 }
 
 impl Patience {
-    pub(super) fn new() -> Self {
-        Self { give_up: Instant::now() + CONTENTION_LIMIT, pause: Duration::from_millis(10) }
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { give_up: Instant::now() + limit, pause: Duration::from_millis(10) }
     }
 
     /// Waits a moment, longer each time and at random, so that those who got in each other's way do not meet again.

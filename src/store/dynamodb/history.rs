@@ -2,7 +2,8 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Committed, Patience, Query},
+    calls::{Committed, Patience, Query},
+    change::Change,
     item::{Item, at, int, pair, text},
     table,
 };
@@ -15,7 +16,7 @@ use chrono::{DateTime, Utc};
 
 impl Dynamo {
     pub(super) async fn do_receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.calls.patience);
         loop {
             let named = match receipt.message {
                 Some(id) => self.calls.get(table::message(id)).await?,

@@ -1,6 +1,7 @@
 //! The DynamoDB backend: one table, for any number of processes at once.
 
 mod calls;
+mod change;
 mod history;
 mod item;
 mod outbox;
@@ -29,6 +30,9 @@ use std::time::Duration;
 const CALL_LIMIT: Duration = Duration::from_secs(2);
 const TRY_LIMIT: Duration = Duration::from_millis(900);
 
+/// How long one store call goes on trying when others get in its way.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
 /// A store in one DynamoDB table.
 ///
 /// What is settled is forgotten by the table's time to live, `retention` after that.
@@ -52,7 +56,14 @@ impl Dynamo {
 
     /// The store in this table, reached by this client.
     pub fn new(client: Client, table: impl Into<String>, retention: TimeDelta) -> Self {
-        Self { calls: Calls { client, table: table.into() }, retention }
+        Self { calls: Calls { client, table: table.into(), patience: PATIENCE }, retention }
+    }
+
+    /// The same store, which goes on for so long when others get in its way.
+    #[must_use]
+    pub fn with_patience(mut self, patience: Duration) -> Self {
+        self.calls.patience = patience;
+        self
     }
 
     /// When what happens now is forgotten: in seconds since 1970, as the table's time to live wants it.

@@ -2,7 +2,8 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Committed, Patience, Query},
+    calls::{Committed, Patience, Query},
+    change::Change,
     item::{Item, at, int, open_pk, open_sk, pair, text},
     table,
 };
@@ -94,7 +95,7 @@ impl Dynamo {
     async fn fail_opted_out(&self, leased: &Leased, reason: &str, now: DateTime<Utc>) -> Result<bool> {
         let text = &leased.outbound.text;
         let opt = Opt { tn: text.from, person: text.to, out: true };
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.calls.patience);
         loop {
             let close = self.close(leased, State::Failed, None, Some(reason), now);
             let changes = std::iter::once(close).chain(self.opting(opt).await?).collect();

@@ -2,7 +2,8 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Patience, Query},
+    calls::{Patience, Query},
+    change::Change,
     item::{Item, at, phone, text},
     table,
 };
@@ -58,7 +59,7 @@ impl Dynamo {
     }
 
     pub(super) async fn do_remove_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.calls.patience);
         loop {
             let Some(item) = self.calls.get(table::tn(tn)).await? else { return Ok(RemoveTn::NotInPool) };
             if let Some(id) = item.some_parsed("session_id")? {

@@ -2,7 +2,8 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Committed, Patience, Query},
+    calls::{Committed, Patience, Query},
+    change::Change,
     item::{Item, at, int, text},
     pool::{free_item, place_text, random_place},
     table,
@@ -33,7 +34,7 @@ impl Dynamo {
         }
         let opted_out: Vec<String> =
             found[2..].iter().flatten().flat_map(|item| item.texts("opted_out")).collect();
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.calls.patience);
         loop {
             let Some((tn, place)) = self.draw(&opted_out).await? else { return Ok(OpenSession::NoFreeTn) };
             let (session, notices) = new.on(tn);
@@ -108,7 +109,7 @@ impl Dynamo {
         lease_until: Option<DateTime<Utc>>,
     ) -> Result<Option<Vec<Leased>>> {
         let (puts, leased) = self.leased(notices, lease_until);
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.calls.patience);
         loop {
             let Some((mut changes, session)) = self.ending(id, cause, now).await? else { return Ok(None) };
             changes.extend(puts.clone());

@@ -2,7 +2,8 @@
 
 use super::{
     Dynamo,
-    calls::{Change, Committed, Patience},
+    calls::{Committed, Patience},
+    change::Change,
     item::{Item, at, int, text},
     sessions::live_at,
     table::{self, Key},
@@ -16,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 impl Dynamo {
     pub(super) async fn do_record(&self, record: Record) -> Result<Recorded> {
-        let mut patience = Patience::new();
+        let mut patience = Patience::new(self.calls.patience);
         loop {
             if let Some(recorded) = self.try_record(&record).await? {
                 return Ok(recorded);

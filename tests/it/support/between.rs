@@ -10,6 +10,7 @@ use axum::{
 use hyper::body::Frame;
 use serde_json::{Value, json};
 use sms_proxy::store::Store;
+use std::time::Duration;
 use std::{
     collections::BTreeMap,
     io,
@@ -54,7 +55,7 @@ impl Between {
         let url = format!("http://{}", listener.local_addr().expect("bound"));
         let router = Router::new().fallback(pass).with_state(between.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
-        let store = create_store(&url).await;
+        let store = create_store(&url, Duration::from_secs(5)).await;
         between.calls();
         (store, between)
     }

@@ -4,7 +4,7 @@
 
 use aws_sdk_dynamodb::{
     Client,
-    config::{BehaviorVersion, Credentials, Region},
+    config::{BehaviorVersion, Credentials, Region, timeout::TimeoutConfig},
 };
 use chrono::TimeDelta;
 use sms_proxy::{
@@ -15,6 +15,7 @@ use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 /// The engine; it ends when this process does, since its standard input is then closed.
@@ -68,13 +69,14 @@ fn sdk_config(url: &str) -> aws_config::SdkConfig {
 
 /// A store in an empty table of its own.
 pub async fn dynamodb() -> Arc<dyn Store> {
-    create_store(engine_url()).await
+    create_store(engine_url(), Duration::from_secs(60)).await
 }
 
-/// A store in an empty table of its own, reached here.
-pub async fn create_store(url: &str) -> Arc<dyn Store> {
-    let client = Client::from_conf(config_of(&sdk_config(url)));
+/// A store in an empty table of its own, reached here. However slow the engine is on a busy machine, nothing times out.
+pub async fn create_store(url: &str, patience: Duration) -> Arc<dyn Store> {
+    let config = config_of(&sdk_config(url)).to_builder().timeout_config(TimeoutConfig::disabled()).build();
+    let client = Client::from_conf(config);
     let table = format!("test-{}", MessageId::random());
     create_table(&client, &table).await.expect("a table");
-    Arc::new(Dynamo::new(client, table, TimeDelta::days(30)))
+    Arc::new(Dynamo::new(client, table, TimeDelta::days(30)).with_patience(patience))
 }
