@@ -6,7 +6,9 @@ mod history;
 mod item;
 mod outbox;
 mod pool;
+mod routes;
 mod sessions;
+mod settle;
 mod table;
 mod texts;
 

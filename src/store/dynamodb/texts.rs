@@ -5,7 +5,7 @@ use super::{
     calls::{Committed, Patience},
     change::Change,
     item::{Item, at, int, text},
-    sessions::live_at,
+    routes::live_at,
     table::{self, Key},
 };
 use crate::{
@@ -136,7 +136,7 @@ impl Dynamo {
     /// What bars a number from texts of this TN, as things stand.
     pub(super) async fn barred(&self, tn: Number, to: Number) -> Result<Option<crate::domain::Barred>> {
         let found = self.calls.get_all(&[table::tn(to), table::opt_outs(to)]).await?;
-        Ok(super::sessions::barred(tn, found[0].as_ref(), found[1].as_ref()))
+        Ok(super::routes::barred(tn, found[0].as_ref(), found[1].as_ref()))
     }
 }
 
