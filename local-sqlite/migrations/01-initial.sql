@@ -38,7 +38,8 @@ CREATE TABLE route (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX route_sender ON route (sender);
 
--- Inbound ids, each once.
+-- Inbound texts that led to no message, each once, by the id that such a message would have had: it is made from the
+-- id of the text. The others are known by their message.
 CREATE TABLE inbound (
     id          TEXT PRIMARY KEY,
     received_at INTEGER NOT NULL
@@ -49,7 +50,6 @@ CREATE INDEX inbound_age ON inbound (received_at);
 CREATE TABLE opt_out (
     tn     INTEGER NOT NULL,
     person INTEGER NOT NULL,
-    since  INTEGER NOT NULL,
     PRIMARY KEY (tn, person)
 ) STRICT, WITHOUT ROWID;
 

@@ -99,7 +99,7 @@ pub(super) fn settle(
         }
         Settlement::Failed { reason, opted_out } => {
             if opted_out {
-                set_opt(db, Opt { tn: text.from, person: text.to, out: true }, now)?;
+                set_opt(db, Opt { tn: text.from, person: text.to, out: true })?;
             }
             close(db, id, State::Failed, None, Some(&reason), now)?;
         }

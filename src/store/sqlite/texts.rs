@@ -6,7 +6,7 @@ use super::{
     sessions,
 };
 use crate::{
-    domain::{Barred, Kind, Number, Outbound},
+    domain::{Barred, Kind, MessageId, Number, Outbound},
     store::{AnswerLimits, EndCause, Opt, Record, Recorded, RestsOn, Result},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,14 +14,16 @@ use rusqlite::{Connection, params};
 
 pub(super) fn record(db: &Connection, record: Record) -> Result<Recorded> {
     let Record { inbound, at, mut outbound, lease_until, rests_on, answers, opt } = record;
-    if let Some(id) = &inbound
-        && exists(db, "SELECT 1 FROM inbound WHERE id = ?1", [id])?
+    let marker = inbound.as_deref().map(MessageId::for_inbound);
+    if let Some(marker) = marker
+        && is_known(db, marker)?
     {
         return Ok(Recorded::Duplicate);
     }
     if !within(db, &outbound, answers, at)? {
         outbound.retain(|message| message.text.kind != Kind::NoSession);
     }
+    let first_id = outbound.first().map(|message| message.id);
     let leased = match rests_on {
         RestsOn::Nothing => Some(put(db, outbound, Some(lease_until))?),
         RestsOn::Expired(session) => {
@@ -33,13 +35,24 @@ pub(super) fn record(db: &Connection, record: Record) -> Result<Recorded> {
         RestsOn::Live(_) => None,
     };
     let Some(leased) = leased else { return Ok(Recorded::Stale) };
-    if let Some(id) = inbound {
-        run(db, "INSERT INTO inbound (id, received_at) VALUES (?1, ?2)", params![id, millis(at)])?;
+    // A message that has the text's id remembers it.
+    if let Some(marker) = marker.filter(|marker| first_id != Some(*marker)) {
+        run(
+            db,
+            "INSERT INTO inbound (id, received_at) VALUES (?1, ?2)",
+            params![marker.to_string(), millis(at)],
+        )?;
     }
     if let Some(opt) = opt {
-        set_opt(db, opt, at)?;
+        set_opt(db, opt)?;
     }
     Ok(Recorded::New(leased))
+}
+
+/// Whether a text with this id is on record, be it by the message that it led to.
+pub(super) fn is_known(db: &Connection, marker: MessageId) -> Result<bool> {
+    let known = "SELECT 1 FROM inbound WHERE id = ?1 UNION ALL SELECT 1 FROM outbound WHERE id = ?1";
+    exists(db, known, [marker.to_string()])
 }
 
 /// Whether one more answer to a stranger is within the limits.
@@ -64,11 +77,10 @@ fn within(db: &Connection, outbound: &[Outbound], limits: AnswerLimits, at: Date
     Ok(to_sender < limits.per_hour && in_all < limits.per_minute)
 }
 
-pub(super) fn set_opt(db: &Connection, opt: Opt, now: DateTime<Utc>) -> Result<()> {
+pub(super) fn set_opt(db: &Connection, opt: Opt) -> Result<()> {
     let (tn, person) = (integer(opt.tn), integer(opt.person));
     if opt.out {
-        let sql = "INSERT INTO opt_out (tn, person, since) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-        run(db, sql, params![tn, person, millis(now)])?;
+        run(db, "INSERT INTO opt_out (tn, person) VALUES (?1, ?2) ON CONFLICT DO NOTHING", [tn, person])?;
     } else {
         run(db, "DELETE FROM opt_out WHERE tn = ?1 AND person = ?2", [tn, person])?;
     }
