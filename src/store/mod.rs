@@ -10,6 +10,7 @@
 mod dynamodb;
 mod messages;
 mod sessions;
+mod snapshot;
 mod sqlite;
 
 pub use dynamodb::{Dynamo, config_of, create_table};
@@ -18,6 +19,7 @@ pub use messages::{
     Settlement, State, Unknown,
 };
 pub use sessions::{AddTn, EndCause, OpenSession, Page, Part, PoolSize, RemoveTn, Route, VirtualTn};
+pub use snapshot::{Entry, Exported, Imported, MessageEntry, Place, Snapshot, Stage};
 pub use sqlite::{OpenError, Sqlite};
 
 use crate::domain::{InvalidId, MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};

@@ -9,14 +9,16 @@ mod pool;
 mod routes;
 mod sessions;
 mod settle;
+mod snapshot;
 mod table;
 mod texts;
 
 pub use table::create_table;
 
 use super::{
-    AddTn, Due, EndCause, Leased, Message, OpenSession, Others, Page, Part, PoolSize, Receipted, Record,
-    Recorded, RemoveTn, Result, Route, Settlement, Store, Unknown, VirtualTn,
+    AddTn, Due, EndCause, Entry, Exported, Imported, Leased, Message, OpenSession, Others, Page, Part,
+    PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store, Unknown,
+    VirtualTn,
 };
 use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
 use async_trait::async_trait;
@@ -191,5 +193,16 @@ impl Store for Dynamo {
 
     async fn ping(&self) -> Result<()> {
         self.calls.get(table::drainer()).await.map(|_| ())
+    }
+}
+
+#[async_trait]
+impl Snapshot for Dynamo {
+    async fn export(&self, before: DateTime<Utc>) -> Result<Exported> {
+        self.do_export(before).await
+    }
+
+    async fn import(&self, entries: Vec<Entry>) -> Result<Imported> {
+        self.do_import(entries).await
     }
 }

@@ -37,6 +37,16 @@ pub(super) fn place_of(text: &str) -> Result<(u32, String)> {
     parsed.ok_or_else(|| StoreError::Unreadable("a TN's place in the draw".into()))
 }
 
+/// What puts a number into the pool, as a free one.
+pub(super) fn adding(tn: Number, now: DateTime<Utc>) -> Vec<Change> {
+    let place = random_place();
+    let mut item = Item::new(table::tn(tn));
+    item.set("tn_number", phone(tn));
+    item.set("added_at", at(now));
+    item.set("free_place", text(place_text(&place)));
+    vec![Change::insert(item), Change::insert(free_item(tn, &place))]
+}
+
 impl Dynamo {
     pub(super) async fn do_add_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {
         let routes = Query {
@@ -49,13 +59,11 @@ impl Dynamo {
                 return Ok(AddTn::IsParticipant);
             }
         }
-        let place = random_place();
-        let mut item = Item::new(table::tn(tn));
-        item.set("tn_number", phone(tn));
-        item.set("added_at", at(now));
-        item.set("free_place", text(place_text(&place)));
-        let changes = vec![Change::insert(item), Change::insert(free_item(tn, &place))];
-        Ok(if self.calls.transact(changes).await?.is_done() { AddTn::Added } else { AddTn::Duplicate })
+        Ok(if self.calls.transact(adding(tn, now)).await?.is_done() {
+            AddTn::Added
+        } else {
+            AddTn::Duplicate
+        })
     }
 
     pub(super) async fn do_remove_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {

@@ -36,17 +36,7 @@ impl Dynamo {
         loop {
             let Some((tn, place)) = self.draw(&opted_out).await? else { return Ok(OpenSession::NoFreeTn) };
             let (session, notices) = new.on(tn);
-            let mut changes = vec![
-                Change::insert(session_item(&session, &notices)),
-                take_tn(&session),
-                Change::delete(place).when("attribute_exists(pk)"),
-                Change::put(live_item(&session)),
-            ];
-            for participant in session.participants {
-                let mut route = Item::new(table::route(tn, participant.number));
-                route.set_session(&session);
-                changes.push(Change::insert(route));
-            }
+            let mut changes = opening(&session, &notices, place);
             let (puts, notices) = self.leased(notices.into(), Some(lease_until));
             changes.extend(puts);
             let committed = match self.calls.transact(changes).await {
@@ -217,6 +207,22 @@ impl Dynamo {
     }
 }
 
+/// What opens a session on its TN, which has this place in the draw; first comes the session itself.
+pub(super) fn opening(session: &Session, notices: &[Outbound], place: table::Key) -> Vec<Change> {
+    let mut changes = vec![
+        Change::insert(session_item(session, notices)),
+        take_tn(session),
+        Change::delete(place).when("attribute_exists(pk)"),
+        Change::put(live_item(session)),
+    ];
+    for participant in session.participants {
+        let mut route = Item::new(table::route(session.tn, participant.number));
+        route.set_session(session);
+        changes.push(Change::insert(route));
+    }
+    changes
+}
+
 /// Binds the session's TN to it, if it is in the pool and free.
 fn take_tn(session: &Session) -> Change {
     let take = match session.expires_at {
@@ -233,7 +239,7 @@ fn take_tn(session: &Session) -> Change {
     }
 }
 
-fn session_item(session: &Session, notices: &[Outbound]) -> Item {
+pub(super) fn session_item(session: &Session, notices: &[Outbound]) -> Item {
     let mut item = Item::new(table::session(session.id));
     item.set_session(session);
     // If the start is undone, these are found without an index.

@@ -38,10 +38,7 @@ impl Dynamo {
         let marker = inbound.as_deref().map(MessageId::for_inbound);
         if let Some(marker) = marker.filter(|marker| outbound.first().is_none_or(|first| first.id != *marker))
         {
-            let mut item = Item::new(table::message(marker));
-            item.set("received_at", at(*now));
-            item.set("ttl_at", int(self.ttl(*now)));
-            changes.push(Change::insert(item));
+            changes.push(self.marking(marker, *now));
         }
         changes.extend(puts);
         let mut stale_at = None;
@@ -77,6 +74,14 @@ impl Dynamo {
             refused if stale_at.is_some_and(|part| refused.failed_at(part)) => Some(Recorded::Stale),
             Committed::Refused(_) => None,
         })
+    }
+
+    /// What remembers a text that leads to no message with its id.
+    pub(super) fn marking(&self, marker: MessageId, received_at: DateTime<Utc>) -> Change {
+        let mut item = Item::new(table::message(marker));
+        item.set("received_at", at(received_at));
+        item.set("ttl_at", int(self.ttl(received_at)));
+        Change::insert(item)
     }
 
     /// Counts an answer to a stranger, or takes it out if it is one too many.

@@ -2,11 +2,11 @@
 
 use super::{
     outbox::close,
-    rows::{all, exists, first, kind, millis, role, run, time},
+    rows::{all, exists, first, kind, millis, role, run, state, time},
 };
 use crate::{
     domain::{MessageId, Receipt, SessionId},
-    store::{Delivery, Message, Page, Part, Receipted, Result, State, StoreError, cut},
+    store::{Delivery, Message, Page, Part, Receipted, Result, State, cut},
 };
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row, params};
@@ -51,11 +51,6 @@ pub(super) fn receipt(db: &Connection, receipt: &Receipt, now: DateTime<Utc>) ->
         close(db, id, State::Sent, provider_id, None, now)?;
     }
     Ok(Receipted::Recorded)
-}
-
-fn state(name: &str) -> Result<State> {
-    let known = State::ALL.into_iter().find(|state| state.as_str() == name);
-    known.ok_or_else(|| StoreError::Unreadable(format!("no such state of a message: {name}")))
 }
 
 pub(super) fn list(db: &Connection, session: SessionId, page: &Page) -> Result<Option<Part<Message>>> {

@@ -7,14 +7,16 @@ mod pool;
 mod readers;
 mod rows;
 mod sessions;
+mod snapshot;
 mod texts;
 mod writer;
 
 pub use open::OpenError;
 
 use super::{
-    AddTn, Due, EndCause, Leased, Message, OpenSession, Others, Page, Part, PoolSize, Receipted, Record,
-    Recorded, RemoveTn, Result, Route, Settlement, Store, Unknown, VirtualTn,
+    AddTn, Due, EndCause, Entry, Exported, Imported, Leased, Message, OpenSession, Others, Page, Part,
+    PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store, Unknown,
+    VirtualTn,
 };
 use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
 use async_trait::async_trait;
@@ -172,5 +174,16 @@ impl Store for Sqlite {
         self.readers
             .read(|db| rows::first(db, "SELECT count(*) FROM sqlite_schema", [], |_| Ok(())).map(|_| ()))
             .await
+    }
+}
+
+#[async_trait]
+impl Snapshot for Sqlite {
+    async fn export(&self, before: DateTime<Utc>) -> Result<Exported> {
+        self.readers.read(move |db| snapshot::export(db, before)).await
+    }
+
+    async fn import(&self, entries: Vec<Entry>) -> Result<Imported> {
+        self.writer.write(move |db| snapshot::import(db, entries)).await
     }
 }

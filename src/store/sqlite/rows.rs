@@ -3,7 +3,7 @@
 use super::open::describe;
 use crate::{
     domain::{Barred, Content, Kind, Number, Outbound, Participant, Role, Session, Text},
-    store::StoreError,
+    store::{State, StoreError},
 };
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row};
@@ -109,6 +109,11 @@ pub(super) fn run(db: &Connection, sql: &str, params: impl rusqlite::Params) -> 
 pub(super) fn kind(name: &str) -> Read<Kind> {
     let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
     known.ok_or_else(|| StoreError::Unreadable(format!("no such kind of message: {name}")))
+}
+
+pub(super) fn state(name: &str) -> Read<State> {
+    let known = State::ALL.into_iter().find(|state| state.as_str() == name);
+    known.ok_or_else(|| StoreError::Unreadable(format!("no such state of a message: {name}")))
 }
 
 pub(super) fn role(name: Option<&str>) -> Option<Role> {

@@ -38,14 +38,22 @@ pub(super) fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>
             new.expires_at.map(millis)
         ],
     )?;
+    bind(db, &session)?;
+    let notices = outbox::put(db, notices.into(), Some(lease_until))?;
+    Ok(OpenSession::Opened { session, notices })
+}
+
+/// Binds the session's TN to it, with the routes of its participants.
+pub(super) fn bind(db: &Connection, session: &Session) -> Result<()> {
+    let [a, b] = session.participants.map(|participant| integer(participant.number));
+    let id = session.id.to_string();
     run(
         db,
         "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)",
-        params![integer(session.tn), integer(a), integer(b), id],
+        params![integer(session.tn), a, b, id],
     )?;
     run(db, "UPDATE tn SET draw = NULL WHERE value = ?1", [integer(session.tn)])?;
-    let notices = outbox::put(db, notices.into(), Some(lease_until))?;
-    Ok(OpenSession::Opened { session, notices })
+    Ok(())
 }
 
 /// A random free TN that neither of the two has opted out of.

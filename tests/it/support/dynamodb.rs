@@ -74,9 +74,15 @@ pub async fn dynamodb() -> Arc<dyn Store> {
 
 /// A store in an empty table of its own, reached here. However slow the engine is on a busy machine, nothing times out.
 pub async fn create_store(url: &str, patience: Duration) -> Arc<dyn Store> {
+    let (client, table) = empty_table(url).await;
+    Arc::new(Dynamo::new(client, table, TimeDelta::days(30)).with_patience(patience))
+}
+
+/// An empty table: a client that reaches it, and its name.
+pub async fn empty_table(url: &str) -> (Client, String) {
     let config = config_of(&sdk_config(url)).to_builder().timeout_config(TimeoutConfig::disabled()).build();
     let client = Client::from_conf(config);
     let table = format!("test-{}", MessageId::random());
     create_table(&client, &table).await.expect("a table");
-    Arc::new(Dynamo::new(client, table, TimeDelta::days(30)).with_patience(patience))
+    (client, table)
 }
