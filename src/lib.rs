@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A text comes in through [`http`], is read by [`provider::flowroute`], goes its way in [`service::relay`] and out
-//! through [`service::outbox`].
+//! through [`service::outbox`]. A whole store is written to a file, and filled from one, by [`snapshot`].
 
 pub mod domain;
 pub mod http;
@@ -17,4 +17,5 @@ pub mod provider;
 pub mod server;
 pub mod service;
 pub mod settings;
+pub mod snapshot;
 pub mod store;

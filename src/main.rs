@@ -1,5 +1,6 @@
 //! Reads the settings and puts the parts together; the only place that picks things.
 
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 use sms_proxy::{
     http::{Parts, router},
@@ -8,9 +9,17 @@ use sms_proxy::{
     server,
     service::Service,
     settings::{ProviderChoice, Runtime, Settings, Storage},
-    store::{Dynamo, Sqlite, Store, create_table},
+    snapshot,
+    store::{Dynamo, Snapshot, Sqlite, Store, create_table},
 };
-use std::{error::Error, io::Write, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io::{BufWriter, Read, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -18,6 +27,9 @@ use tokio::{
 
 /// How long a stop waits for texts that are on their way: longer than any of them may take.
 const FINISH_LIMIT: Duration = Duration::from_secs(30);
+
+/// How long one record of an import is tried when the table is busy.
+const IMPORT_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Two people text each other through a Flowroute number that belongs to neither.
 ///
@@ -35,6 +47,17 @@ enum Command {
     Serve,
     /// Do one round of maintenance and print what it did
     Maintenance,
+    /// Write all records to standard output, as JSON lines; they hold phone numbers and texts not yet sent
+    ///
+    /// STORAGE, SQLITE_PATH and DYNAMODB_TABLE choose the store. Stop the service first.
+    Export,
+    /// Put the records of an export on record, in an empty store; to be repeated if it breaks off
+    ///
+    /// STORAGE, SQLITE_PATH and DYNAMODB_TABLE choose the store. Keep the service stopped meanwhile.
+    Import {
+        /// The file that `export` has written; standard input without it
+        file: Option<PathBuf>,
+    },
     /// Make the DynamoDB table; for emulators, since in AWS the template does
     CreateTable,
 }
@@ -66,6 +89,8 @@ fn run(command: Command, settings: Settings) -> Outcome<()> {
         match command {
             Command::Serve => serve(settings).await,
             Command::Maintenance => maintain(&settings).await,
+            Command::Export => export(&settings).await,
+            Command::Import { file } => import(&settings, file).await,
             Command::CreateTable => make_table(&settings).await,
         }
     })
@@ -144,6 +169,50 @@ async fn maintain(settings: &Settings) -> Outcome<()> {
     let (service, _) = build(settings).await?;
     let round = service.maintain().await?;
     writeln!(std::io::stdout(), "{round}")?;
+    Ok(())
+}
+
+/// The store that the settings choose, to be written out or filled.
+async fn whole_store(settings: &Settings) -> Outcome<Box<dyn Snapshot>> {
+    Ok(match &settings.storage {
+        Storage::Sqlite(path) => Box::new(Sqlite::open(path)?),
+        Storage::DynamoDb { table } => {
+            let store = Dynamo::connect(table, settings.options().retention).await;
+            Box::new(store.with_patience(IMPORT_PATIENCE))
+        }
+    })
+}
+
+/// What was settled, received or ended before then is forgotten, and left out of exports and imports.
+fn forgotten(settings: &Settings) -> DateTime<Utc> {
+    Utc::now() - settings.options().retention
+}
+
+async fn export(settings: &Settings) -> Outcome<()> {
+    if let Storage::Sqlite(path) = &settings.storage
+        && !path.exists()
+    {
+        return Err(format!("there is no database {}; set SQLITE_PATH", path.display()).into());
+    }
+    let store = whole_store(settings).await?;
+    let out = BufWriter::new(std::io::stdout());
+    let records = snapshot::export(store.as_ref(), forgotten(settings), out).await?;
+    eprintln!("exported {records} records");
+    Ok(())
+}
+
+async fn import(settings: &Settings, file: Option<PathBuf>) -> Outcome<()> {
+    let text = match &file {
+        Some(path) => std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?,
+        None => {
+            let mut text = Vec::new();
+            std::io::stdin().read_to_end(&mut text)?;
+            text
+        }
+    };
+    let store = whole_store(settings).await?;
+    let summary = snapshot::import(store.as_ref(), &text, forgotten(settings)).await?;
+    eprintln!("{summary}");
     Ok(())
 }
 
