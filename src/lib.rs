@@ -14,6 +14,7 @@ pub mod http;
 pub mod lambda;
 pub mod logging;
 pub mod provider;
+pub mod secrets_manager;
 pub mod server;
 pub mod service;
 pub mod settings;

@@ -6,7 +6,7 @@ use sms_proxy::{
     http::{Parts, router},
     lambda, logging,
     provider::{Sandbox, flowroute},
-    server,
+    secrets_manager, server,
     service::Service,
     settings::{ProviderChoice, Runtime, Settings, Storage},
     snapshot,
@@ -62,9 +62,10 @@ enum Command {
     CreateTable,
 }
 
-fn main() -> ExitCode {
+#[tokio::main]
+async fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
-    let settings = match Settings::load() {
+    let settings = match Settings::load(secrets_manager::fetch).await {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("sms-proxy cannot start with these settings:\n{problems}");
@@ -72,7 +73,7 @@ fn main() -> ExitCode {
         }
     };
     logging::start(settings.log_level, settings.runtime != Runtime::Local);
-    match run(command.unwrap_or(Command::Serve), settings) {
+    match run(command.unwrap_or(Command::Serve), settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("sms-proxy: {error}");
@@ -83,17 +84,14 @@ fn main() -> ExitCode {
 
 type Outcome<T> = Result<T, Box<dyn Error + Send + Sync>>;
 
-fn run(command: Command, settings: Settings) -> Outcome<()> {
-    let tokio = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    tokio.block_on(async {
-        match command {
-            Command::Serve => serve(settings).await,
-            Command::Maintenance => maintain(&settings).await,
-            Command::Export => export(&settings).await,
-            Command::Import { file } => import(&settings, file).await,
-            Command::CreateTable => make_table(&settings).await,
-        }
-    })
+async fn run(command: Command, settings: Settings) -> Outcome<()> {
+    match command {
+        Command::Serve => serve(settings).await,
+        Command::Maintenance => maintain(&settings).await,
+        Command::Export => export(&settings).await,
+        Command::Import { file } => import(&settings, file).await,
+        Command::CreateTable => make_table(&settings).await,
+    }
 }
 
 /// The service as the settings want it, and the sandbox if that is its provider.

@@ -1,10 +1,12 @@
 //! Every setting: its name, its default, what it means, and what is wrong with a bad one.
 
+mod bundle;
 mod provider;
 mod reader;
 mod secrets;
 mod storage;
 
+pub use bundle::{InvalidArn, SecretArn};
 pub use provider::ProviderChoice;
 pub use reader::Problems;
 pub use storage::{Storage, TEST_DATABASE};
@@ -17,8 +19,10 @@ use crate::{
 use chrono::TimeDelta;
 use provider::{address, provider};
 use reader::Reader;
+use secrecy::{ExposeSecret, SecretString};
 use secrets::auth;
 use std::{
+    fmt,
     net::{Ipv4Addr, SocketAddr},
     time::Duration,
 };
@@ -80,38 +84,49 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Reads the process's environment, and `settings.toml` or the file that `SETTINGS_FILE` names.
+    /// Reads the process's environment, `settings.toml` or the file that `SETTINGS_FILE` names, and the secret that
+    /// `SECRETS_ARN` names, which `fetch` gets.
     ///
     /// # Errors
-    /// With everything that is wrong.
-    pub fn load() -> Result<Self, Problems> {
+    /// With everything that is wrong; if the secret can't be had, with that alone.
+    pub async fn load<E: fmt::Display>(
+        fetch: impl AsyncFnOnce(&SecretArn) -> Result<SecretString, E>,
+    ) -> Result<Self, Problems> {
         // What is not UTF-8 becomes something that no setting allows, and is complained about.
         let environment =
             |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let named = environment("SETTINGS_FILE").filter(|path| !path.is_empty());
         let path = named.clone().unwrap_or_else(|| "settings.toml".into());
-        match std::fs::read_to_string(&path) {
-            Ok(text) => Self::read(&environment, Some(&text)),
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Self::read(&environment, None)
-            }
+        let file = match std::fs::read_to_string(&path) {
+            Ok(text) => Some(text),
+            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
-                let mut reader = Reader::new(&environment, None);
-                reader.problem("SETTINGS_FILE", format!("\"{path}\" cannot be read: {error}"));
-                match reader.finish() {
-                    Err(problems) => Err(problems),
-                    Ok(()) => Self::read(&environment, None),
-                }
+                let what = format!("\"{path}\" cannot be read: {error}");
+                return Err(Problems::one("SETTINGS_FILE", what));
             }
-        }
+        };
+        let arn = Reader::new(&environment, file.as_deref()).text("SECRETS_ARN");
+        let secret = match arn.and_then(|arn| arn.parse().ok()) {
+            Some(arn) => Some(fetch(&arn).await.map_err(|error| Problems::one("SECRETS_ARN", error))?),
+            None => None,
+        };
+        Self::read(&environment, file.as_deref(), secret.as_ref().map(ExposeSecret::expose_secret))
     }
 
-    /// Reads the settings from a lookup function and the text of a `settings.toml`; the function wins.
+    /// Reads the settings from a lookup function, the text of a `settings.toml`, and that of the secret that
+    /// `SECRETS_ARN` names. The function wins over the file; what is in the secret must be in neither.
     ///
     /// # Errors
     /// With everything that is wrong, a line each: the variable, what is wrong with it, what would be right.
-    pub fn read(environment: &dyn Fn(&str) -> Option<String>, file: Option<&str>) -> Result<Self, Problems> {
+    pub fn read(
+        environment: &dyn Fn(&str) -> Option<String>,
+        file: Option<&str>,
+        secret: Option<&str>,
+    ) -> Result<Self, Problems> {
         let reader = &mut Reader::new(environment, file);
+        if let Some(secret) = secret {
+            reader.open(secret);
+        }
         let runtime =
             match (environment("AWS_LAMBDA_RUNTIME_API"), environment("AWS_LAMBDA_INITIALIZATION_TYPE")) {
                 (None, _) => Runtime::Local,

@@ -1,11 +1,29 @@
-//! Reads named settings from the environment and a file, and gathers everything that is wrong with them.
+//! Reads named settings from the environment, a secret and a file, and gathers everything that is wrong with them.
 
-use std::{collections::BTreeSet, fmt, ops::RangeInclusive, str::FromStr};
+use super::bundle;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::RangeInclusive,
+    str::FromStr,
+};
 use toml::{Table, Value};
 
 /// Everything that is wrong with the settings, a line each.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<String>);
+
+impl Problems {
+    /// The only one.
+    pub(super) fn one(name: &str, what: impl fmt::Display) -> Self {
+        Self(vec![line(name, what)])
+    }
+}
+
+/// One line, whatever the value that is quoted.
+fn line(name: &str, what: impl fmt::Display) -> String {
+    format!("{name}: {what}").replace(char::is_control, " ")
+}
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -15,9 +33,11 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Looks settings up, the environment first, then the file, where they have the same names in lower case.
+/// Looks settings up in the environment, and in the file, where they have the same names in lower case; the environment
+/// wins. What is in the secret must be nowhere else: a forgotten key must not win over a new one.
 pub(super) struct Reader<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
+    secret: BTreeMap<&'static str, String>,
     file: Table,
     asked: BTreeSet<&'static str>,
     problems: Vec<String>,
@@ -25,8 +45,13 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, file: Option<&str>) -> Self {
-        let mut reader =
-            Self { environment, file: Table::new(), asked: BTreeSet::new(), problems: Vec::new() };
+        let mut reader = Self {
+            environment,
+            secret: BTreeMap::new(),
+            file: Table::new(),
+            asked: BTreeSet::new(),
+            problems: Vec::new(),
+        };
         match file.unwrap_or_default().parse() {
             Ok(table) => reader.file = table,
             // The library's message quotes the line, which may hold a secret.
@@ -36,15 +61,32 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    /// Notes what is wrong with a setting, in one line whatever the value that is quoted.
+    /// Takes what is in the secret too.
+    pub(super) fn open(&mut self, secret: &str) {
+        let (settings, problems) = bundle::open(secret);
+        for problem in problems {
+            self.problem("SECRETS_ARN", problem);
+        }
+        for name in settings.keys() {
+            if self.text(name).is_some() {
+                self.problem(
+                    name,
+                    "is set here and in the secret that SECRETS_ARN names; remove one of them",
+                );
+            }
+        }
+        self.secret = settings;
+    }
+
+    /// Notes what is wrong with a setting.
     pub(super) fn problem(&mut self, name: &str, what: impl fmt::Display) {
-        self.problems.push(format!("{name}: {what}").replace(char::is_control, " "));
+        self.problems.push(line(name, what));
     }
 
     /// The setting as written; an empty one counts as set.
     pub(super) fn raw(&mut self, name: &'static str) -> Option<String> {
         self.asked.insert(name);
-        if let Some(value) = (self.environment)(name) {
+        if let Some(value) = self.secret.get(name).cloned().or_else(|| (self.environment)(name)) {
             return Some(value);
         }
         match self.file.get(&name.to_lowercase())? {

@@ -1,6 +1,6 @@
 //! Keys and tokens: what a good one looks like. None of them is ever quoted.
 
-use super::reader::Reader;
+use super::{bundle::SecretArn, reader::Reader};
 use crate::http::Auth;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -37,10 +37,11 @@ pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
     if webhook_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
         reader.problem("WEBHOOK_TOKEN", format!("must have at least {SHORTEST_SECRET} characters"));
     }
-    for later in ["WEBHOOK_ALLOWED_IPS", "SECRETS_ARN"] {
-        if reader.text(later).is_some() {
-            reader.problem(later, "this version does not know it yet; remove it");
-        }
+    if reader.text("WEBHOOK_ALLOWED_IPS").is_some() {
+        reader.problem("WEBHOOK_ALLOWED_IPS", "this version does not know it yet; remove it");
+    }
+    if let Some(Err(problem)) = reader.text("SECRETS_ARN").map(|arn| arn.parse::<SecretArn>()) {
+        reader.problem("SECRETS_ARN", problem);
     }
     Auth { api_keys, webhook_token }
 }

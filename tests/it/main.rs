@@ -16,6 +16,7 @@ mod outbox;
 mod process;
 mod properties;
 mod races;
+mod secret;
 mod sessions;
 mod settings;
 mod support;

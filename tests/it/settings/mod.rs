@@ -2,6 +2,7 @@
 
 mod access;
 mod bad;
+mod bundle;
 mod good;
 mod secrets;
 
@@ -19,10 +20,18 @@ const EMULATOR: (&str, &str) = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
 const LAMBDA: [(&str, &str); 2] = [EMULATOR, ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand")];
 
 fn read(environment: &Environment<'_>, file: Option<&str>) -> Result<Settings, Problems> {
+    read_with_secret(environment, file, None)
+}
+
+fn read_with_secret(
+    environment: &Environment<'_>,
+    file: Option<&str>,
+    secret: Option<&str>,
+) -> Result<Settings, Problems> {
     let lookup = |name: &str| {
         environment.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
     };
-    Settings::read(&lookup, file)
+    Settings::read(&lookup, file, secret)
 }
 
 #[track_caller]

@@ -1,6 +1,6 @@
 //! Lambda's Runtime API on a loopback address: hands events to the binary and takes its answers.
 
-use super::binary::{Binary, command};
+use super::binary::{Binary, command, eventually};
 use axum::{
     Router,
     extract::{Path, State},
@@ -12,7 +12,10 @@ use serde_json::Value;
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 use tokio::{
@@ -32,6 +35,7 @@ type Outcome = Result<Value, String>;
 struct Desk {
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
+    asked: AtomicUsize,
 }
 
 impl Desk {
@@ -59,7 +63,8 @@ impl RuntimeApi {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (events, queue) = mpsc::unbounded_channel();
-        let desk = Arc::new(Desk { events: queue.into(), waiting: Mutex::default() });
+        let desk =
+            Arc::new(Desk { events: queue.into(), waiting: Mutex::default(), asked: AtomicUsize::new(0) });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
@@ -78,6 +83,12 @@ impl RuntimeApi {
             .env("AWS_LAMBDA_RUNTIME_API", self.address.to_string())
             .envs(FUNCTION.iter().copied());
         Binary::start(command)
+    }
+
+    /// Waits until the function has asked for its first event: its init phase is over.
+    pub async fn asked_for_an_event(&self) {
+        let asked = || (self.desk.asked.load(Ordering::SeqCst) > 0).then_some(());
+        eventually("the function asks for an event", asked).await;
     }
 
     /// Invokes the function and returns its answer.
@@ -107,6 +118,7 @@ pub const FUNCTION: &[(&str, &str)] = &[
 ];
 
 async fn next(State(desk): State<Arc<Desk>>) -> ([(&'static str, String); 4], String) {
+    desk.asked.fetch_add(1, Ordering::SeqCst);
     let Some((id, event)) = desk.events.lock().await.recv().await else { std::future::pending().await };
     let deadline = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + PATIENCE;
     let headers = [
