@@ -8,12 +8,14 @@
 //! past its expiry counts as ended everywhere, whether or not somebody has ended it yet.
 
 mod dynamodb;
+mod gauges;
 mod messages;
 mod sessions;
 mod snapshot;
 mod sqlite;
 
 pub use dynamodb::{Dynamo, config_of, create_table};
+pub use gauges::Gauges;
 pub use messages::{
     AnswerLimits, Delivery, Due, Leased, Message, Opt, Others, Receipted, Record, Recorded, RestsOn,
     Settlement, State, Unknown,
@@ -144,6 +146,10 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets what was settled, received or ended before then, at most `limit` of each; how many in all. A backend whose
     /// engine forgets by itself, in its own time, answers 0.
     async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize>;
+
+    /// How full the store is. Each number is counted up to `up_to` and no further, which bounds the cost; a backend may
+    /// be some moments behind.
+    async fn gauges(&self, up_to: u32) -> Result<Gauges>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;

@@ -148,12 +148,14 @@ impl Calls {
         }
     }
 
-    /// How many items of a partition meet the condition.
+    /// How many items of a partition meet the condition; with a `limit`, no more than that are looked at.
     pub(super) async fn count(&self, query: Query, condition: &str, values: &Values) -> Result<u64> {
         let mut count = 0;
         let mut after = None;
+        let mut left = query.limit;
         loop {
             let mut request = self.request(&query).select(Select::Count).set_exclusive_start_key(after);
+            request = request.set_limit(left);
             if !condition.is_empty() {
                 request = request.filter_expression(condition);
             }
@@ -162,8 +164,9 @@ impl Calls {
             }
             let answer = request.send().await.map_err(unavailable)?;
             count += u64::try_from(answer.count).unwrap_or(0);
+            left = left.map(|left| left - answer.scanned_count);
             after = answer.last_evaluated_key;
-            if after.is_none() {
+            if after.is_none() || left.is_some_and(|left| left <= 0) {
                 return Ok(count);
             }
         }

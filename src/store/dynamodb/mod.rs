@@ -2,6 +2,7 @@
 
 mod calls;
 mod change;
+mod gauges;
 mod history;
 mod item;
 mod outbox;
@@ -16,9 +17,9 @@ mod texts;
 pub use table::create_table;
 
 use super::{
-    AddTn, Due, EndCause, Entry, Exported, Imported, Leased, Message, OpenSession, Others, Page, Part,
-    PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store, Unknown,
-    VirtualTn,
+    AddTn, Due, EndCause, Entry, Exported, Gauges, Imported, Leased, Message, OpenSession, Others, Page,
+    Part, PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store,
+    Unknown, VirtualTn,
 };
 use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
 use async_trait::async_trait;
@@ -189,6 +190,10 @@ impl Store for Dynamo {
     async fn forget(&self, _before: DateTime<Utc>, _limit: u32) -> Result<usize> {
         // The table's time to live does it.
         Ok(0)
+    }
+
+    async fn gauges(&self, up_to: u32) -> Result<Gauges> {
+        self.do_gauges(up_to).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The SQLite backend: one file, for local and single-machine use.
 
+mod gauges;
 mod history;
 mod open;
 mod outbox;
@@ -14,9 +15,9 @@ mod writer;
 pub use open::OpenError;
 
 use super::{
-    AddTn, Due, EndCause, Entry, Exported, Imported, Leased, Message, OpenSession, Others, Page, Part,
-    PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store, Unknown,
-    VirtualTn,
+    AddTn, Due, EndCause, Entry, Exported, Gauges, Imported, Leased, Message, OpenSession, Others, Page,
+    Part, PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store,
+    Unknown, VirtualTn,
 };
 use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
 use async_trait::async_trait;
@@ -168,6 +169,10 @@ impl Store for Sqlite {
 
     async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize> {
         self.writer.write(move |db| history::forget(db, before, limit)).await
+    }
+
+    async fn gauges(&self, up_to: u32) -> Result<Gauges> {
+        self.readers.read(move |db| gauges::gauges(db, up_to)).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -4,6 +4,7 @@
 //! tests, add one line to the end of this file.
 
 mod forget;
+mod gauges;
 mod history;
 mod listing;
 mod lost;
@@ -140,6 +141,12 @@ macro_rules! suite {
                     messages_are_listed_oldest_first_each_exactly_once
                     the_messages_of_an_ended_session_are_still_there
                     a_session_that_never_was_has_no_messages
+                }
+                gauges {
+                    an_empty_store_is_empty
+                    what_waits_and_what_is_unknown_is_counted_and_nothing_else
+                    a_number_is_free_until_a_session_holds_it_and_again_when_that_is_ended
+                    counting_stops_at_the_limit
                 }
                 races {
                     of_many_who_add_a_number_at_once_one_is_told_added
