@@ -58,6 +58,8 @@ enum Command {
         /// The file that `export` has written; standard input without it
         file: Option<PathBuf>,
     },
+    /// Ask the local server that runs with these settings whether it is well; exits with 1 if it is not
+    Health,
     /// Make the DynamoDB table; for emulators, since in AWS the template does
     CreateTable,
 }
@@ -90,6 +92,7 @@ async fn run(command: Command, settings: Settings) -> Outcome<()> {
         Command::Maintenance => maintain(&settings).await,
         Command::Export => export(&settings).await,
         Command::Import { file } => import(&settings, file).await,
+        Command::Health => Ok(server::probe(settings.bind).await?),
         Command::CreateTable => make_table(&settings).await,
     }
 }

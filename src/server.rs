@@ -6,13 +6,16 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
+
+/// How long a probe waits: longer than the server may take to ask the store.
+const PROBE_LIMIT: Duration = Duration::from_secs(4);
 
 /// How the server bounds its clients.
 #[derive(Debug, Clone, Copy)]
@@ -59,6 +62,20 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     drop(listener);
     if tokio::time::timeout(limits.stop, connections.shutdown()).await.is_err() {
         tracing::warn!("some requests were still running at the stop");
+    }
+}
+
+/// Asks the server at this address for its health, as the outside would.
+///
+/// # Errors
+/// When it does not answer in time, or says that the store does not.
+pub async fn probe(address: SocketAddr) -> Result<(), String> {
+    let client =
+        reqwest::Client::builder().no_proxy().timeout(PROBE_LIMIT).build().map_err(|e| e.to_string())?;
+    match client.get(format!("http://{address}/health")).send().await {
+        Ok(answer) if answer.status().is_success() => Ok(()),
+        Ok(answer) => Err(format!("{address} answers {}; see its log", answer.status())),
+        Err(_) => Err(format!("nothing answers at {address}; check that the server runs, and BIND_ADDR")),
     }
 }
 

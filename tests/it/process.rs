@@ -1,7 +1,7 @@
 //! The real binary as a process: starting, stopping, and dying.
 
 use crate::support::{
-    ALICE, BOB, TN,
+    ALICE, BOB, Loopback, Reply, TN,
     binary::{Binary, Server, command, eventually, read},
     flat,
     flowroute_standin::FlowrouteStandin,
@@ -187,4 +187,32 @@ async fn an_address_that_is_taken_is_named() {
     let (code, said) = Binary::refusal(folder.path(), &[("BIND_ADDR", &address)]).await;
     assert_eq!(code, 1);
     assert!(said.contains("BIND_ADDR") && said.contains(&address), "{said}");
+}
+
+/// What `sms-proxy health` says of the server at this address: its exit code, and its words.
+async fn health_of(address: &str) -> (i32, String) {
+    let folder = TempDir::new().unwrap();
+    let settings = [("BIND_ADDR", address), ("ALLOW_UNAUTHENTICATED", "true")];
+    let mut command = command(folder.path(), &settings);
+    command.arg("health");
+    let mut binary = Binary::start(command);
+    let code = binary.ended().await.code().expect("no signal");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "a probe makes nothing");
+    (code, binary.stderr())
+}
+
+#[tokio::test]
+async fn the_health_command_tells_whether_the_server_is_well() {
+    let folder = TempDir::new().unwrap();
+    let server = Binary::serve(folder.path(), &[]).await;
+    let address = server.address.to_string();
+    assert_eq!(health_of(&address).await, (0, String::new()));
+    // As in a container, where the server listens everywhere.
+    assert_eq!(health_of(&format!("0.0.0.0:{}", server.address.port())).await, (0, String::new()));
+    server.stop().await;
+    let (code, said) = health_of(&address).await;
+    assert!(code == 1 && said.contains("nothing answers"), "{code}: {said}");
+    let unwell = Loopback::always(Reply::answer(503, "")).await;
+    let (code, said) = health_of(unwell.url("http").trim_start_matches("http://")).await;
+    assert!(code == 1 && said.contains("503"), "{code}: {said}");
 }
