@@ -17,7 +17,7 @@ use tokio::{
 use tracing::Instrument;
 
 /// After this time a round begins nothing more (DESIGN.md 3, Times).
-const ROUND_LIMIT: Duration = Duration::from_secs(45);
+pub const ROUND_LIMIT: Duration = Duration::from_secs(45);
 /// What of this the look-up gets at least, however much is due.
 const FOR_LOOKUP: Duration = Duration::from_secs(15);
 /// How much is read from the store at a time, and how often.

@@ -14,7 +14,7 @@ mod wording;
 
 pub use error::{Error, Result};
 pub use lookup::{Verdict, judge};
-pub use maintenance::Round;
+pub use maintenance::{ROUND_LIMIT, Round};
 pub use wording::Wording;
 
 use crate::{

@@ -3,6 +3,7 @@
 use crate::support::{
     ALICE, Answer, BOB, TN,
     binary::Binary,
+    cloudformation::template,
     events::{
         Call, DOORS, Door, FUNCTION_URL, HTTP_BASE64, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN,
         REST_CUSTOM_DOMAIN, REST_PROD, REST_STAGE_TN,
@@ -142,9 +143,10 @@ impl Function {
     }
 }
 
-/// The input of the schedule that starts maintenance.
+/// The input of the schedule that starts maintenance, as the template has it.
 fn maintenance() -> Value {
-    json!({"sms-proxy": "maintenance"})
+    let input = &template("template.yaml")["Resources"]["Maintenance"]["Properties"]["Target"]["Input"];
+    serde_json::from_str(input.as_str().unwrap()).unwrap()
 }
 
 macro_rules! a_session_lives_and_ends {

@@ -20,4 +20,5 @@ mod secret;
 mod sessions;
 mod settings;
 mod support;
+mod template;
 mod webhook;

@@ -56,7 +56,7 @@ pub fn engine_url() -> &'static str {
 }
 
 /// How the SDK reaches an engine.
-fn sdk_config(url: &str) -> aws_config::SdkConfig {
+pub fn sdk_config(url: &str) -> aws_config::SdkConfig {
     aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new("us-east-1"))

@@ -4,6 +4,7 @@ mod answer;
 mod backend;
 pub mod between;
 pub mod binary;
+pub mod cloudformation;
 pub mod dynamodb;
 pub mod events;
 pub mod flowroute_standin;
