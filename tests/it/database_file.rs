@@ -3,10 +3,13 @@
 use crate::support::{TN, binary::Binary};
 use rusqlite::Connection;
 use serde_json::json;
+use sms_proxy::store::Sqlite;
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    sync::Barrier,
+    thread,
 };
 use tempfile::TempDir;
 
@@ -98,6 +101,23 @@ async fn an_empty_file_becomes_a_database() {
     fs::write(folder.path().join("empty.db"), "").unwrap();
     let server = Binary::serve(folder.path(), &[("SQLITE_PATH", "empty.db")]).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+}
+
+#[test]
+fn many_may_make_the_database_at_once() {
+    for _ in 0..20 {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join(PRODUCTION);
+        let start = Barrier::new(8);
+        thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| {
+                    start.wait();
+                    Sqlite::open(&file).unwrap();
+                });
+            }
+        });
+    }
 }
 
 #[tokio::test]

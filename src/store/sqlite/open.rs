@@ -50,7 +50,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut db = connect(path).map_err(other)?;
     check(&db, path, other)?;
     db.pragma_update(None, "journal_mode", "WAL").map_err(other)?;
-    MIGRATIONS.to_latest(&mut db).map_err(|e| match e {
+    migrate(&mut db).map_err(|e| match e {
         MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => {
             OpenError::Newer(path.into())
         }
@@ -58,6 +58,22 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         e => OpenError::Other(path.into(), e.to_string()),
     })?;
     Ok(db)
+}
+
+/// Brings the schema up to date. Of several processes that start at once one does a step; the others find it done, and go
+/// on from there.
+fn migrate(db: &mut Connection) -> Result<(), MigrationError> {
+    loop {
+        let before = version(db)?;
+        match MIGRATIONS.to_latest(db) {
+            Err(MigrationError::RusqliteError { .. }) if version(db)? > before => {}
+            done => return done,
+        }
+    }
+}
+
+fn version(db: &Connection) -> rusqlite::Result<i64> {
+    db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
 /// One more connection to the file, set up like all of them.
@@ -87,8 +103,7 @@ fn check(
     if tables > 0 && owner != APPLICATION_ID {
         return Err(OpenError::Foreign(path.into()));
     }
-    let version: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(other)?;
-    if usize::try_from(version).is_ok_and(|version| version > STEPS.len()) {
+    if usize::try_from(version(db).map_err(other)?).is_ok_and(|version| version > STEPS.len()) {
         return Err(OpenError::Newer(path.into()));
     }
     let verdict: String = db.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(other)?;
