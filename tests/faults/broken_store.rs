@@ -1,7 +1,7 @@
 //! The store does not write: another process holds its lock, or the disk fails.
 
 use crate::support::{
-    Conversation, Poster, Scene, assert_all_can_be_changed, assert_nothing_can_be_changed,
+    Backend, Conversation, Poster, Scene, assert_all_can_be_changed, assert_nothing_can_be_changed,
     binary::{Binary, Server, eventually, prepare},
 };
 use rusqlite::Connection;
@@ -38,7 +38,7 @@ async fn assert_well_again(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_another_process_holds_the_lock_nothing_is_accepted_and_then_all_is_well() {
-    let scene = Scene::set().await;
+    let scene = Scene::set(Backend::Sqlite).await;
     let server = scene.serve(&[]).await;
     let conversation = Conversation::begin(&server).await;
     scene.flowroute.clear();
@@ -71,7 +71,7 @@ async fn serve_without_file_signal(scene: &Scene) -> Server {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_disk_fails_nothing_is_accepted_and_what_was_under_way_is_looked_up() {
-    let scene = Scene::set().await;
+    let scene = Scene::set(Backend::Sqlite).await;
     let server = serve_without_file_signal(&scene).await;
     let conversation = Conversation::begin(&server).await;
     scene.flowroute.clear();

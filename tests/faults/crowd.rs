@@ -1,7 +1,12 @@
 //! Many texts at once.
 
-use crate::support::{Conversation, Poster, Scene, binary::Server};
+use crate::support::{Backend, Conversation, PATIENT, Poster, Scene, binary::Server, on_each_backend};
 use std::{fs, time::Duration};
+
+on_each_backend! { with 2 threads:
+    a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_health_answers
+    a_burst_arrives_at_no_more_than_the_pace_that_flowroute_allows
+}
 
 /// The most memory that the process has had so far, in megabytes.
 fn peak_memory(server: &Server) -> u64 {
@@ -10,22 +15,22 @@ fn peak_memory(server: &Server) -> u64 {
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_hundred_texts_at_once_are_carried_through_a_slow_provider_while_health_answers() {
-    let scene = Scene::set_alone().await;
-    let slow = [("SEND_BUDGET_SECONDS", "8"), ("LEASE_SECONDS", "30"), ("LOOKUP_SETTLE_SECONDS", "300")];
-    let server = scene.serve(&slow).await;
+async fn a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_health_answers(backend: Backend) {
+    let scene = Scene::set_alone(backend).await;
+    let server = scene.serve(&PATIENT).await;
     let conversation = Conversation::begin(&server).await;
     scene.flowroute.clear();
     scene.flowroute.delay(Duration::from_secs(2));
-    let texts = conversation.texts(200);
+    let texts = conversation.texts(backend.many(200, 40) as usize);
     let posts = tokio::spawn({
         let (poster, texts) = (Poster::to(&server), texts.clone());
         async move { poster.deliver_all(&texts).await }
     });
+    // The tests' engine does one thing after the other.
+    let limit = Duration::from_secs(backend.many(1, 4).into());
     let mut asked = 0;
     while !posts.is_finished() {
-        let health = server.request("GET", "/health").timeout(Duration::from_secs(1)).send().await;
+        let health = server.request("GET", "/health").timeout(limit).send().await;
         assert!(health.as_ref().is_ok_and(|answer| answer.status() == 200), "{health:?}");
         asked += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -38,10 +43,9 @@ async fn two_hundred_texts_at_once_are_carried_through_a_slow_provider_while_hea
     assert!(peak < 150, "{peak} MB");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_burst_arrives_at_no_more_than_the_pace_that_flowroute_allows() {
+async fn a_burst_arrives_at_no_more_than_the_pace_that_flowroute_allows(backend: Backend) {
     const PACE: usize = 10;
-    let scene = Scene::set_alone().await;
+    let scene = Scene::set_alone(backend).await;
     let server = scene.serve(&[("FLOWROUTE_MAX_PER_SECOND", &PACE.to_string())]).await;
     let conversation = Conversation::begin(&server).await;
     let texts = conversation.texts(40);

@@ -1,7 +1,7 @@
 //! The disk is full.
 
 use crate::support::{
-    Conversation, Poster, Scene, assert_all_can_be_changed, assert_nothing_can_be_changed,
+    Backend, Conversation, Poster, Scene, assert_all_can_be_changed, assert_nothing_can_be_changed,
     binary::{Binary, Server, prepare},
 };
 use std::{
@@ -66,7 +66,7 @@ impl Filler {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_disk_is_full_nothing_is_accepted_or_lost_and_then_all_is_well() {
-    let scene = Scene::set().await;
+    let scene = Scene::set(Backend::Sqlite).await;
     let server = serve_on_a_small_disk(&scene).await;
     let conversation = Conversation::begin(&server).await;
     scene.flowroute.clear();

@@ -1,6 +1,7 @@
-//! What happens when things fail: Flowroute, the disk, the process itself. Real processes, real time.
+//! What happens when things fail: Flowroute, the disk, DynamoDB, the process itself. Real processes, real time.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
+mod broken_dynamodb;
 mod broken_store;
 mod crowd;
 mod full_disk;

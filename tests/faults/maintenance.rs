@@ -1,19 +1,25 @@
 //! `sms-proxy maintenance`: one round, as a command.
 
 use crate::support::{
-    Conversation, Poster, Scene,
-    binary::{Binary, Server, command, eventually},
+    Backend, Conversation, PATIENT, Poster, Scene,
+    binary::{Binary, Server, command},
     flowroute_standin::Mode,
+    gate::Way,
+    on_each_backend, until,
 };
 use chrono::Utc;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::time::Duration;
 
+on_each_backend! { with 2 threads:
+    two_rounds_at_once_send_each_text_once_and_say_so
+    rounds_beside_the_running_service_send_each_text_once
+}
+
 /// A service that leaves its outbox alone, and so many texts that are due.
-async fn full_outbox(texts: usize) -> (Scene, Server, Conversation, Vec<Value>) {
-    let scene = Scene::set().await;
-    let server = scene.serve(&[("MAINTENANCE_INTERVAL", "3600")]).await;
+async fn full_outbox(scene: &Scene, texts: usize) -> (Server, Conversation, Vec<Value>) {
+    let server = scene.serve(&[&PATIENT[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat()).await;
     let conversation = Conversation::begin(&server).await;
     scene.flowroute.clear();
     scene.flowroute.mode(Mode::Answer(503));
@@ -24,26 +30,18 @@ async fn full_outbox(texts: usize) -> (Scene, Server, Conversation, Vec<Value>) 
     }
     scene.flowroute.mode(Mode::Take);
     scene.flowroute.delay(Duration::from_millis(100));
-    let due = "SELECT count(*) FROM outbound WHERE state = 'waiting' AND due_at <= ?1";
-    let database = database(&scene);
-    eventually("all texts are due", || {
-        let now = Utc::now().timestamp_millis();
-        let count: u32 = database.query_row(due, [now], |row| row.get(0)).unwrap();
-        (count as usize == texts.len()).then_some(())
+    let store = scene.store();
+    until("all texts are due", &server, async || {
+        let due = store.due(1000, Utc::now()).await.unwrap();
+        (due.len() == texts.len()).then_some(())
     })
     .await;
-    (scene, server, conversation, texts)
-}
-
-fn database(scene: &Scene) -> Connection {
-    let database = Connection::open(scene.database()).unwrap();
-    database.busy_timeout(Duration::from_secs(5)).unwrap();
-    database
+    (server, conversation, texts)
 }
 
 /// Starts one round.
 fn round(scene: &Scene) -> Binary {
-    let mut command = command(scene.folder(), &scene.settings(&[]));
+    let mut command = command(scene.folder(), &scene.settings(&PATIENT));
     command.arg("maintenance");
     Binary::start(command)
 }
@@ -65,9 +63,9 @@ async fn sent_by_two(scene: &Scene) -> usize {
     one + other
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_rounds_at_once_send_each_text_once_and_say_so() {
-    let (scene, server, conversation, texts) = full_outbox(30).await;
+async fn two_rounds_at_once_send_each_text_once_and_say_so(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    let (server, conversation, texts) = full_outbox(&scene, 30).await;
     server.stop().await;
     assert_eq!(sent_by_two(&scene).await, texts.len());
     scene.assert_each_arrived_once(&texts);
@@ -75,9 +73,9 @@ async fn two_rounds_at_once_send_each_text_once_and_say_so() {
     assert_eq!(conversation.states(&server).await, vec!["sent"; texts.len()]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rounds_beside_the_running_service_send_each_text_once() {
-    let (scene, server, conversation, mut texts) = full_outbox(30).await;
+async fn rounds_beside_the_running_service_send_each_text_once(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    let (server, conversation, mut texts) = full_outbox(&scene, 30).await;
     assert_eq!(sent_by_two(&scene).await, texts.len());
     texts.push(conversation.text(1, "one more"));
     assert_eq!(Poster::to(&server).post(&texts[30]).await, Some(200));
@@ -86,15 +84,32 @@ async fn rounds_beside_the_running_service_send_each_text_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_round_that_the_store_breaks_off_finishes_the_sends_that_are_under_way() {
-    let (scene, server, conversation, texts) = full_outbox(3).await;
+async fn a_round_that_sqlite_breaks_off_finishes_the_sends_that_are_under_way() {
+    let scene = Scene::set(Backend::Sqlite).await;
+    let (server, conversation, texts) = full_outbox(&scene, 3).await;
+    let database = Connection::open(scene.database()).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
     let broken = "CREATE TRIGGER broken BEFORE UPDATE OF lease ON outbound WHEN OLD.body = 'text 2'
                   BEGIN SELECT RAISE(ABORT, 'broken by the test'); END";
-    database(&scene).execute_batch(broken).unwrap();
+    database.execute_batch(broken).unwrap();
     let mut failing = round(&scene);
     assert_eq!(failing.ended().await.code(), Some(1));
     assert_eq!(conversation.states(&server).await, ["sent", "sent", "waiting"]);
-    database(&scene).execute_batch("DROP TRIGGER broken").unwrap();
+    database.execute_batch("DROP TRIGGER broken").unwrap();
+    assert_eq!(sent_by(round(&scene)).await, 1);
+    scene.assert_each_arrived_once(&texts);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_that_dynamodb_breaks_off_finishes_the_sends_that_are_under_way() {
+    let (scene, gate) = Scene::behind_a_gate().await;
+    let (server, conversation, texts) = full_outbox(&scene, 3).await;
+    let last = conversation.relays(&server).await[2]["id"].as_str().unwrap().to_owned();
+    gate.only(&[&last], Way::Throttled);
+    let mut failing = round(&scene);
+    assert_eq!(failing.ended().await.code(), Some(1));
+    gate.way(Way::Open);
+    assert_eq!(conversation.states(&server).await, ["sent", "sent", "waiting"]);
     assert_eq!(sent_by(round(&scene)).await, 1);
     scene.assert_each_arrived_once(&texts);
 }

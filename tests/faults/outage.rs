@@ -1,8 +1,16 @@
 //! Flowroute takes nothing for a while.
 
-use crate::support::{Conversation, Poster, Scene, binary::Server, flowroute_standin::Mode, until};
+use crate::support::{
+    Backend, Conversation, Poster, Scene, binary::Server, flowroute_standin::Mode, on_each_backend, until,
+};
 
 const TEXTS: usize = 20;
+
+on_each_backend! { with 2 threads:
+    texts_that_flowroute_was_closed_for_arrive_once_when_it_opens
+    texts_that_were_too_many_for_flowroute_arrive_once_later
+    texts_that_found_nobody_listening_arrive_once_when_somebody_does
+}
 
 /// Texts that come while Flowroute takes none: each is answered 200, and tried again in vain.
 async fn texts_in_vain(conversation: &Conversation, server: &Server) -> Vec<serde_json::Value> {
@@ -18,8 +26,8 @@ async fn texts_in_vain(conversation: &Conversation, server: &Server) -> Vec<serd
 }
 
 /// A service that answers this status to every text, and then takes them all.
-async fn outage(status: u16) {
-    let scene = Scene::set().await;
+async fn outage(backend: Backend, status: u16) {
+    let scene = Scene::set(backend).await;
     let server = scene.serve(&[]).await;
     let conversation = Conversation::begin(&server).await;
     scene.flowroute.clear();
@@ -32,19 +40,16 @@ async fn outage(status: u16) {
     assert_eq!(scene.flowroute.readings(), 0, "nothing was unknown");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_that_flowroute_was_closed_for_arrive_once_when_it_opens() {
-    outage(503).await;
+async fn texts_that_flowroute_was_closed_for_arrive_once_when_it_opens(backend: Backend) {
+    outage(backend, 503).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_that_were_too_many_for_flowroute_arrive_once_later() {
-    outage(429).await;
+async fn texts_that_were_too_many_for_flowroute_arrive_once_later(backend: Backend) {
+    outage(backend, 429).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_that_found_nobody_listening_arrive_once_when_somebody_does() {
-    let mut scene = Scene::set().await;
+async fn texts_that_found_nobody_listening_arrive_once_when_somebody_does(backend: Backend) {
+    let mut scene = Scene::set(backend).await;
     let server = scene.serve(&[]).await;
     let conversation = Conversation::begin(&server).await;
     scene.flowroute.clear();

@@ -1,6 +1,6 @@
 //! The process is killed under load, again and again.
 
-use crate::support::{Conversation, Poster, Scene, binary::eventually};
+use crate::support::{Backend, Conversation, Poster, Scene, binary::eventually, on_each_backend};
 use serde_json::Value;
 use std::time::Duration;
 use tokio::task::JoinSet;
@@ -9,6 +9,10 @@ const DEATHS: usize = 3;
 const CONVERSATIONS: usize = 4;
 /// How many texts Flowroute has taken, since the start, when the process dies.
 const TAKEN_BEFORE_DEATH: usize = 40;
+
+on_each_backend! { with 2 threads:
+    texts_arrive_once_however_often_the_service_dies_while_it_sends_them
+}
 
 /// One person posts text after text until the service is dead; what was posted, and whether it was answered 200.
 async fn post_until_the_end(
@@ -30,9 +34,8 @@ async fn post_until_the_end(
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_arrive_once_however_often_the_service_dies_while_it_sends_them() {
-    let scene = Scene::set().await;
+async fn texts_arrive_once_however_often_the_service_dies_while_it_sends_them(backend: Backend) {
+    let scene = Scene::set(backend).await;
     let mut server = scene.serve(&[]).await;
     let mut conversations = Vec::new();
     for _ in 0..CONVERSATIONS {

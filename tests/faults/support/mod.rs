@@ -2,37 +2,54 @@
 
 #[path = "../../it/support/answer.rs"]
 mod answer;
+#[path = "../../it/support/backend.rs"]
+mod backend;
 #[path = "../../it/support/binary.rs"]
 pub mod binary;
+#[path = "../../it/support/dynamodb.rs"]
+mod dynamodb;
 #[path = "../../it/support/flowroute_standin/mod.rs"]
 pub mod flowroute_standin;
+#[path = "../../it/support/gate.rs"]
+pub mod gate;
 #[path = "../../it/support/texts.rs"]
 mod texts;
 
 pub use answer::Answer;
+pub(crate) use backend::{Backend, on_each_backend};
 pub use texts::{flat, fresh_id, fresh_number};
 
+use backend::Records;
 use binary::{Binary, PATIENCE, Server};
 use flowroute_standin::FlowrouteStandin;
+use gate::Gate;
 use serde_json::{Value, json};
+use sms_proxy::{
+    domain::Kind,
+    store::{Page, State, Store},
+};
 use std::{
     path::{Path, PathBuf},
+    sync::Arc,
     time::{Duration, Instant},
 };
-use tempfile::TempDir;
 use tokio::{
     sync::{RwLock, RwLockReadGuard, RwLockWriteGuard},
     task::JoinSet,
 };
 
-/// The shortest times that the service accepts: what is unknown is settled within ten seconds.
-pub const QUICK: [(&str, &str); 5] = [
-    ("SEND_BUDGET_SECONDS", "1"),
-    ("LEASE_SECONDS", "6"),
-    ("LOOKUP_SETTLE_SECONDS", "7"),
+/// Short times: what is unknown is settled within ten seconds.
+const QUICK: [(&str, &str); 5] = [
+    ("SEND_BUDGET_SECONDS", "2"),
+    ("LEASE_SECONDS", "7"),
+    ("LOOKUP_SETTLE_SECONDS", "8"),
     ("MAINTENANCE_INTERVAL", "1"),
     ("FLOWROUTE_MAX_PER_SECOND", "0"),
 ];
+
+/// The default times, for tests in which nothing becomes unknown: no text runs out of time on a slow machine.
+pub const PATIENT: [(&str, &str); 3] =
+    [("SEND_BUDGET_SECONDS", "8"), ("LEASE_SECONDS", "30"), ("LOOKUP_SETTLE_SECONDS", "300")];
 
 /// Held while a test runs: several that only wait for something, or one that looks at the clock.
 static MACHINE: RwLock<()> = RwLock::const_new(());
@@ -42,38 +59,62 @@ enum Turn {
     Alone(#[expect(dead_code)] RwLockWriteGuard<'static, ()>),
 }
 
-/// A folder for the service to work in, and Flowroute.
+/// A place for the service's records, and Flowroute.
 pub struct Scene {
     pub flowroute: FlowrouteStandin,
-    folder: TempDir,
+    records: Records,
     _turn: Turn,
 }
 
 impl Scene {
-    pub async fn set() -> Self {
-        Self::in_turn(Turn::BesideOthers(MACHINE.read().await)).await
+    pub async fn set(backend: Backend) -> Self {
+        let turn = Turn::BesideOthers(MACHINE.read().await);
+        Self::in_turn(turn, backend.records().await).await
     }
 
     /// For tests with time limits: no other test of this program runs meanwhile.
-    pub async fn set_alone() -> Self {
-        Self::in_turn(Turn::Alone(MACHINE.write().await)).await
+    pub async fn set_alone(backend: Backend) -> Self {
+        let turn = Turn::Alone(MACHINE.write().await);
+        Self::in_turn(turn, backend.records().await).await
     }
 
-    async fn in_turn(turn: Turn) -> Self {
-        Self { flowroute: FlowrouteStandin::start().await, folder: TempDir::new().unwrap(), _turn: turn }
+    /// On DynamoDB, and what stands before it.
+    pub async fn behind_a_gate() -> (Self, Gate) {
+        Self::with_gate(Turn::BesideOthers(MACHINE.read().await)).await
+    }
+
+    /// The same, for tests with time limits.
+    pub async fn alone_behind_a_gate() -> (Self, Gate) {
+        Self::with_gate(Turn::Alone(MACHINE.write().await)).await
+    }
+
+    async fn with_gate(turn: Turn) -> (Self, Gate) {
+        let gate = Gate::start().await;
+        let records = Backend::Dynamodb.records_through(Some(gate.url())).await;
+        (Self::in_turn(turn, records).await, gate)
+    }
+
+    async fn in_turn(turn: Turn, records: Records) -> Self {
+        Self { flowroute: FlowrouteStandin::start().await, records, _turn: turn }
     }
 
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        self.records.folder()
     }
 
+    /// The SQLite file.
     pub fn database(&self) -> PathBuf {
-        self.folder().join("local-sqlite/sms-proxy.db")
+        self.records.database()
+    }
+
+    /// The records beside the service.
+    pub fn store(&self) -> Arc<dyn Store> {
+        self.records.store()
     }
 
     /// The settings of a service that is quick, and some that win over these.
     pub fn settings<'a>(&'a self, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-        self.flowroute.settings(&[&QUICK, more].concat())
+        self.flowroute.settings(&[&self.records.settings()[..], &QUICK, more].concat())
     }
 
     /// Starts the service.
@@ -116,7 +157,13 @@ impl Conversation {
         let word = |name: &str| session[name].as_str().unwrap().to_owned();
         let spare_tn = fresh_number();
         server.ok("POST", "/tn", Some(json!({"value": spare_tn}))).await;
-        Self { tn: word("virtual_tn"), people, session: word("session_id"), spare_tn }
+        let conversation = Self { tn: word("virtual_tn"), people, session: word("session_id"), spare_tn };
+        until("the start messages are sent", server, async || {
+            let messages = conversation.messages(server).await;
+            messages.iter().all(|message| message["state"] == "sent").then_some(())
+        })
+        .await;
+        conversation
     }
 
     /// A new text from the first of the two, or from the second.
@@ -129,17 +176,28 @@ impl Conversation {
         (0..count).map(|n| self.text(0, format!("text {n}"))).collect()
     }
 
+    async fn messages(&self, server: &Server) -> Vec<Value> {
+        let answer = server.ok("GET", &format!("/message?session_id={}", self.session), None).await;
+        answer.json()["messages"].as_array().unwrap().clone()
+    }
+
     /// What is on record about the relays, oldest first.
     pub async fn relays(&self, server: &Server) -> Vec<Value> {
-        let answer = server.ok("GET", &format!("/message?session_id={}", self.session), None).await;
-        let messages = answer.json()["messages"].as_array().unwrap().clone();
-        messages.into_iter().filter(|message| message["kind"] == "relay").collect()
+        let messages = self.messages(server).await.into_iter();
+        messages.filter(|message| message["kind"] == "relay").collect()
     }
 
     /// The states of the relays, oldest first.
     pub async fn states(&self, server: &Server) -> Vec<String> {
         let relays = self.relays(server).await;
         relays.iter().map(|message| message["state"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// The same while no service runs: what the store itself has.
+    pub async fn states_in(&self, store: &Arc<dyn Store>) -> Vec<State> {
+        let messages = store.messages(self.session.parse().unwrap(), Page::default()).await.unwrap();
+        let messages = messages.expect("the session is on record").items.into_iter();
+        messages.filter(|message| message.kind == Kind::Relay).map(|message| message.state).collect()
     }
 
     /// Waits until every relay is sent.
@@ -223,5 +281,28 @@ impl Poster {
     pub async fn deliver_all(&self, texts: &[Value]) {
         let statuses = self.post_all(texts).await;
         assert!(statuses.iter().all(|status| *status == Some(200)), "{statuses:?}");
+    }
+
+    /// Posts texts all at once, each again and again until it is answered 200, as Flowroute does.
+    pub async fn insist_all(&self, texts: &[Value]) {
+        let mut posts = JoinSet::new();
+        for text in texts.iter().cloned() {
+            let poster = self.clone();
+            posts.spawn(async move { poster.insist(&text).await });
+        }
+        posts.join_all().await;
+    }
+
+    async fn insist(&self, text: &Value) {
+        let give_up = Instant::now() + PATIENCE;
+        loop {
+            match self.post(text).await {
+                Some(200) => return,
+                None | Some(503) if Instant::now() < give_up => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                other => panic!("{other:?} for {text}"),
+            }
+        }
     }
 }

@@ -1,7 +1,13 @@
-//! Tests of the service that run on each backend of the store.
+//! Tests that run on each backend of the store, and where the real binary keeps its records in them.
+#![allow(dead_code, reason = "each test target uses a part of it")]
 
-use super::{App, dynamodb::dynamodb, sqlite, unpaced};
-use sms_proxy::{http::Auth, service::Options};
+use super::dynamodb::{Table, engine_url};
+use sms_proxy::store::{Sqlite, Store};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tempfile::TempDir;
 
 /// What keeps the records of a service under test.
@@ -12,22 +18,64 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// A service on an empty store.
-    pub async fn app(self) -> App {
-        self.app_with(unpaced(), Auth::default()).await
-    }
-
-    pub async fn app_with(self, options: Options, auth: Auth) -> App {
-        let (store, folder) = match self {
-            Self::Sqlite => sqlite(),
-            Self::Dynamodb => (dynamodb().await, TempDir::new().expect("a temporary folder")),
-        };
-        App::on(store, folder, options, auth)
-    }
-
     /// How many rounds or callers there are: fewer on the engine, where each takes longer.
     pub fn many(self, all: u32, fewer: u32) -> u32 {
         if self == Self::Sqlite { all } else { fewer }
+    }
+
+    /// An empty place for the records of the real binary.
+    pub async fn records(self) -> Records {
+        self.records_through(None).await
+    }
+
+    /// The same; the binary reaches the engine at this address instead of its own.
+    pub async fn records_through(self, url: Option<&str>) -> Records {
+        let table = match self {
+            Self::Sqlite => None,
+            Self::Dynamodb => Some(Table::create(engine_url()).await),
+        };
+        let url = url.map(str::to_owned).or_else(|| table.as_ref().map(|_| engine_url().to_owned()));
+        Records { folder: TempDir::new().expect("a temporary folder"), table, url }
+    }
+}
+
+/// The working folder of the real binary, and the table where its records are unless they are in that folder.
+pub struct Records {
+    folder: TempDir,
+    table: Option<Table>,
+    url: Option<String>,
+}
+
+impl Records {
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The SQLite file, if there is one.
+    pub fn database(&self) -> PathBuf {
+        self.folder().join("local-sqlite/sms-proxy.db")
+    }
+
+    /// The variables by which the binary finds its records, but for `STORAGE`.
+    pub fn place(&self) -> Vec<(&str, &str)> {
+        match (&self.table, &self.url) {
+            (Some(table), Some(url)) => table.settings(url).to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The variables by which the binary finds its records.
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        let storage = if self.table.is_some() { "dynamodb" } else { "sqlite" };
+        [&[("STORAGE", storage)][..], &self.place()].concat()
+    }
+
+    /// The same records beside the binary.
+    pub fn store(&self) -> Arc<dyn Store> {
+        match &self.table {
+            Some(table) => table.store(engine_url(), Duration::from_secs(60)),
+            None => Arc::new(Sqlite::open(self.database()).expect("the database opens")),
+        }
     }
 }
 

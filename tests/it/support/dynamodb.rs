@@ -1,6 +1,7 @@
 //! A real DynamoDB engine, built and started once a test run, with a table of its own for each test.
 //!
 //! With `DYNAMODB_TEST_ENDPOINT` the tests use the engine that runs there instead.
+#![allow(dead_code, reason = "each test target uses a part of it")]
 
 use aws_sdk_dynamodb::{
     Client,
@@ -17,6 +18,10 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+
+const REGION: &str = "us-east-1";
+/// The access key and the secret key; engines of tests take any.
+const KEY: &str = "test";
 
 /// The engine; it ends when this process does, since its standard input is then closed.
 struct Engine {
@@ -59,12 +64,45 @@ pub fn engine_url() -> &'static str {
 pub fn sdk_config(url: &str) -> aws_config::SdkConfig {
     aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
-        .region(Region::new("us-east-1"))
+        .region(Region::new(REGION))
         .credentials_provider(aws_sdk_dynamodb::config::SharedCredentialsProvider::new(Credentials::new(
-            "test", "test", None, None, "test",
+            KEY, KEY, None, None, "test",
         )))
         .endpoint_url(url)
         .build()
+}
+
+/// A table of the engine's that a test has for itself.
+pub struct Table(String);
+
+impl Table {
+    /// An empty one, made by the engine that is reached here.
+    pub async fn create(url: &str) -> Self {
+        let table = Self(format!("test-{}", MessageId::random()));
+        create_table(&client(url), &table.0).await.expect("a table");
+        table
+    }
+
+    /// The variables by which the real binary finds it.
+    pub fn settings<'a>(&'a self, url: &'a str) -> [(&'a str, &'a str); 5] {
+        [
+            ("DYNAMODB_TABLE", &self.0),
+            ("AWS_ENDPOINT_URL_DYNAMODB", url),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", KEY),
+            ("AWS_SECRET_ACCESS_KEY", KEY),
+        ]
+    }
+
+    /// A store in it, reached here. However slow the engine is on a busy machine, nothing times out.
+    pub fn store(&self, url: &str, patience: Duration) -> Arc<dyn Store> {
+        Arc::new(Dynamo::new(client(url), &self.0, TimeDelta::days(30)).with_patience(patience))
+    }
+}
+
+fn client(url: &str) -> Client {
+    let config = config_of(&sdk_config(url)).to_builder().timeout_config(TimeoutConfig::disabled());
+    Client::from_conf(config.build())
 }
 
 /// A store in an empty table of its own.
@@ -72,17 +110,13 @@ pub async fn dynamodb() -> Arc<dyn Store> {
     create_store(engine_url(), Duration::from_secs(60)).await
 }
 
-/// A store in an empty table of its own, reached here. However slow the engine is on a busy machine, nothing times out.
+/// A store in an empty table of its own, reached here.
 pub async fn create_store(url: &str, patience: Duration) -> Arc<dyn Store> {
-    let (client, table) = empty_table(url).await;
-    Arc::new(Dynamo::new(client, table, TimeDelta::days(30)).with_patience(patience))
+    Table::create(url).await.store(url, patience)
 }
 
 /// An empty table: a client that reaches it, and its name.
 pub async fn empty_table(url: &str) -> (Client, String) {
-    let config = config_of(&sdk_config(url)).to_builder().timeout_config(TimeoutConfig::disabled()).build();
-    let client = Client::from_conf(config);
-    let table = format!("test-{}", MessageId::random());
-    create_table(&client, &table).await.expect("a table");
-    (client, table)
+    let Table(name) = Table::create(url).await;
+    (client(url), name)
 }

@@ -8,6 +8,7 @@ pub mod cloudformation;
 pub mod dynamodb;
 pub mod events;
 pub mod flowroute_standin;
+pub mod gate;
 mod loopback;
 mod provider;
 pub mod runtime_api;
@@ -58,6 +59,21 @@ pub fn sqlite() -> (Arc<dyn Store>, TempDir) {
     let folder = TempDir::new().expect("a temporary folder");
     let store = Sqlite::open(folder.path().join("test.db")).expect("a fresh database opens");
     (Arc::new(store), folder)
+}
+
+impl Backend {
+    /// A service on an empty store.
+    pub async fn app(self) -> App {
+        self.app_with(unpaced(), Auth::default()).await
+    }
+
+    pub async fn app_with(self, options: Options, auth: Auth) -> App {
+        let (store, folder) = match self {
+            Self::Sqlite => sqlite(),
+            Self::Dynamodb => (dynamodb::dynamodb().await, TempDir::new().expect("a temporary folder")),
+        };
+        App::on(store, folder, options, auth)
+    }
 }
 
 /// The service behind its router.
