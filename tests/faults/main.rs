@@ -10,4 +10,5 @@ mod outage;
 mod stop;
 mod sudden_death;
 mod support;
+mod two_instances;
 mod unheard;

@@ -1,0 +1,124 @@
+//! Two instances on the same records, under load, and now one of them dies, now the other.
+
+use crate::support::{
+    Backend, Conversation, Poster, Scene,
+    binary::{Server, eventually},
+    flowroute_standin::Mode,
+    on_each_backend, until,
+};
+use serde_json::Value;
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tokio::task::JoinSet;
+
+const CONVERSATIONS: usize = 4;
+const DEATHS: usize = 6;
+/// How many texts Flowroute takes between two deaths.
+const TAKEN_BEFORE_DEATH: usize = 25;
+
+on_each_backend! { with 2 threads:
+    texts_arrive_once_however_often_one_of_two_instances_dies
+}
+
+/// What stands in front of the two instances and gives each request to one of them.
+#[derive(Clone)]
+struct Balancer(Arc<Mutex<[Poster; 2]>>);
+
+impl Balancer {
+    fn before(servers: &[Server; 2]) -> Self {
+        Self(Arc::new(Mutex::new([Poster::to(&servers[0]), Poster::to(&servers[1])])))
+    }
+
+    fn restarted(&self, instance: usize, server: &Server) {
+        self.0.lock().unwrap()[instance] = Poster::to(server);
+    }
+
+    fn pick(&self, turn: usize) -> Poster {
+        self.0.lock().unwrap()[turn % 2].clone()
+    }
+}
+
+/// One person's texts: each is posted until it is answered 200, now to one instance, now to the other, and every
+/// third of them once more after that.
+async fn text_away(
+    balancer: Balancer,
+    conversation: Conversation,
+    person: usize,
+    stop: Arc<AtomicBool>,
+) -> Vec<Value> {
+    let (mut posted, mut turn) = (Vec::new(), person);
+    let give_up = Instant::now() + Duration::from_secs(300);
+    while !stop.load(Ordering::SeqCst) {
+        let text = conversation.text(person, format!("{} {person}: {}", conversation.tn, posted.len()));
+        loop {
+            turn += 1;
+            match balancer.pick(turn).post(&text).await {
+                Some(200) => break,
+                None | Some(503) => assert!(Instant::now() < give_up, "no instance takes a text"),
+                other => panic!("{other:?}"),
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        if posted.len() % 3 == 0 {
+            balancer.pick(turn + 1).post(&text).await;
+        }
+        posted.push(text);
+    }
+    posted
+}
+
+async fn texts_arrive_once_however_often_one_of_two_instances_dies(backend: Backend) {
+    let scene = Scene::set(backend).await;
+    let mut servers = [scene.serve(&[]).await, scene.serve(&[]).await];
+    let balancer = Balancer::before(&servers);
+    let mut conversations = Vec::new();
+    for n in 0..CONVERSATIONS {
+        conversations.push(Conversation::begin(&servers[n % 2]).await);
+    }
+    scene.flowroute.clear();
+    // Of the texts that are under way at a death, some are taken and some are not.
+    scene.flowroute.hesitate(Duration::from_millis(60));
+    scene.flowroute.delay(Duration::from_millis(60));
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut senders = JoinSet::new();
+    for conversation in &conversations {
+        for person in 0..2 {
+            senders.spawn(text_away(balancer.clone(), conversation.clone(), person, Arc::clone(&stop)));
+        }
+    }
+    for death in 0..DEATHS {
+        let (dying, other) = (death % 2, (death + 1) % 2);
+        if death % 3 == 2 {
+            // Both have something in the outbox to send when one of them dies.
+            scene.flowroute.mode(Mode::Answer(503));
+            until("texts wait", &servers[other], async || {
+                let states = conversations[0].states(&servers[other]).await;
+                (states.iter().filter(|state| *state == "waiting").count() >= 3).then_some(())
+            })
+            .await;
+            scene.flowroute.mode(Mode::Take);
+        }
+        let enough = scene.flowroute.taken().len() + TAKEN_BEFORE_DEATH;
+        eventually("texts are under way", || (scene.flowroute.taken().len() >= enough).then_some(())).await;
+        servers[dying].binary.kill();
+        let enough = scene.flowroute.taken().len() + TAKEN_BEFORE_DEATH / 2;
+        eventually("the other goes on", || (scene.flowroute.taken().len() >= enough).then_some(())).await;
+        servers[dying] = scene.serve(&[]).await;
+        balancer.restarted(dying, &servers[dying]);
+    }
+    stop.store(true, Ordering::SeqCst);
+    let texts = senders.join_all().await.concat();
+    for conversation in &conversations {
+        conversation.all_sent(&servers[0]).await;
+    }
+    scene.assert_each_arrived_once(&texts);
+    assert!(scene.flowroute.readings() > 0, "nothing was under way at a death");
+    let [one, other] = servers;
+    one.stop().await;
+    other.stop().await;
+}
