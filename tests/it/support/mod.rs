@@ -15,6 +15,7 @@ pub mod runtime_api;
 mod texts;
 
 pub use answer::Answer;
+pub use backend::Records;
 pub(crate) use backend::{Backend, on_each_backend};
 pub use loopback::{Loopback, Reply, Seen};
 pub use provider::{Outcome, Recorder, SentText};

@@ -26,7 +26,7 @@ use tokio::{
 
 const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:sms-proxy";
 /// How long the binary may take for one event.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Event = (String, String);
 /// `Err`: the function failed.

@@ -66,7 +66,7 @@ pub(super) fn show(desk: &mut Desk, address: SocketAddr, query: Option<&str>) ->
 }
 
 fn row(text: &Taken) -> Value {
-    let Taken { id, from, to, body, at } = text;
+    let Taken { id, from, to, body, at, .. } = text;
     let timestamp = at.format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let attributes =
         json!({"body": body, "direction": "outbound", "from": from, "to": to, "timestamp": timestamp});

@@ -53,6 +53,7 @@ struct Taken {
     from: String,
     to: String,
     body: String,
+    media: Vec<String>,
     at: DateTime<Utc>,
 }
 
@@ -150,6 +151,11 @@ impl FlowrouteStandin {
         taken
     }
 
+    /// The addresses of the pictures of what was taken, in the order of arrival.
+    pub fn media(&self) -> Vec<Vec<String>> {
+        self.desk().taken.iter().map(|text| text.media.clone()).collect()
+    }
+
     /// When texts came in, taken or not.
     pub fn arrivals(&self) -> Vec<Instant> {
         self.desk().arrivals.clone()
@@ -225,7 +231,9 @@ async fn receive(desk: &Mutex<Desk>, message: &Value) -> Answered {
         let mut desk = desk.lock().unwrap();
         if matches!(desk.mode, Mode::Take | Mode::TakeAndHangUp) {
             let (from, to, body) = (word("from"), word("to"), word("body"));
-            desk.taken.push(Taken { id: id.clone(), from, to, body, at: Utc::now() });
+            let media = message["data"]["attributes"]["media_urls"].as_array().into_iter().flatten();
+            let media = media.map(|url| url.as_str().unwrap().to_owned()).collect();
+            desk.taken.push(Taken { id: id.clone(), from, to, body, media, at: Utc::now() });
         }
         (desk.mode, desk.delay)
     };

@@ -1,0 +1,143 @@
+//! The function in the Runtime API's stand-in, and what surrounds it.
+
+use crate::support::{
+    Answer, Backend, Records,
+    binary::Binary,
+    cloudformation::template,
+    events::{Call, Door},
+    flowroute_standin::FlowrouteStandin,
+    runtime_api::RuntimeApi,
+};
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::{Value, json};
+
+pub const API_KEY: &str = "an-api-key-of-the-test";
+/// Characters that a query must escape.
+pub const WEBHOOK_TOKEN: &str = "a+token&of=the%20test";
+/// What tells real Lambda from an emulator.
+pub const REAL: (&str, &str) = ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
+
+/// What the instances of the function share.
+pub struct Cloud {
+    pub flowroute: FlowrouteStandin,
+    pub records: Records,
+    backend: Backend,
+}
+
+impl Cloud {
+    pub async fn on(backend: Backend) -> Self {
+        Self { flowroute: FlowrouteStandin::start().await, records: backend.records().await, backend }
+    }
+
+    /// The settings of the function: on DynamoDB those of real Lambda, where neither storage nor provider is named.
+    /// SQLite works in an emulator only.
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        let keys = [("API_KEYS", API_KEY), ("WEBHOOK_TOKEN", WEBHOOK_TOKEN)];
+        let place = match self.backend {
+            Backend::Dynamodb => [&[REAL][..], &self.records.place()].concat(),
+            Backend::Sqlite => self.records.settings(),
+        };
+        self.flowroute.settings(&[&keys[..], &place].concat())
+    }
+
+    /// An instance of the function, behind this door.
+    pub async fn instance(&self, door: Door) -> Function {
+        self.instance_with(door, &[]).await
+    }
+
+    /// An instance whose pace is not limited.
+    pub async fn quick_instance(&self, door: Door) -> Function {
+        self.instance_with(door, &[("FLOWROUTE_MAX_PER_SECOND", "0")]).await
+    }
+
+    async fn instance_with(&self, door: Door, more: &[(&str, &str)]) -> Function {
+        let runtime = RuntimeApi::start().await;
+        let settings = [&self.settings()[..], more].concat();
+        let binary = runtime.function(self.records.folder(), &settings);
+        Function { door, runtime, binary }
+    }
+}
+
+/// An instance of the function.
+pub struct Function {
+    pub door: Door,
+    pub runtime: RuntimeApi,
+    pub binary: Binary,
+}
+
+impl Function {
+    /// Sends a request through the door. Its answer carries the invocation's id.
+    pub async fn send(&self, call: &Call<'_>) -> Answer {
+        let id = uuid::Uuid::new_v4().to_string();
+        let answer = answer(&self.runtime.invoke(&id, &self.door.event(call)).await);
+        assert_eq!(answer.headers["x-request-id"], id, "{answer:?}");
+        answer
+    }
+
+    pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        let headers = &[("X-Api-Key", API_KEY), ("Content-Type", "application/json")];
+        let headers = &headers[..if body.is_some() { 2 } else { 1 }];
+        let body = body.map(|body| body.to_string());
+        self.send(&Call { method, path, headers, body, ..Call::default() }).await
+    }
+
+    pub async fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let answer = self.call(method, path, body).await;
+        assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+        answer.json()
+    }
+
+    /// What is on record about the messages of a session.
+    pub async fn messages(&self, session: &str) -> Vec<Value> {
+        let headers = &[("X-Api-Key", API_KEY)];
+        let query = &[("session_id", session)];
+        let call = Call { method: "GET", path: "/message", query, headers, body: None };
+        let answer = self.send(&call).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()["messages"].as_array().unwrap().clone()
+    }
+
+    /// Posts to the webhook, as Flowroute does.
+    pub async fn post(&self, payload: &Value) -> Answer {
+        let headers = &[("Content-Type", "application/vnd.api+json")];
+        let query = &[("token", WEBHOOK_TOKEN)];
+        let body = Some(payload.to_string());
+        self.send(&Call { method: "POST", path: "/", query, headers, body }).await
+    }
+
+    /// Posts a text, which must be taken.
+    pub async fn deliver(&self, text: &Value) {
+        let answer = self.post(text).await;
+        assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{answer:?}");
+    }
+
+    /// Invokes the function with what the schedule has as its input; what the round did.
+    pub async fn maintain(&self) -> String {
+        let id = uuid::Uuid::new_v4().to_string();
+        let returned = self.runtime.invoke(&id, &maintenance()).await;
+        let round = returned["message"].as_str().unwrap_or_else(|| panic!("no round: {returned}"));
+        assert!(round.contains("sessions expired"), "{round}");
+        round.to_owned()
+    }
+}
+
+/// The input of the schedule that starts maintenance, as the template has it.
+pub fn maintenance() -> Value {
+    let input = &template("template.yaml")["Resources"]["Maintenance"]["Properties"]["Target"]["Input"];
+    serde_json::from_str(input.as_str().unwrap()).unwrap()
+}
+
+/// What API Gateway would make of a function's answer.
+pub fn answer(returned: &Value) -> Answer {
+    assert_ne!(returned["isBase64Encoded"], true, "{returned}");
+    let mut headers = HeaderMap::new();
+    for part in ["headers", "multiValueHeaders"] {
+        for (name, value) in returned[part].as_object().into_iter().flatten() {
+            let value = value.as_str().or_else(|| value[0].as_str()).unwrap();
+            let name: HeaderName = name.parse().unwrap();
+            headers.insert(name, HeaderValue::from_str(value).unwrap());
+        }
+    }
+    let status = u16::try_from(returned["statusCode"].as_u64().expect("a status")).unwrap();
+    Answer { status, headers, body: returned["body"].as_str().unwrap_or_default().to_owned() }
+}

@@ -1,0 +1,167 @@
+//! The schedule's event starts maintenance, and nothing else does.
+
+use super::function::{Cloud, answer, maintenance};
+use crate::support::{
+    ALICE, BOB, Backend, TN,
+    binary::eventually,
+    events::{Call, DOORS, HTTP_DEFAULT},
+    flat,
+    flowroute_standin::Mode,
+    fresh_id, fresh_number, on_each_backend,
+};
+use chrono::{TimeDelta, Utc};
+use serde_json::{Value, json};
+use sms_proxy::{
+    domain::NewSession,
+    store::{AddTn, OpenSession, Settlement, Store},
+};
+use std::{sync::Arc, time::Duration};
+
+on_each_backend! { with 2 threads:
+    an_expired_session_ends_once_and_both_are_told_once_however_many_events_come_at_once
+    what_waits_after_an_outage_is_sent_once_by_the_events
+    no_other_event_and_no_request_starts_maintenance
+}
+
+/// A session that expired a minute ago and that nobody has ended, on a TN of its own; its two people.
+async fn expired_session(store: &Arc<dyn Store>) -> [String; 2] {
+    let people = [fresh_number(), fresh_number()];
+    let now = Utc::now();
+    let tn = fresh_number().parse().unwrap();
+    assert_eq!(store.add_tn(tn, now).await.unwrap(), AddTn::Added);
+    let [a, b] = people.clone().map(|number| number.parse().unwrap());
+    let [begun, over] = [10, 1].map(|minutes| now - TimeDelta::minutes(minutes));
+    let new = NewSession::new([a, b], begun, Some(over), "started".into());
+    let opened = store.open_session(new, begun + TimeDelta::seconds(30)).await.unwrap();
+    let OpenSession::Opened { notices, .. } = opened else { panic!("{opened:?}") };
+    for notice in notices {
+        let sent = Settlement::Sent { provider_id: fresh_id() };
+        assert!(store.settle(&notice, sent, begun).await.unwrap());
+    }
+    people
+}
+
+fn told(people: [String; 2]) -> Vec<(String, String)> {
+    let said = "[YOUR ORG NAME]: This session has expired.";
+    let mut told = people.map(|number| (number, said.to_owned())).to_vec();
+    told.sort();
+    told
+}
+
+async fn an_expired_session_ends_once_and_both_are_told_once_however_many_events_come_at_once(
+    backend: Backend,
+) {
+    let cloud = Cloud::on(backend).await;
+    let [one, other] = [cloud.quick_instance(HTTP_DEFAULT).await, cloud.quick_instance(HTTP_DEFAULT).await];
+    // The database is made at the start.
+    tokio::join!(one.maintain(), other.maintain());
+    let store = cloud.records.store();
+    for _ in 0..20 {
+        let people = expired_session(&store).await;
+        let rounds = tokio::join!(one.maintain(), other.maintain());
+        // Whoever ended it may have found the other draining the outbox, who was done: the next event goes on.
+        let next = one.maintain().await;
+        assert_eq!(cloud.flowroute.taken(), told(people), "{rounds:?}, {next}");
+        assert_eq!(store.expired_sessions(10, Utc::now()).await.unwrap(), []);
+        cloud.flowroute.clear();
+    }
+}
+
+async fn what_waits_after_an_outage_is_sent_once_by_the_events(backend: Backend) {
+    let cloud = Cloud::on(backend).await;
+    let [one, other] = [cloud.quick_instance(HTTP_DEFAULT).await, cloud.quick_instance(HTTP_DEFAULT).await];
+    one.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    let session = other.ok("POST", "/session", Some(pair)).await["session_id"].as_str().unwrap().to_owned();
+    cloud.flowroute.clear();
+    cloud.flowroute.mode(Mode::Answer(503));
+    let bodies: Vec<String> = (10..22).map(|n| format!("text {n}")).collect();
+    for (n, body) in bodies.iter().enumerate() {
+        let instance = [&one, &other][n % 2];
+        instance.deliver(&flat(&fresh_id(), ALICE, TN, body)).await;
+    }
+    tokio::join!(one.maintain(), other.maintain());
+    assert_eq!(cloud.flowroute.taken(), []);
+    cloud.flowroute.mode(Mode::Take);
+    for _ in 0..60 {
+        tokio::join!(one.maintain(), other.maintain());
+        if cloud.flowroute.taken().len() >= bodies.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    tokio::join!(one.maintain(), other.maintain());
+    let expected: Vec<_> = bodies.into_iter().map(|body| (BOB.to_owned(), body)).collect();
+    assert_eq!(cloud.flowroute.taken(), expected);
+    let relays = one.messages(&session).await.split_off(2);
+    assert!(relays.iter().all(|relay| relay["state"] == "sent"), "{relays:?}");
+}
+
+/// Events that are no HTTP requests, and not the schedule's.
+fn other_events() -> Vec<Value> {
+    let input = maintenance().to_string();
+    let sqs = json!({"messageId": "19dd0b57", "receiptHandle": "x", "body": input, "attributes": {},
+        "messageAttributes": {}, "md5OfBody": "x", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
+        "eventSourceARN": "arn:aws:sqs:us-east-1:123456789012:queue"});
+    let s3 = json!({"eventVersion": "2.1", "eventSource": "aws:s3", "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": "maintenance"}, "object": {"key": "sms-proxy"}}});
+    let bridge = json!({"version": "0", "id": "x", "detail-type": "Scheduled Event", "source": "aws.events",
+        "account": "123456789012", "time": "2026-03-10T00:00:00Z", "region": "us-east-1", "resources": [],
+        "detail": maintenance()});
+    vec![
+        json!({"Records": [sqs]}),
+        json!({"Records": [s3]}),
+        bridge,
+        json!({"sms-proxy": "maintenance", "x": 1}),
+        json!({"sms-proxy": "export"}),
+        json!({"sms-proxy": ["maintenance"]}),
+        json!({"sms-proxy": null}),
+        json!({"body": input}),
+        json!({"path": "/events", "body": input}),
+        json!({}),
+        json!([maintenance()]),
+        json!("maintenance"),
+        json!(input),
+        json!(1),
+        json!(true),
+        Value::Null,
+    ]
+}
+
+async fn no_other_event_and_no_request_starts_maintenance(backend: Backend) {
+    let cloud = Cloud::on(backend).await;
+    let function = cloud.quick_instance(HTTP_DEFAULT).await;
+    function.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    function.ok("POST", "/session", Some(pair)).await;
+    cloud.flowroute.clear();
+    cloud.flowroute.mode(Mode::Answer(503));
+    function.deliver(&flat(&fresh_id(), ALICE, TN, "it waits")).await;
+    cloud.flowroute.mode(Mode::Take);
+    let store = cloud.records.store();
+    let people = expired_session(&store).await;
+    while store.due(10, Utc::now()).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for event in other_events() {
+        let returned = function.runtime.invoke(&fresh_id(), &event).await;
+        assert_eq!(returned["reason"], "not_found", "{event}: {returned}");
+    }
+    for door in DOORS {
+        for path in ["/events", "/", "/maintenance"] {
+            let headers = &[("X-Api-Key", super::API_KEY), ("Content-Type", "application/json")];
+            let body = Some(maintenance().to_string());
+            let call = Call { method: "POST", path, headers, body, ..Call::default() };
+            let answer = answer(&function.runtime.invoke(&fresh_id(), &door.event(&call)).await);
+            let (status, reason) = if path == "/" { (401, "unauthorized") } else { (404, "not_found") };
+            answer.assert_error(status, reason);
+        }
+    }
+    assert_eq!(cloud.flowroute.taken(), [], "a text was sent");
+    assert_eq!(store.expired_sessions(10, Utc::now()).await.unwrap().len(), 1, "a session was ended");
+    function.maintain().await;
+    let mut expected = told(people);
+    expected.push((BOB.to_owned(), "it waits".to_owned()));
+    expected.sort();
+    eventually("all is done", || (cloud.flowroute.taken() == expected).then_some(())).await;
+}
