@@ -1,11 +1,13 @@
-//! What is acknowledged is on disk: the order of the system calls, as strace sees it.
+//! What is acknowledged is on disk, or DynamoDB has said that it is: the order of the system calls, as strace sees it,
+//! or of DynamoDB's answers.
 
 use crate::support::{
-    ALICE, BOB, TN,
+    ALICE, BOB, Backend, TN,
     binary::{Binary, Server, eventually, prepare, read},
     flat,
     flowroute_standin::FlowrouteStandin,
     fresh_id,
+    gate::Gate,
 };
 use serde_json::json;
 use std::{
@@ -13,6 +15,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -119,4 +122,39 @@ async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_it_is_acknow
     let answer = carrying(&calls, "HTTP/1.1 200 OK", sent.ended);
     assert_synced(&calls, request.ended, sent.begun);
     assert_synced(&calls, sent.ended, answer.begun);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dynamodb_has_confirmed_a_text_before_it_is_sent_and_its_outcome_before_it_is_acknowledged() {
+    let (gate, flowroute) = (Gate::start().await, FlowrouteStandin::start().await);
+    let records = Backend::Dynamodb.records_through(Some(gate.url())).await;
+    let server = Binary::serve(records.folder(), &flowroute.settings(&records.settings())).await;
+    server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    let session = server.ok("POST", "/session", Some(pair)).await.json();
+    flowroute.clear();
+    // Long enough to be overtaken by somebody who does not wait.
+    gate.delay(Duration::from_millis(150));
+    let text = flat(&fresh_id(), ALICE, TN, "keep this");
+    assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
+    let acknowledged = Instant::now();
+    let path = format!("/message?session_id={}", session["session_id"].as_str().unwrap());
+    let relay = server.ok("GET", &path, None).await.json()["messages"][2].clone();
+    let sent = flowroute.arrivals();
+    let (record, outcome) =
+        (confirmed(&gate, "keep this"), confirmed(&gate, relay["provider_id"].as_str().unwrap()));
+    assert_eq!(sent.len(), 1);
+    assert!(record < sent[0], "it was sent before it was on record");
+    assert!(
+        sent[0] < outcome && outcome < acknowledged,
+        "it was acknowledged before its outcome was on record"
+    );
+}
+
+/// When DynamoDB confirmed the one write with these words in it.
+#[track_caller]
+fn confirmed(gate: &Gate, words: &str) -> Instant {
+    let writes: Vec<_> = gate.passed().into_iter().filter(|passed| passed.asked.contains(words)).collect();
+    assert_eq!(writes.len(), 1, "{writes:?}");
+    writes[0].answered
 }

@@ -1,19 +1,30 @@
 //! The real binary as a process: starting, stopping, and dying.
 
 use crate::support::{
-    ALICE, BOB, Loopback, Reply, TN,
-    binary::{Binary, Server, command, eventually, read},
+    ALICE, BOB, Backend, Loopback, Records, Reply, TN,
+    binary::{Binary, PATIENCE, Server, command, eventually, read},
     flat,
-    flowroute_standin::FlowrouteStandin,
-    fresh_id,
+    flowroute_standin::{FlowrouteStandin, Mode},
+    fresh_id, on_each_backend,
 };
-use rusqlite::{Connection, OpenFlags};
 use serde_json::{Value, json};
-use std::{path::Path, time::Duration};
+use sms_proxy::{
+    domain::{Kind, SessionId},
+    store::{Page, State},
+};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-const DATABASE: &str = "local-sqlite/sms-proxy.db";
+on_each_backend! { with 2 threads:
+    tns_and_sessions_survive_a_stop_and_a_sudden_death
+    a_conversation_goes_on_after_a_stop_and_a_sudden_death
+    a_round_of_maintenance_beside_the_server_sends_what_waits
+    a_stop_finishes_the_running_requests
+    a_text_whose_client_has_gone_is_settled
+    a_stop_waits_for_a_text_whose_client_has_gone
+    a_text_that_was_going_out_at_a_sudden_death_is_not_sent_again
+}
 
 /// A TN with a session of Alice and Bob on it.
 async fn conversation(server: &Server) -> Value {
@@ -22,22 +33,29 @@ async fn conversation(server: &Server) -> Value {
     server.ok("POST", "/session", Some(pair)).await.json()
 }
 
-/// The states of all relays on record.
-fn relays(folder: &Path) -> Vec<String> {
-    let db = Connection::open_with_flags(folder.join(DATABASE), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    db.busy_timeout(Duration::from_secs(5)).unwrap();
-    let mut states = db.prepare("SELECT state FROM outbound WHERE kind = 'relay'").unwrap();
-    states.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+/// A conversation behind a provider that takes a second for each text from now on.
+struct Slow {
+    records: Records,
+    flowroute: FlowrouteStandin,
+    session: SessionId,
 }
 
-/// A conversation behind a provider that takes a second for each text from now on.
-async fn slow_conversation(folder: &Path) -> (Server, FlowrouteStandin) {
-    let flowroute = FlowrouteStandin::start().await;
-    let server = Binary::serve(folder, &flowroute.settings(&[])).await;
-    conversation(&server).await;
-    flowroute.clear();
-    flowroute.delay(Duration::from_secs(1));
-    (server, flowroute)
+impl Slow {
+    async fn conversation(backend: Backend) -> (Self, Server) {
+        let (records, flowroute) = (backend.records().await, FlowrouteStandin::start().await);
+        let server = Binary::serve(records.folder(), &flowroute.settings(&records.settings())).await;
+        let session = conversation(&server).await["session_id"].as_str().unwrap().parse().unwrap();
+        flowroute.clear();
+        flowroute.delay(Duration::from_secs(1));
+        (Self { records, flowroute, session }, server)
+    }
+
+    /// The states of the session's relays, whether or not a server runs.
+    async fn relays(&self) -> Vec<State> {
+        let messages = self.records.store().messages(self.session, Page::default()).await.unwrap();
+        let messages = messages.expect("the session is on record").items.into_iter();
+        messages.filter(|message| message.kind == Kind::Relay).map(|message| message.state).collect()
+    }
 }
 
 /// Posts a text on a connection of its own and returns when the provider has got it, but not yet answered.
@@ -55,75 +73,123 @@ async fn post_until_the_provider_has_it(
     client
 }
 
-#[tokio::test]
-async fn tns_and_sessions_survive_a_stop_and_a_sudden_death() {
-    let folder = TempDir::new().unwrap();
-    let server = Binary::serve(folder.path(), &[]).await;
+async fn tns_and_sessions_survive_a_stop_and_a_sudden_death(backend: Backend) {
+    let records = backend.records().await;
+    let server = Binary::serve(records.folder(), &records.settings()).await;
     conversation(&server).await;
     server.ok("POST", "/tn", Some(json!({"value": "12062992130"}))).await;
     let before = (server.ok("GET", "/tn", None).await.body, server.ok("GET", "/session", None).await.body);
     let log = server.stop().await;
     assert!(log.contains("stopped"), "{log}");
 
-    let mut server = Binary::serve(folder.path(), &[]).await;
+    let mut server = Binary::serve(records.folder(), &records.settings()).await;
     let after = (server.ok("GET", "/tn", None).await.body, server.ok("GET", "/session", None).await.body);
     assert_eq!(before, after);
     server.ok("POST", "/tn", Some(json!({"value": "12062992131"}))).await;
     let before = (server.ok("GET", "/tn", None).await.body, after.1);
     server.binary.kill();
 
-    let server = Binary::serve(folder.path(), &[]).await;
+    let server = Binary::serve(records.folder(), &records.settings()).await;
     let after = (server.ok("GET", "/tn", None).await.body, server.ok("GET", "/session", None).await.body);
     assert_eq!(before, after);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_finishes_the_running_requests() {
-    let folder = TempDir::new().unwrap();
-    let (server, flowroute) = slow_conversation(folder.path()).await;
+async fn a_conversation_goes_on_after_a_stop_and_a_sudden_death(backend: Backend) {
+    let (records, flowroute) = (backend.records().await, FlowrouteStandin::start().await);
+    let settings = flowroute.settings(&records.settings());
+    let server = Binary::serve(records.folder(), &settings).await;
+    conversation(&server).await;
+    flowroute.clear();
+    let first = flat(&fresh_id(), ALICE, TN, "first");
+    assert_eq!(read(server.request("POST", "/").json(&first)).await.status, 200);
+    server.stop().await;
+
+    let mut server = Binary::serve(records.folder(), &settings).await;
+    let second = flat(&fresh_id(), BOB, TN, "second");
+    for text in [&first, &second, &first] {
+        assert_eq!(read(server.request("POST", "/").json(text)).await.status, 200);
+    }
+    server.binary.kill();
+
+    let server = Binary::serve(records.folder(), &settings).await;
+    let third = flat(&fresh_id(), ALICE, TN, "third");
+    for text in [&second, &third] {
+        assert_eq!(read(server.request("POST", "/").json(text)).await.status, 200);
+    }
+    let expected = [(ALICE, "second"), (BOB, "first"), (BOB, "third")];
+    assert_eq!(flowroute.taken(), expected.map(|(to, body)| (to.to_owned(), body.to_owned())));
+}
+
+async fn a_round_of_maintenance_beside_the_server_sends_what_waits(backend: Backend) {
+    let (records, flowroute) = (backend.records().await, FlowrouteStandin::start().await);
+    let more = [&records.settings()[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat();
+    let settings = flowroute.settings(&more);
+    let server = Binary::serve(records.folder(), &settings).await;
+    conversation(&server).await;
+    flowroute.clear();
+    flowroute.mode(Mode::Answer(503));
+    let text = flat(&fresh_id(), ALICE, TN, "later");
+    assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
+    flowroute.mode(Mode::Take);
+    let store = records.store();
+    while store.due(10, chrono::Utc::now()).await.unwrap().is_empty() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for sent in ["1 texts sent", "0 texts sent"] {
+        let mut command = command(records.folder(), &settings);
+        command.arg("maintenance");
+        let mut round = Binary::start(command);
+        assert_eq!(round.ended().await.code(), Some(0), "{}", round.stderr());
+        assert!(round.stdout().contains(sent), "{}", round.stdout());
+    }
+    assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
+    assert_eq!(flowroute.taken(), [(BOB.to_owned(), "later".to_owned())]);
+}
+
+async fn a_stop_finishes_the_running_requests(backend: Backend) {
+    let (slow, server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "before you go");
     let post = tokio::spawn(read(server.request("POST", "/").json(&text)));
-    eventually("the provider has the text", || (!flowroute.taken().is_empty()).then_some(())).await;
+    eventually("the provider has the text", || (!slow.flowroute.taken().is_empty()).then_some(())).await;
     server.stop().await;
     assert_eq!(post.await.unwrap().status, 200);
-    assert_eq!(relays(folder.path()), ["sent"]);
-    assert_eq!(flowroute.taken(), [(BOB.to_owned(), "before you go".to_owned())]);
+    assert_eq!(slow.relays().await, [State::Sent]);
+    assert_eq!(slow.flowroute.taken(), [(BOB.to_owned(), "before you go".to_owned())]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_whose_client_has_gone_is_settled() {
-    let folder = TempDir::new().unwrap();
-    let (server, flowroute) = slow_conversation(folder.path()).await;
+async fn a_text_whose_client_has_gone_is_settled(backend: Backend) {
+    let (slow, server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "cannot wait");
-    drop(post_until_the_provider_has_it(&server, &flowroute, &text).await);
-    eventually("the text is settled", || (relays(folder.path()) == ["sent"]).then_some(())).await;
+    drop(post_until_the_provider_has_it(&server, &slow.flowroute, &text).await);
+    let give_up = Instant::now() + PATIENCE;
+    while slow.relays().await != [State::Sent] {
+        assert!(Instant::now() < give_up, "the text is not settled");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
     let again = read(server.request("POST", "/").json(&text)).await;
     assert_eq!(again.status, 200);
-    assert_eq!(flowroute.taken(), [(BOB.to_owned(), "cannot wait".to_owned())]);
+    assert_eq!(slow.flowroute.taken(), [(BOB.to_owned(), "cannot wait".to_owned())]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stop_waits_for_a_text_whose_client_has_gone() {
-    let folder = TempDir::new().unwrap();
-    let (server, flowroute) = slow_conversation(folder.path()).await;
+async fn a_stop_waits_for_a_text_whose_client_has_gone(backend: Backend) {
+    let (slow, server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "cannot wait");
-    drop(post_until_the_provider_has_it(&server, &flowroute, &text).await);
+    drop(post_until_the_provider_has_it(&server, &slow.flowroute, &text).await);
     server.stop().await;
-    assert_eq!(relays(folder.path()), ["sent"]);
-    assert_eq!(flowroute.taken().len(), 1);
+    assert_eq!(slow.relays().await, [State::Sent]);
+    assert_eq!(slow.flowroute.taken().len(), 1);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_that_was_going_out_at_a_sudden_death_is_not_sent_again() {
-    let folder = TempDir::new().unwrap();
-    let (mut server, flowroute) = slow_conversation(folder.path()).await;
+async fn a_text_that_was_going_out_at_a_sudden_death_is_not_sent_again(backend: Backend) {
+    let (slow, mut server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "last words");
-    let _client = post_until_the_provider_has_it(&server, &flowroute, &text).await;
+    let _client = post_until_the_provider_has_it(&server, &slow.flowroute, &text).await;
     server.binary.kill();
-    flowroute.delay(Duration::ZERO);
-    let server = Binary::serve(folder.path(), &flowroute.settings(&[])).await;
+    slow.flowroute.delay(Duration::ZERO);
+    let settings = slow.flowroute.settings(&slow.records.settings());
+    let server = Binary::serve(slow.records.folder(), &settings).await;
     assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
-    assert_eq!(flowroute.taken(), [(BOB.to_owned(), "last words".to_owned())]);
+    assert_eq!(slow.flowroute.taken(), [(BOB.to_owned(), "last words".to_owned())]);
 }
 
 #[tokio::test]
