@@ -3,7 +3,7 @@
 use super::{Error, Result, Service, Wording, sessions::on_record};
 use crate::{
     domain::{Barred, Content, Inbound, Kind, MessageId, Receipt, Session, Text},
-    store::{Opt, Record, Recorded, RestsOn, Route},
+    store::{AnswersSeen, Opt, Record, Recorded, RestsOn, Route},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::time::Instant;
@@ -54,7 +54,7 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
         Route::Stranger { in_use_since: Some(since), .. } if is_older(inbound, *since) => {
             Decision::Ignore(Reason::OlderThanSession)
         }
-        Route::Stranger { .. } => answer_stranger(inbound, wording),
+        Route::Stranger { answers, .. } => answer_stranger(inbound, wording, answers.clone()),
         Route::Live(session) if is_older(inbound, session.created_at) => {
             Decision::Ignore(Reason::OlderThanSession)
         }
@@ -63,11 +63,12 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
                 texts: vec![Text::in_session(session, Kind::Relay, other, inbound.content.clone())],
                 rests_on: RestsOn::Live(session.id),
             },
-            None => answer_stranger(inbound, wording),
+            None => answer_stranger(inbound, wording, AnswersSeen::default()),
         },
-        Route::Expired(session) => {
-            Decision::Send { texts: wording.expired_notices(session), rests_on: RestsOn::Expired(session.id) }
-        }
+        Route::Expired(session) => Decision::Send {
+            texts: wording.expired_notices(session),
+            rests_on: RestsOn::Expired(session.clone()),
+        },
     }
 }
 
@@ -87,7 +88,7 @@ fn is_older(inbound: &Inbound, created_at: DateTime<Utc>) -> bool {
     inbound.sent_at.is_some_and(|sent_at| sent_at < created_at - CLOCK_SLACK)
 }
 
-fn answer_stranger(inbound: &Inbound, wording: &Wording) -> Decision {
+fn answer_stranger(inbound: &Inbound, wording: &Wording, answers: AnswersSeen) -> Decision {
     let answer = Text {
         kind: Kind::NoSession,
         session: None,
@@ -97,7 +98,7 @@ fn answer_stranger(inbound: &Inbound, wording: &Wording) -> Decision {
         barred: None,
         content: Content::from(wording.signed(&wording.no_session).as_str()),
     };
-    Decision::Send { texts: vec![answer], rests_on: RestsOn::Nothing }
+    Decision::Send { texts: vec![answer], rests_on: RestsOn::Answers(answers) }
 }
 
 impl Wording {

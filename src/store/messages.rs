@@ -1,6 +1,6 @@
 //! What the store is asked and says about inbound texts and outbound messages.
 
-use crate::domain::{Kind, MessageId, Number, Outbound, Role, SessionId};
+use crate::domain::{Kind, MessageId, Number, Outbound, Role, Session, SessionId};
 use chrono::{DateTime, Utc};
 use std::collections::HashSet;
 
@@ -44,14 +44,36 @@ pub struct Opt {
 }
 
 /// The state of things that a decision was made for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RestsOn {
     /// Nothing that could change.
     Nothing,
+    /// The sender being a stranger, and what the route told of the answers so far.
+    Answers(AnswersSeen),
     /// This session being live.
     Live(SessionId),
     /// This session being expired and not ended; it ends in the same step.
-    Expired(SessionId),
+    Expired(Session),
+}
+
+/// What a store saw of the answers to strangers when it told a route, for itself alone: it need not look again unless
+/// that has changed. The default saw nothing. All are equal, since none tells anybody anything.
+#[derive(Debug, Clone, Default)]
+pub struct AnswersSeen(pub(super) Option<[Counter; 2]>);
+
+impl PartialEq for AnswersSeen {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for AnswersSeen {}
+
+/// When answers were given, in milliseconds since 1970, and how often that was written down.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Counter {
+    pub(super) times: Vec<i64>,
+    pub(super) version: i64,
 }
 
 /// What became of [`Store::record`](super::Store::record).

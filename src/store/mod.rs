@@ -17,8 +17,8 @@ mod sqlite;
 pub use dynamodb::{Dynamo, config_of, create_table};
 pub use gauges::Gauges;
 pub use messages::{
-    AnswerLimits, Delivery, Due, Leased, Message, Opt, Others, Receipted, Record, Recorded, RestsOn,
-    Settlement, State, Unknown,
+    AnswerLimits, AnswersSeen, Delivery, Due, Leased, Message, Opt, Others, Receipted, Record, Recorded,
+    RestsOn, Settlement, State, Unknown,
 };
 pub use sessions::{AddTn, EndCause, OpenSession, Page, Part, PoolSize, RemoveTn, Route, VirtualTn};
 pub use snapshot::{Entry, Exported, Imported, MessageEntry, Place, Snapshot, Stage};

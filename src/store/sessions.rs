@@ -1,6 +1,6 @@
 //! What the store is asked and says about the pool, sessions and routes.
 
-use super::Leased;
+use super::{AnswersSeen, Leased};
 use crate::domain::{Barred, Number, Role, Session, SessionId};
 use chrono::{DateTime, Utc};
 
@@ -106,6 +106,8 @@ pub enum Route {
         barred: Option<Barred>,
         /// When the newest live session on the TN was created.
         in_use_since: Option<DateTime<Utc>>,
+        /// How often strangers were answered, for the store alone.
+        answers: AnswersSeen,
     },
     /// The sender is a participant of this live session.
     Live(Session),

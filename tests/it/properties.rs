@@ -11,7 +11,7 @@ use sms_proxy::{
         Wording,
         relay::{Decision, decide},
     },
-    store::Route,
+    store::{AnswersSeen, Route},
 };
 
 fn any_json() -> impl Strategy<Value = Value> {
@@ -124,7 +124,7 @@ proptest! {
         let route = match kind {
             0 => Route::NotOurTn,
             1 => Route::SenderIsTn,
-            2 => Route::Stranger { barred: None, in_use_since: None },
+            2 => Route::Stranger { barred: None, in_use_since: None, answers: AnswersSeen::default() },
             3 => Route::Live(session),
             _ => Route::Expired(session),
         };

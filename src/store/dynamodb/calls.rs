@@ -83,6 +83,8 @@ pub(super) struct Query {
     pub(super) hash: (&'static str, String),
     /// A condition on the sort key, such as `sk > :sk`, and its value.
     pub(super) range: Option<(&'static str, String)>,
+    /// What `:until` in the range is.
+    pub(super) until: Option<String>,
     pub(super) backwards: bool,
     pub(super) limit: Option<i32>,
 }
@@ -172,7 +174,10 @@ impl Calls {
         }
     }
 
-    fn request(&self, query: &Query) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {
+    pub(super) fn request(
+        &self,
+        query: &Query,
+    ) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {
         let (hash, value) = &query.hash;
         let range = query.range.as_ref();
         let condition = match range {
@@ -190,6 +195,9 @@ impl Calls {
             .expression_attribute_values(":hash", AttributeValue::S(value.clone()));
         if let Some((_, value)) = range {
             request = request.expression_attribute_values(":range", AttributeValue::S(value.clone()));
+        }
+        if let Some(value) = &query.until {
+            request = request.expression_attribute_values(":until", AttributeValue::S(value.clone()));
         }
         request
     }

@@ -187,8 +187,9 @@ impl Item {
                 item.set("has_media", AttributeValue::Bool(true));
                 item.set("media_urls", AttributeValue::L(media.iter().map(text).collect()));
             }
-            item.set("open_pk", text(open_pk(state, outbound)));
-            item.set("open_sk", text(open_sk(attention, outbound)));
+            item.set("open_pk", text(table::open_of_message(content.session, *id)));
+            item.set("open_sk", text(open_sk(state, attention, outbound)));
+            item.set("unknown_sk", text(open_sk(State::Unknown, *created_at, outbound)));
             item.set("due_at", at(attention));
         }
         item
@@ -232,11 +233,13 @@ pub(super) fn pair(from: Number, to: Number) -> String {
     format!("PAIR#{}#{}", from.digits(), to.digits())
 }
 
-pub(super) fn open_pk(state: State, outbound: &Outbound) -> String {
-    let shard = table::open_shard(outbound.text.session, outbound.id);
-    format!("{}#{shard}", state.as_str().to_uppercase())
+/// Where a message in this state stands in the index of what is open. `unknown_sk` keeps it for when the message may
+/// become unknown, since that goes by when it was last tried.
+pub(super) fn open_sk(state: State, attention: DateTime<Utc>, outbound: &Outbound) -> String {
+    table::open_place(&open_kind(state), attention, outbound.created_at, &outbound.id)
 }
 
-pub(super) fn open_sk(attention: DateTime<Utc>, outbound: &Outbound) -> String {
-    format!("{}#{}#{}", table::sortable(attention), table::sortable(outbound.created_at), outbound.id)
+/// What messages in this state are called in the index of what is open.
+pub(super) fn open_kind(state: State) -> String {
+    state.as_str().to_uppercase()
 }

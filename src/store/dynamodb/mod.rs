@@ -5,6 +5,7 @@ mod change;
 mod gauges;
 mod history;
 mod item;
+mod open;
 mod outbox;
 mod pool;
 mod routes;

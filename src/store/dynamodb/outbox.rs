@@ -4,69 +4,57 @@ use super::{
     Dynamo,
     calls::Query,
     change::Change,
-    item::{Item, at, int, open_pk, open_sk, pair, text},
-    table,
+    item::{Item, at, int, open_kind, open_sk, pair, text},
+    open::readable,
+    routes::{barred, is_live, live_at},
+    table::{self, Key},
 };
 use crate::{
-    domain::{Kind, MessageId, Outbound},
+    domain::{Kind, MessageId, Outbound, SessionId},
     store::{Due, Leased, Others, Result, State, Unknown},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// How much of each part of the index is read at a time.
-const READ: i32 = 1000;
 /// How old a message can be that is still open.
 const OPEN_FOR: TimeDelta = TimeDelta::hours(25);
 
 impl Dynamo {
-    /// What is open in this state and needs attention until then, from all parts of the index.
-    async fn open(&self, state: State, until: Option<DateTime<Utc>>) -> Result<Vec<Item>> {
-        let mut open = Vec::new();
-        for shard in 0..table::SHARDS {
-            let query = Query {
-                index: Some(table::BY_OPEN),
-                hash: ("open_pk", format!("{}#{shard}", state.as_str().to_uppercase())),
-                range: until.map(|until| ("open_sk <= :range", format!("{}~", table::sortable(until)))),
-                limit: Some(READ),
-                ..Query::default()
-            };
-            open.extend(self.calls.query(query).await?);
-        }
-        Ok(open)
-    }
-
     pub(super) async fn do_reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
+        let entries = self.open(&open_kind(State::Sending), None, Some(now), limit).await?;
         let mut reclaimed = 0;
-        for entry in self.open(State::Sending, Some(now)).await?.into_iter().take(limit as usize) {
-            let Some(item) = self.calls.get(entry.key()?).await? else { continue };
-            if item.state()? != State::Sending || item.time("lease_until")? >= now {
-                continue;
+        for entries in entries.chunks(limit.max(1) as usize) {
+            for item in self.all_readable(&keys(entries)?).await? {
+                if reclaimed == limit as usize {
+                    return Ok(reclaimed);
+                }
+                reclaimed += usize::from(readable(self.reclaim_one(&item, now).await)?.unwrap_or(false));
             }
-            let outbound = item.outbound()?;
-            let attempted_at = item.some_time("attempted_at")?.unwrap_or(outbound.created_at);
-            let change = Change::update(
-                table::message(outbound.id),
-                "SET message_state = :state, open_pk = :open_pk, open_sk = :open_sk, reason_text = :reason \
-                 REMOVE lease_until",
-            )
-            .when("lease_number = :lease AND message_state = :was AND lease_until < :now")
-            .with("lease", int(item.int("lease_number")?))
-            .with("was", text(State::Sending.as_str()))
-            .with("now", at(now))
-            .with("state", text(State::Unknown.as_str()))
-            .with("reason", text("the sender did not report back"))
-            .with("open_pk", text(open_pk(State::Unknown, &outbound)))
-            .with("open_sk", text(open_sk(attempted_at, &outbound)));
-            reclaimed += usize::from(self.calls.change(table::message(outbound.id), change).await?.is_ok());
         }
         Ok(reclaimed)
     }
 
+    async fn reclaim_one(&self, item: &Item, now: DateTime<Utc>) -> Result<bool> {
+        if item.state()? != State::Sending || item.time("lease_until")? >= now {
+            return Ok(false);
+        }
+        let change = Change::update(
+            item.key()?,
+            "SET message_state = :state, open_sk = unknown_sk, reason_text = :reason REMOVE lease_until",
+        )
+        .when("lease_number = :lease AND message_state = :was AND lease_until < :now")
+        .with("lease", int(item.int("lease_number")?))
+        .with("was", text(State::Sending.as_str()))
+        .with("now", at(now))
+        .with("state", text(State::Unknown.as_str()))
+        .with("reason", text("the sender did not report back"));
+        Ok(self.calls.change(item.key()?, change).await?.is_ok())
+    }
+
     pub(super) async fn do_due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
         let mut due = Vec::new();
-        for item in self.open(State::Waiting, Some(now)).await? {
-            let id = item.text("pk")?.trim_start_matches("M#").parse()?;
-            due.push((item.time("created_at")?, Due { id, has_media: item.flag("has_media") }));
+        for entry in self.open(&open_kind(State::Waiting), None, Some(now), limit).await? {
+            let id = entry.text("pk")?.trim_start_matches("M#").parse()?;
+            due.push((entry.time("created_at")?, Due { id, has_media: entry.flag("has_media") }));
         }
         due.sort_by_key(|(created_at, due)| (*created_at, due.id));
         Ok(due.into_iter().take(limit as usize).map(|(_, due)| due).collect())
@@ -94,7 +82,7 @@ impl Dynamo {
         let change = Change::update(
             table::message(id),
             "SET message_state = :state, lease_number = :lease, lease_until = :until, attempted_at = :now, \
-             attempts = attempts + :one, open_pk = :open_pk, open_sk = :open_sk REMOVE absent_at",
+             attempts = attempts + :one, open_sk = :open_sk, unknown_sk = :unknown_sk REMOVE absent_at",
         )
         .when("message_state = :was_state AND lease_number = :was")
         .with("state", text(State::Sending.as_str()))
@@ -102,16 +90,23 @@ impl Dynamo {
         .with("until", at(until))
         .with("now", at(now))
         .with("one", int(1))
-        .with("open_pk", text(open_pk(State::Sending, &outbound)))
-        .with("open_sk", text(open_sk(until, &outbound)))
+        .with("open_sk", text(open_sk(State::Sending, until, &outbound)))
+        .with("unknown_sk", text(open_sk(State::Unknown, now, &outbound)))
         .with("was_state", text(State::Waiting.as_str()))
         .with("was", int(was));
-        let changes = std::iter::once(change).chain(session_is_live(&outbound, now)).collect();
-        if self.calls.transact(changes).await?.is_done() {
+        if self.take(change, &outbound, now).await? {
             return Ok(Some(Leased { outbound, lease: lease + 1 }));
         }
         self.withdraw_if_over(&Leased { outbound, lease }, now).await?;
         Ok(None)
+    }
+
+    /// Changes a message that is about to be sent; a relay only while its session is live.
+    async fn take(&self, change: Change, outbound: &Outbound, now: DateTime<Utc>) -> Result<bool> {
+        match session_of_relay(outbound) {
+            Some(session) => Ok(self.calls.transact(vec![change, live_at(session, now)]).await?.is_done()),
+            None => Ok(self.calls.change(table::message(outbound.id), change).await?.is_ok()),
+        }
     }
 
     pub(super) async fn do_renew(
@@ -127,16 +122,16 @@ impl Dynamo {
         }
         let change = Change::update(
             table::message(id),
-            "SET lease_until = :until, attempted_at = :now, open_sk = :open_sk",
+            "SET lease_until = :until, attempted_at = :now, open_sk = :open_sk, unknown_sk = :unknown_sk",
         )
         .when("lease_number = :lease AND message_state = :state AND attribute_not_exists(revoked)")
         .with("lease", int(leased.lease.into()))
         .with("state", text(State::Sending.as_str()))
         .with("until", at(until))
         .with("now", at(now))
-        .with("open_sk", text(open_sk(until, &leased.outbound)));
-        let changes = std::iter::once(change).chain(session_is_live(&leased.outbound, now)).collect();
-        if self.calls.transact(changes).await?.is_done() {
+        .with("open_sk", text(open_sk(State::Sending, until, &leased.outbound)))
+        .with("unknown_sk", text(open_sk(State::Unknown, now, &leased.outbound)));
+        if self.take(change, &leased.outbound, now).await? {
             return Ok(true);
         }
         self.withdraw_if_over(leased, now).await?;
@@ -157,13 +152,14 @@ impl Dynamo {
     /// Whether a message may be sent now; if it never may, it is settled.
     async fn may_go(&self, leased: &Leased, revoked: bool, now: DateTime<Utc>) -> Result<bool> {
         let content = &leased.outbound.text;
-        let over = match (content.kind, content.session) {
-            (Kind::Relay, Some(session)) => self.do_session(session, now).await?.is_none(),
-            _ => false,
-        };
+        let session = session_of_relay(&leased.outbound);
+        let mut keys = vec![table::tn(content.to), table::opt_outs(content.to)];
+        keys.extend(session.map(table::session));
+        let found = self.calls.get_all(&keys).await?;
+        let over = session.is_some() && !is_live(found.get(2).and_then(Option::as_ref), now)?;
         let (state, reason) = if revoked || over {
             (State::Cancelled, "the session has ended")
-        } else if let Some(barred) = self.barred(content.from, content.to).await? {
+        } else if let Some(barred) = barred(content.from, found[0].as_ref(), found[1].as_ref()) {
             (State::Failed, barred.as_str())
         } else {
             return Ok(true);
@@ -177,31 +173,24 @@ impl Dynamo {
     pub(super) async fn do_unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Unknown>> {
         let mark = match after {
             None => None,
-            Some(id) => match self.calls.get(table::message(id)).await? {
-                None => None,
-                Some(item) => Some((item.time("attempted_at")?, id)),
-            },
-        };
-        let open = self.open(State::Unknown, None).await?;
-        let keys = open.iter().map(Item::key).collect::<Result<Vec<_>>>()?;
-        let mut unknown = Vec::new();
-        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
-            if item.state()? != State::Unknown || item.0.contains_key("settled_at") {
-                continue;
+            Some(id) => {
+                self.calls.get(table::message(id)).await?.map(|item| place_of_unknown(&item)).transpose()?
             }
-            let outbound = item.outbound()?;
-            unknown.push(Unknown {
-                attempted_at: item.some_time("attempted_at")?.unwrap_or(outbound.created_at),
-                absent_at: item.some_time("absent_at")?,
-                revoked: item.flag("revoked"),
-                leased: Leased { lease: u32::try_from(item.int("lease_number")?).unwrap_or(0), outbound },
-            });
+        };
+        let entries = self.open(&open_kind(State::Unknown), mark.as_deref(), None, limit).await?;
+        let mut unknown = Vec::new();
+        for entries in entries.chunks(limit.max(1) as usize) {
+            for item in self.all_readable(&keys(entries)?).await? {
+                unknown.extend(readable(unknown_of(&item))?.flatten());
+            }
+            if unknown.len() >= limit as usize {
+                break;
+            }
         }
-        let place = |unknown: &Unknown| (unknown.attempted_at, unknown.leased.outbound.id);
-        unknown.retain(|unknown| mark.is_none_or(|mark| place(unknown) > mark));
-        unknown.sort_by_key(place);
-        unknown.truncate(limit as usize);
-        Ok(unknown)
+        // The index may have shown an earlier attempt.
+        unknown.sort_by(|(one, _), (other, _)| one.cmp(other));
+        unknown.retain(|(place, _)| mark.as_ref().is_none_or(|mark| place > mark));
+        Ok(unknown.into_iter().take(limit as usize).map(|(_, unknown)| unknown).collect())
     }
 
     pub(super) async fn do_others(&self, message: &Outbound) -> Result<Others> {
@@ -211,9 +200,8 @@ impl Dynamo {
             range: Some(("pair_sk >= :range", table::sortable(message.created_at - OPEN_FOR))),
             ..Query::default()
         };
-        let keys = self.calls.query(query).await?.iter().map(Item::key).collect::<Result<Vec<_>>>()?;
         let mut others = Others::default();
-        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
+        for item in self.calls.get_all(&keys(&self.calls.query(query).await?)?).await?.into_iter().flatten() {
             if item.parsed::<MessageId>("message_id")? == message.id {
                 continue;
             }
@@ -248,8 +236,33 @@ impl Dynamo {
     }
 }
 
-/// A relay goes only while its session is live.
-fn session_is_live(message: &Outbound, now: DateTime<Utc>) -> Option<Change> {
-    let session = message.text.session.filter(|_| message.text.kind == Kind::Relay)?;
-    Some(super::routes::live_at(session, now))
+fn keys(entries: &[Item]) -> Result<Vec<Key>> {
+    entries.iter().map(Item::key).collect()
+}
+
+/// The session that must be live for this message to go.
+fn session_of_relay(message: &Outbound) -> Option<SessionId> {
+    message.text.session.filter(|_| message.text.kind == Kind::Relay)
+}
+
+/// Where a message stands, or would stand, among the unknown ones.
+fn place_of_unknown(item: &Item) -> Result<String> {
+    let outbound = item.outbound()?;
+    let attempted_at = item.some_time("attempted_at")?.unwrap_or(outbound.created_at);
+    Ok(open_sk(State::Unknown, attempted_at, &outbound))
+}
+
+/// A message that is unknown and not settled, with its place.
+fn unknown_of(item: &Item) -> Result<Option<(String, Unknown)>> {
+    if item.state()? != State::Unknown || item.0.contains_key("settled_at") {
+        return Ok(None);
+    }
+    let outbound = item.outbound()?;
+    let unknown = Unknown {
+        attempted_at: item.some_time("attempted_at")?.unwrap_or(outbound.created_at),
+        absent_at: item.some_time("absent_at")?,
+        revoked: item.flag("revoked"),
+        leased: Leased { lease: u32::try_from(item.int("lease_number")?).unwrap_or(0), outbound },
+    };
+    Ok(Some((place_of_unknown(item)?, unknown)))
 }

@@ -5,26 +5,22 @@ use super::{
     calls::Query,
     change::Change,
     item::{Item, at},
-    table,
+    open::readable,
+    table::{self, Key},
+    texts::{counters, keys_of_answers},
 };
 use crate::{
     domain::{Barred, Number, Session, SessionId},
-    store::{Page, Part, Result, Route, cut},
+    store::{AnswersSeen, Page, Part, Result, Route, cut},
 };
 use chrono::{DateTime, Utc};
-
-/// How many entries of expired sessions are read at least: some may have been ended.
-const EXPIRED_READ: u32 = 100;
 
 impl Dynamo {
     /// The session of an item, with what keeps its people from being texted.
     pub(super) async fn with_barred(&self, item: &Item) -> Result<Session> {
         let session = item.session([None, None])?;
-        let [a, b] = session.participants.map(|participant| participant.number);
-        let keys = [table::tn(a), table::opt_outs(a), table::tn(b), table::opt_outs(b)];
-        let found = self.calls.get_all(&keys).await?;
-        let barred = |tn: &Option<Item>, out: &Option<Item>| barred(session.tn, tn.as_ref(), out.as_ref());
-        item.session([barred(&found[0], &found[1]), barred(&found[2], &found[3])])
+        let found = self.calls.get_all(&keys_of_barred(&session)).await?;
+        bar(session, &found)
     }
 
     pub(super) async fn do_session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
@@ -59,58 +55,84 @@ impl Dynamo {
     }
 
     pub(super) async fn do_expired(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
-        let mut due = Vec::new();
-        for shard in 0..table::SHARDS {
-            let query = Query {
-                index: Some(table::BY_OPEN),
-                hash: ("open_pk", format!("EXPIRY#{shard}")),
-                range: Some(("open_sk <= :range", format!("{}~", table::sortable(now)))),
-                limit: i32::try_from(limit.max(EXPIRED_READ)).ok(),
-                ..Query::default()
-            };
-            for item in self.calls.query(query).await? {
-                due.push((item.text("open_sk")?.to_owned(), item.parsed::<SessionId>("session_id")?));
-            }
-        }
-        due.sort();
-        let mut sessions = Vec::new();
+        let entries = self.open(table::EXPIRY, None, Some(now), limit).await?;
+        let mut over = Vec::new();
         // The index may still show some that have been ended.
-        for due in due.chunks(limit.max(1) as usize) {
-            let keys: Vec<table::Key> = due.iter().map(|(_, id)| table::session(*id)).collect();
-            for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
-                if sessions.len() < limit as usize && !item.0.contains_key("ended_at") {
-                    sessions.push(self.with_barred(&item).await?);
-                }
-            }
-            if sessions.len() >= limit as usize {
+        for entries in entries.chunks(limit.max(1) as usize) {
+            let ids: Vec<Option<SessionId>> =
+                entries.iter().map(|entry| readable(entry.parsed("session_id"))).collect::<Result<_>>()?;
+            let keys: Vec<Key> = ids.into_iter().flatten().map(table::session).collect();
+            let items = self.all_readable(&keys).await?.into_iter();
+            let open = items.filter(|item| !item.0.contains_key("ended_at"));
+            over.extend(open.take(limit as usize - over.len()));
+            if over.len() >= limit as usize {
                 break;
             }
         }
-        Ok(sessions)
+        let mut sessions = Vec::new();
+        for item in &over {
+            sessions.extend(readable(item.session([None, None]))?);
+        }
+        let keys: Vec<Key> = sessions.iter().flat_map(keys_of_barred).collect();
+        let found = self.calls.get_all(&keys).await?;
+        sessions.into_iter().zip(found.chunks(4)).map(|(session, found)| bar(session, found)).collect()
     }
 
     pub(super) async fn do_route(&self, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {
         let route = self.calls.get(table::route(tn, sender)).await?;
-        if let Some(item) = &route {
-            let opted_out = |name| item.flag(name).then_some(Barred::OptedOut);
-            let session = item.session([opted_out("a_opted_out"), opted_out("b_opted_out")])?;
-            if !session.is_expired(now) {
-                return Ok(Route::Live(session));
+        let mut keys = vec![table::tn(tn)];
+        let mut over = None;
+        match &route {
+            Some(item) => {
+                let opted_out = |name| item.flag(name).then_some(Barred::OptedOut);
+                let session = item.session([opted_out("a_opted_out"), opted_out("b_opted_out")])?;
+                if !session.is_expired(now) {
+                    return Ok(Route::Live(session));
+                }
+                keys.extend(keys_of_barred(&session));
+                over = Some(session);
+            }
+            None => {
+                keys.extend([table::tn(sender), table::opt_outs(sender)]);
+                keys.extend(keys_of_answers(tn, sender));
             }
         }
-        let keys = [table::tn(tn), table::tn(sender), table::opt_outs(sender)];
         let found = self.calls.get_all(&keys).await?;
-        Ok(match (&found[0], &found[1], route) {
-            (None, ..) => Route::NotOurTn,
-            (_, Some(_), _) => Route::SenderIsTn,
-            (_, _, Some(item)) => Route::Expired(self.with_barred(&item).await?),
-            (Some(item), _, None) => {
-                let live = item.some_time("expires_at")?.is_none_or(|expiry| expiry > now);
-                let in_use_since = item.some_time("in_use_since")?.filter(|_| live);
-                Route::Stranger { barred: barred(tn, None, found[2].as_ref()), in_use_since }
-            }
+        let Some(item) = &found[0] else { return Ok(Route::NotOurTn) };
+        if keys.iter().zip(&found).any(|(key, found)| *key == table::tn(sender) && found.is_some()) {
+            return Ok(Route::SenderIsTn);
+        }
+        if let Some(session) = over {
+            return Ok(Route::Expired(bar(session, &found[1..])?));
+        }
+        let live = item.some_time("expires_at")?.is_none_or(|expiry| expiry > now);
+        Ok(Route::Stranger {
+            barred: barred(tn, None, found[2].as_ref()),
+            in_use_since: item.some_time("in_use_since")?.filter(|_| live),
+            answers: AnswersSeen(Some(counters(&found[3..])?)),
         })
     }
+}
+
+/// The items that tell what keeps a session's people from being texted.
+fn keys_of_barred(session: &Session) -> [Key; 4] {
+    let [a, b] = session.participants.map(|participant| participant.number);
+    [table::tn(a), table::opt_outs(a), table::tn(b), table::opt_outs(b)]
+}
+
+/// The session with what these items tell about its people.
+fn bar(mut session: Session, found: &[Option<Item>]) -> Result<Session> {
+    for (participant, found) in session.participants.iter_mut().zip(found.chunks(2)) {
+        let [tn, opt_outs] = found else { break };
+        participant.barred = barred(session.tn, tn.as_ref(), opt_outs.as_ref());
+    }
+    Ok(session)
+}
+
+/// Whether the item is that of a session that is live.
+pub(super) fn is_live(item: Option<&Item>, now: DateTime<Utc>) -> Result<bool> {
+    let Some(item) = item.filter(|item| !item.0.contains_key("ended_at")) else { return Ok(false) };
+    Ok(item.some_time("expires_at")?.is_none_or(|expiry| expiry > now))
 }
 
 /// The condition that a session is live.

@@ -6,17 +6,18 @@ use super::{
     change::Change,
     item::{Item, at, int, text},
     pool::{free_item, place_text, random_place},
-    table,
+    table::{self, Key},
 };
 use crate::{
-    domain::{Kind, MessageId, NewSession, Number, Outbound, Role, Session, SessionId},
+    domain::{Kind, NewSession, Number, Outbound, Role, Session, SessionId},
     store::{EndCause, Leased, OpenSession, Result, State},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 
-/// How many free TNs are looked at together.
+/// How many free TNs are looked at together; and how many after that, if somebody has opted out of all of these.
 const DRAWN: i32 = 10;
+const DRAWN_ON: i32 = 500;
 /// How many messages one transaction may cancel, besides what else it holds.
 const CANCELLED_AT_ONCE: usize = 80;
 
@@ -61,31 +62,57 @@ impl Dynamo {
     }
 
     /// A free TN, near a random place of a random part, that none of these have opted out of.
-    async fn draw(&self, opted_out: &[String]) -> Result<Option<(Number, table::Key)>> {
+    async fn draw(&self, opted_out: &[String]) -> Result<Option<(Number, Key)>> {
         let (first, place) = random_place();
-        // The side on which there is more: the first query finds something even in a small pool.
+        // The side on which there is more comes first: it has something even in a small pool.
         let backwards = place.as_str() >= "8";
         for n in 0..table::SHARDS {
-            let shard = format!("FREE#{}", (first + n) % table::SHARDS);
-            let near = if backwards { "sk <= :range" } else { "sk >= :range" };
-            let near = Query {
-                hash: ("pk", shard.clone()),
-                range: Some((near, place.clone())),
-                backwards,
-                limit: Some(DRAWN),
-                ..Query::default()
-            };
-            let all = Query { hash: ("pk", shard), backwards, ..Query::default() };
-            for query in [near, all] {
-                for item in self.calls.query(query).await? {
-                    let tn: Number = item.parsed("tn_number")?;
-                    if !opted_out.contains(&tn.digits()) {
-                        return Ok(Some((tn, item.key()?)));
-                    }
+            let shard = table::free_shard((first + n) % table::SHARDS);
+            for backwards in [backwards, !backwards] {
+                if let Some(drawn) = self.draw_beside(&shard, &place, backwards, opted_out).await? {
+                    return Ok(Some(drawn));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// A free TN on one side of a place: at random among the nearest, or the next that nobody has opted out of.
+    async fn draw_beside(
+        &self,
+        shard: &str,
+        place: &str,
+        backwards: bool,
+        opted_out: &[String],
+    ) -> Result<Option<(Number, Key)>> {
+        let mut place = place.to_owned();
+        let mut limit = DRAWN;
+        loop {
+            let range = if backwards { "sk < :range" } else { "sk > :range" };
+            let query = Query {
+                hash: ("pk", shard.to_owned()),
+                range: Some((range, place)),
+                backwards,
+                limit: Some(limit),
+                ..Query::default()
+            };
+            let mut fit = Vec::new();
+            let found = self.calls.query(query).await?;
+            for item in &found {
+                let tn: Number = item.parsed("tn_number")?;
+                if !opted_out.contains(&tn.digits()) {
+                    fit.push((tn, item.key()?));
+                }
+            }
+            if !fit.is_empty() {
+                return Ok(Some(fit.swap_remove(rand::random_range(0..fit.len()))));
+            }
+            match found.last() {
+                Some(last) if found.len() == limit as usize => place = last.key()?.sk,
+                _ => return Ok(None),
+            }
+            limit = DRAWN_ON;
+        }
     }
 
     pub(super) async fn do_end(
@@ -99,9 +126,19 @@ impl Dynamo {
         let (puts, leased) = self.leased(notices, lease_until);
         let mut patience = Patience::new(self.calls.patience);
         loop {
-            let Some((mut changes, session)) = self.ending(id, cause, now).await? else { return Ok(None) };
+            let Some(item) = self.calls.get(table::session(id)).await? else { return Ok(None) };
+            let session = item.session([None, None])?;
+            let may = match cause {
+                EndCause::Deleted => !session.is_expired(now),
+                EndCause::Expired => session.is_expired(now),
+                EndCause::Undone => true,
+            };
+            if !may || item.0.contains_key("ended_at") {
+                return Ok(None);
+            }
+            let mut changes = self.ending(&session, cause, now);
             changes.extend(puts.clone());
-            changes.extend(self.cancelling(&session, cause, now).await?);
+            changes.extend(self.cancelling(id, cause, &item.texts("notices"), now).await?);
             if self.calls.transact(changes).await?.is_done() {
                 return Ok(Some(leased));
             }
@@ -110,79 +147,62 @@ impl Dynamo {
         }
     }
 
-    /// What ends a session, apart from its messages; `None` if it may not end so.
-    pub(super) async fn ending(
-        &self,
-        id: SessionId,
-        cause: EndCause,
-        now: DateTime<Utc>,
-    ) -> Result<Option<(Vec<Change>, Session)>> {
-        let Some(item) = self.calls.get(table::session(id)).await? else { return Ok(None) };
-        let session = item.session([None, None])?;
+    /// What ends a session, apart from its messages. The first of these holds only if the session has not ended and may
+    /// end so.
+    pub(super) fn ending(&self, session: &Session, cause: EndCause, now: DateTime<Utc>) -> Vec<Change> {
         let may = match cause {
-            EndCause::Deleted => !session.is_expired(now),
-            EndCause::Expired => session.is_expired(now),
-            EndCause::Undone => true,
+            EndCause::Deleted => " AND (attribute_not_exists(expires_at) OR expires_at > :now)",
+            EndCause::Expired => " AND expires_at <= :now",
+            EndCause::Undone => "",
         };
-        if !may || item.0.contains_key("ended_at") {
-            return Ok(None);
-        }
         let place = random_place();
         let mut changes = vec![
-            Change::update(table::session(id), "SET ended_at = :now, ttl_at = :ttl")
-                .when("attribute_exists(pk) AND attribute_not_exists(ended_at)")
+            Change::update(table::session(session.id), "SET ended_at = :now, ttl_at = :ttl")
+                .when(format!("attribute_exists(pk) AND attribute_not_exists(ended_at){may}"))
                 .with("now", at(now))
                 .with("ttl", int(self.ttl(now))),
-            Change::delete(table::live(id, session.created_at)),
+            Change::delete(table::live(session.id, session.created_at)),
             Change::update(
                 table::tn(session.tn),
                 "SET free_place = :place REMOVE session_id, in_use_since, expires_at",
             )
             .when("session_id = :session")
             .with("place", text(place_text(&place)))
-            .with("session", text(id.to_string())),
+            .with("session", text(session.id.to_string())),
             Change::put(free_item(session.tn, &place)),
         ];
         for participant in session.participants {
             changes.push(Change::delete(table::route(session.tn, participant.number)));
         }
-        Ok(Some((changes, session)))
+        changes
     }
 
-    /// Cancels what waits and revokes what is on its way. Of more than fits into one transaction, and of what the index
-    /// does not show yet, the rest is withdrawn when somebody is about to send it.
+    /// Cancels what waits and revokes what is on its way; with a session that is undone, its start notices too. Of more
+    /// than is looked at or fits into one transaction, and of what the index does not show yet, the rest is withdrawn
+    /// when somebody is about to send it.
     pub(super) async fn cancelling(
         &self,
-        session: &Session,
+        session: SessionId,
         cause: EndCause,
+        notices: &[String],
         now: DateTime<Utc>,
     ) -> Result<Vec<Change>> {
-        let shard = table::open_shard(Some(session.id), MessageId::random());
+        let undone = cause == EndCause::Undone;
         let mut keys = Vec::new();
-        if cause == EndCause::Undone {
-            let item = self.calls.get(table::session(session.id)).await?;
-            for id in item.map(|item| item.texts("notices")).unwrap_or_default() {
-                keys.push(table::message(id.parse()?));
+        for id in notices.iter().filter(|_| undone) {
+            keys.push(table::message(id.parse()?));
+        }
+        for entry in self.open_in(session).await? {
+            let key = entry.key()?;
+            if (undone || entry.kind()? == Kind::Relay) && !keys.contains(&key) {
+                keys.push(key);
             }
         }
-        for state in [State::Waiting, State::Sending, State::Unknown] {
-            let open = Query {
-                index: Some(table::BY_OPEN),
-                hash: ("open_pk", format!("{}#{shard}", state.as_str().to_uppercase())),
-                ..Query::default()
-            };
-            for entry in self.calls.query(open).await? {
-                let key = entry.key()?;
-                if entry.some_parsed("session_id")? == Some(session.id) && !keys.contains(&key) {
-                    keys.push(key);
-                }
-            }
-        }
+        keys.truncate(CANCELLED_AT_ONCE);
         // The index lags behind: what the messages themselves say counts.
         let mut changes = Vec::new();
-        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
-            let concerns = cause == EndCause::Undone || item.kind()? == Kind::Relay;
-            if concerns && !item.0.contains_key("settled_at") && changes.len() < CANCELLED_AT_ONCE {
+        for item in self.all_readable(&keys).await? {
+            if !item.0.contains_key("settled_at") {
                 changes.push(self.cancel(&item, now)?);
             }
         }
@@ -193,7 +213,7 @@ impl Dynamo {
         let state = item.state()?;
         let change = if state == State::Waiting {
             let close = "SET message_state = :state, settled_at = :now, ttl_at = :ttl, reason_text = :reason \
-                         REMOVE body_text, media_urls, open_pk, open_sk";
+                         REMOVE body_text, media_urls, open_pk, open_sk, unknown_sk";
             Change::update(item.key()?, close)
                 .with("state", text(State::Cancelled.as_str()))
                 .with("reason", text("the session has ended"))
@@ -254,9 +274,9 @@ fn live_item(session: &Session) -> Item {
     let mut item = Item::new(table::live(session.id, session.created_at));
     item.set_session(session);
     if let Some(expiry) = session.expires_at {
-        let shard = rand::random_range(0..table::SHARDS);
-        item.set("open_pk", text(format!("EXPIRY#{shard}")));
-        item.set("open_sk", text(format!("{}#{}", table::sortable(expiry), session.id)));
+        let place = table::open_place(table::EXPIRY, expiry, session.created_at, &session.id);
+        item.set("open_pk", text(table::open_of(session.id)));
+        item.set("open_sk", text(place));
     }
     item
 }

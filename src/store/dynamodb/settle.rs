@@ -4,7 +4,7 @@ use super::{
     Dynamo,
     calls::{Committed, Patience, Query},
     change::Change,
-    item::{Item, at, int, open_pk, open_sk, text},
+    item::{Item, at, int, open_sk, text},
     table,
 };
 use crate::store::{Leased, Opt, Result, Settlement, State};
@@ -21,15 +21,11 @@ impl Dynamo {
         now: DateTime<Utc>,
     ) -> Result<bool> {
         let outbound = &leased.outbound;
-        let open = |state: State, attention: DateTime<Utc>, rest: &str| {
-            let expression =
-                format!("SET message_state = :state, open_pk = :open_pk, open_sk = :open_sk{rest}");
-            Change::update(table::message(outbound.id), expression)
+        let open = |state: State, rest: &str| {
+            Change::update(table::message(outbound.id), format!("SET message_state = :state, {rest}"))
                 .when(HOLDS)
                 .with("lease", int(leased.lease.into()))
                 .with("state", text(state.as_str()))
-                .with("open_pk", text(open_pk(state, outbound)))
-                .with("open_sk", text(open_sk(attention, outbound)))
         };
         let deferred = settlement == Settlement::Deferred;
         let unrevoked =
@@ -53,20 +49,23 @@ impl Dynamo {
                     .with("now", at(now))
             }
             Settlement::Unknown { reason } => {
-                open(State::Unknown, now, ", reason_text = :reason REMOVE lease_until")
+                open(State::Unknown, "open_sk = unknown_sk, reason_text = :reason REMOVE lease_until")
                     .with("reason", text(reason))
             }
             Settlement::Waiting { due, reason } => {
-                let rest = ", due_at = :due, reason_text = :reason REMOVE lease_until, absent_at";
-                open(State::Waiting, due, rest)
+                let rest = "open_sk = :open_sk, due_at = :due, reason_text = :reason \
+                            REMOVE lease_until, absent_at";
+                open(State::Waiting, rest)
+                    .with("open_sk", text(open_sk(State::Waiting, due, outbound)))
                     .with("due", at(due))
                     .with("reason", text(reason))
                     .when(unrevoked)
             }
             Settlement::Deferred => {
                 // Told twice, it takes back one attempt.
-                let rest = ", due_at = :due, attempts = attempts - :one REMOVE lease_until";
-                open(State::Waiting, now, rest)
+                let rest = "open_sk = :open_sk, due_at = :due, attempts = attempts - :one REMOVE lease_until";
+                open(State::Waiting, rest)
+                    .with("open_sk", text(open_sk(State::Waiting, now, outbound)))
                     .with("due", at(now))
                     .with("one", int(1))
                     .when(format!("{unrevoked} AND message_state <> :state"))
@@ -114,7 +113,8 @@ impl Dynamo {
         now: DateTime<Utc>,
     ) -> Change {
         let mut set = "SET message_state = :state, settled_at = :now, ttl_at = :ttl".to_owned();
-        let mut remove = " REMOVE body_text, media_urls, open_pk, open_sk, lease_until".to_owned();
+        let mut remove =
+            " REMOVE body_text, media_urls, open_pk, open_sk, unknown_sk, lease_until".to_owned();
         if provider_id.is_some() {
             set += ", provider_id = :provider_id";
         }

@@ -24,17 +24,22 @@ use aws_sdk_dynamodb::{
     },
 };
 use chrono::{DateTime, Utc};
+use std::fmt::Display;
 
-/// Finds what is open by when it needs attention: messages that wait, are being sent or are unknown, and sessions
-/// that will expire. What is settled is not in it.
+/// Finds what is open by its kind ([`EXPIRY`], or a message's state) and when it needs attention: sessions that will
+/// expire, and messages that are being sent, are unknown or wait. What is settled is not in it.
 pub(super) const BY_OPEN: &str = "by_open";
 /// Finds messages by who sent them to whom, in the order of their creation.
 pub(super) const BY_PAIR: &str = "by_pair";
 /// Finds messages by the provider's id.
 pub(super) const BY_PROVIDER: &str = "by_provider";
 
-/// How many parts the pool's free numbers, and what is open, are spread over: none of them gets hot.
+/// How many parts the pool's free numbers are spread over: none of them gets hot.
 pub(super) const SHARDS: u32 = 8;
+/// How many parts of [`BY_OPEN`] there are: none of them gets hot.
+pub(super) const OPEN_SHARDS: u32 = 32;
+/// What sessions that will expire are called in [`BY_OPEN`]. It sorts before the states of messages.
+pub(super) const EXPIRY: &str = "EXPIRY";
 /// The live sessions are listed by the first digit of their ids.
 pub(super) const LIVE_SHARDS: &str = "0123456789abcdef";
 /// The pool is listed by the last digit of its numbers.
@@ -57,7 +62,11 @@ pub(super) fn tn(tn: Number) -> Key {
 }
 
 pub(super) fn free(shard: u32, place: &str) -> Key {
-    key(format!("FREE#{shard}"), place)
+    key(free_shard(shard), place)
+}
+
+pub(super) fn free_shard(shard: u32) -> String {
+    format!("FREE#{shard}")
 }
 
 pub(super) fn session(id: SessionId) -> Key {
@@ -106,10 +115,33 @@ pub(super) fn sortable(time: DateTime<Utc>) -> String {
     format!("{:015}", time.timestamp_millis())
 }
 
-/// In which part of the index of what is open a message is: with all messages of its session.
-pub(super) fn open_shard(session: Option<SessionId>, message: MessageId) -> u32 {
-    let id = session.map_or_else(|| message.to_string(), |session| session.to_string());
-    u32::from_str_radix(&id[..2], 16).unwrap_or(0) % SHARDS
+/// A part of [`BY_OPEN`].
+pub(super) fn open(shard: u32) -> String {
+    format!("OPEN#{shard}")
+}
+
+/// The part of [`BY_OPEN`] that a session is in, with all its messages.
+pub(super) fn open_of(session: SessionId) -> String {
+    open(open_shard(&session.to_string()))
+}
+
+/// The part of [`BY_OPEN`] that a message is in.
+pub(super) fn open_of_message(session: Option<SessionId>, message: MessageId) -> String {
+    session.map_or_else(|| open(open_shard(&message.to_string())), open_of)
+}
+
+fn open_shard(id: &str) -> u32 {
+    u32::from_str_radix(&id[..2], 16).unwrap_or(0) % OPEN_SHARDS
+}
+
+/// Where something stands in its part of [`BY_OPEN`]: with its kind, by when it needs attention.
+pub(super) fn open_place(
+    kind: &str,
+    attention: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+    id: &impl Display,
+) -> String {
+    format!("{kind}#{}#{}#{id}", sortable(attention), sortable(created_at))
 }
 
 /// The attributes that keys and indexes are made of.
@@ -118,7 +150,7 @@ pub(super) const KEY_ATTRIBUTES: [&str; 7] =
 
 /// What [`BY_OPEN`] shows besides the keys.
 pub(super) const OPEN_ATTRIBUTES: [&str; 5] =
-    ["session_id", "message_kind", "lease_number", "has_media", "created_at"];
+    ["item_version", "session_id", "message_kind", "has_media", "created_at"];
 
 /// Makes the table. For emulators: in AWS the template does.
 ///

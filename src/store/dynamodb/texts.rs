@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     domain::{Kind, MessageId, Number, Outbound, Role},
-    store::{AnswerLimits, EndCause, Opt, Record, Recorded, RestsOn, Result},
+    store::{AnswerLimits, AnswersSeen, EndCause, Opt, Record, Recorded, RestsOn, Result, messages::Counter},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,19 +18,23 @@ use chrono::{DateTime, TimeDelta, Utc};
 impl Dynamo {
     pub(super) async fn do_record(&self, record: Record) -> Result<Recorded> {
         let mut patience = Patience::new(self.calls.patience);
+        let mut seen = match &record.rests_on {
+            RestsOn::Answers(AnswersSeen(seen)) => seen.clone(),
+            _ => None,
+        };
         loop {
-            if let Some(recorded) = self.try_record(&record).await? {
+            if let Some(recorded) = self.try_record(&record, seen.take()).await? {
                 return Ok(recorded);
             }
             patience.wait("contention").await?;
         }
     }
 
-    /// `None`: the counters of answers, or who has opted out, changed under it.
-    async fn try_record(&self, record: &Record) -> Result<Option<Recorded>> {
+    /// `None`: the counters of answers, a message of the session that ends, or who has opted out, changed under it.
+    async fn try_record(&self, record: &Record, seen: Option<[Counter; 2]>) -> Result<Option<Recorded>> {
         let Record { inbound, at: now, outbound, lease_until, rests_on, answers, opt } = record;
         let mut outbound = outbound.clone();
-        let counting = self.count_answer(&mut outbound, *answers, *now).await?;
+        let counting = self.count_answer(&mut outbound, seen, *answers, *now).await?;
         let (puts, leased) = self.leased(outbound.clone(), Some(*lease_until));
         // The first part refuses a second text with the same id: it is the message that the text leads to, if that has
         // the text's id, or an item that only remembers it.
@@ -43,22 +47,15 @@ impl Dynamo {
         changes.extend(puts);
         let mut stale_at = None;
         match rests_on {
-            RestsOn::Nothing => {}
+            RestsOn::Nothing | RestsOn::Answers(_) => {}
             RestsOn::Live(session) => {
                 stale_at = Some(changes.len());
                 changes.push(live_at(*session, *now));
             }
             RestsOn::Expired(session) => {
-                let Some((ending, session)) = self.ending(*session, EndCause::Expired, *now).await? else {
-                    let known = match marker {
-                        Some(marker) => self.calls.get(table::message(marker)).await?.is_some(),
-                        None => false,
-                    };
-                    return Ok(Some(if known { Recorded::Duplicate } else { Recorded::Stale }));
-                };
                 stale_at = Some(changes.len());
-                changes.extend(ending);
-                changes.extend(self.cancelling(&session, EndCause::Expired, *now).await?);
+                changes.extend(self.ending(session, EndCause::Expired, *now));
+                changes.extend(self.cancelling(session.id, EndCause::Expired, &[], *now).await?);
             }
         }
         changes.extend(counting);
@@ -84,27 +81,33 @@ impl Dynamo {
         Change::insert(item)
     }
 
-    /// Counts an answer to a stranger, or takes it out if it is one too many.
+    /// Counts an answer to a stranger, or takes it out if it is one too many, by what the route has seen of the counters
+    /// or else by a reading.
     async fn count_answer(
         &self,
         outbound: &mut Vec<Outbound>,
+        seen: Option<[Counter; 2]>,
         limits: AnswerLimits,
         now: DateTime<Utc>,
     ) -> Result<Vec<Change>> {
         let Some(answer) = outbound.iter().find(|message| message.text.kind == Kind::NoSession) else {
             return Ok(Vec::new());
         };
-        let keys = [table::answers(answer.text.from, answer.text.to), table::all_answers()];
+        let keys = keys_of_answers(answer.text.from, answer.text.to);
+        let seen = match seen {
+            Some(seen) => seen,
+            None => counters(&self.calls.get_all(&keys).await?)?,
+        };
         let windows = [(TimeDelta::hours(1), limits.per_hour), (TimeDelta::minutes(1), limits.per_minute)];
-        let found = self.calls.get_all(&keys).await?;
         let mut changes = Vec::new();
-        for ((key, item), (window, limit)) in keys.into_iter().zip(found).zip(windows) {
-            let (times, version) = counted(item.as_ref(), now - window)?;
-            if times.len() >= limit as usize {
+        for ((key, counter), (window, limit)) in keys.into_iter().zip(seen).zip(windows) {
+            let since = (now - window).timestamp_millis();
+            let recent: Vec<i64> = counter.times.into_iter().filter(|time| *time > since).collect();
+            if recent.len() >= limit as usize {
                 outbound.retain(|message| message.text.kind != Kind::NoSession);
                 return Ok(Vec::new());
             }
-            changes.push(count(key, times, version, now, self.ttl(now)));
+            changes.push(count(key, recent, counter.version, now, self.ttl(now)));
         }
         Ok(changes)
     }
@@ -137,21 +140,22 @@ impl Dynamo {
         }
         Ok(changes)
     }
-
-    /// What bars a number from texts of this TN, as things stand.
-    pub(super) async fn barred(&self, tn: Number, to: Number) -> Result<Option<crate::domain::Barred>> {
-        let found = self.calls.get_all(&[table::tn(to), table::opt_outs(to)]).await?;
-        Ok(super::routes::barred(tn, found[0].as_ref(), found[1].as_ref()))
-    }
 }
 
-/// When answers were given since then, and the version of the counter.
-fn counted(item: Option<&Item>, since: DateTime<Utc>) -> Result<(Vec<i64>, i64)> {
-    let Some(item) = item else { return Ok((Vec::new(), 0)) };
-    let times = item.texts("times");
-    let times = times.iter().filter_map(|time| time.parse().ok());
-    let recent = times.filter(|time: &i64| *time > since.timestamp_millis()).collect();
-    Ok((recent, item.int("counter_version")?))
+/// The counters of answers to this sender from this TN, and to all.
+pub(super) fn keys_of_answers(tn: Number, sender: Number) -> [Key; 2] {
+    [table::answers(tn, sender), table::all_answers()]
+}
+
+/// What these items count.
+pub(super) fn counters(items: &[Option<Item>]) -> Result<[Counter; 2]> {
+    let counter = |item: Option<&Item>| -> Result<Counter> {
+        let Some(item) = item else { return Ok(Counter::default()) };
+        let times = item.texts("times").iter().filter_map(|time| time.parse().ok()).collect();
+        Ok(Counter { times, version: item.int("counter_version")? })
+    };
+    let item = |n: usize| items.get(n).and_then(Option::as_ref);
+    Ok([counter(item(0))?, counter(item(1))?])
 }
 
 fn count(key: Key, mut times: Vec<i64>, version: i64, now: DateTime<Utc>, ttl: i64) -> Change {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::{NewSession, Number, Outbound, Role, Session, SessionId},
-    store::{EndCause, Leased, OpenSession, Page, Part, Result, Route},
+    store::{AnswersSeen, EndCause, Leased, OpenSession, Page, Part, Result, Route},
 };
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
@@ -200,6 +200,7 @@ pub(super) fn route(db: &Connection, tn: Number, sender: Number, now: DateTime<U
                 |row| row.get::<_, Option<i64>>(0)?.map(time).transpose(),
             )?
             .flatten(),
+            answers: AnswersSeen::default(),
         },
         Some(session) if session.is_expired(now) => Route::Expired(session),
         Some(session) => Route::Live(session),

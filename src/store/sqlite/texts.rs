@@ -25,9 +25,9 @@ pub(super) fn record(db: &Connection, record: Record) -> Result<Recorded> {
     }
     let first_id = outbound.first().map(|message| message.id);
     let leased = match rests_on {
-        RestsOn::Nothing => Some(put(db, outbound, Some(lease_until))?),
+        RestsOn::Nothing | RestsOn::Answers(_) => Some(put(db, outbound, Some(lease_until))?),
         RestsOn::Expired(session) => {
-            sessions::end(db, session, EndCause::Expired, outbound, at, Some(lease_until))?
+            sessions::end(db, session.id, EndCause::Expired, outbound, at, Some(lease_until))?
         }
         RestsOn::Live(session) if sessions::one(db, session, at)?.is_some() => {
             Some(put(db, outbound, Some(lease_until))?)

@@ -74,7 +74,7 @@ pub async fn of_many_who_end_a_session_at_once_one_does(store: Shared) {
             async move {
                 let notices = vec![relay(&session, 60)];
                 if n % 4 == 3 {
-                    let late = inbound(None, RestsOn::Expired(id), notices, 60);
+                    let late = inbound(None, RestsOn::Expired(session), notices, 60);
                     return store.record(late).await.unwrap() != Recorded::Stale;
                 }
                 let cause = if n % 2 == 0 { EndCause::Expired } else { EndCause::Undone };

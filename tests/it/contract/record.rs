@@ -27,12 +27,12 @@ pub async fn a_new_text_goes_on_record_with_its_messages_leased_to_the_caller(st
 pub async fn an_inbound_id_goes_on_record_once_whatever_it_comes_with(store: Shared) {
     let session = conversation(&store, Some(60)).await;
     let live = RestsOn::Live(session.id);
-    recorded(&store, inbound(Some("in-1"), live, vec![relay(&session, 5)], 5)).await;
+    recorded(&store, inbound(Some("in-1"), live.clone(), vec![relay(&session, 5)], 5)).await;
     let stop = Some(Opt { tn: session.tn, person: bob(), out: true });
     for again in [
-        inbound(Some("in-1"), live, vec![relay(&session, 5)], 5),
+        inbound(Some("in-1"), live.clone(), vec![relay(&session, 5)], 5),
         inbound(Some("in-1"), RestsOn::Nothing, vec![], 6),
-        inbound(Some("in-1"), RestsOn::Expired(session.id), vec![relay(&session, 5)], 70),
+        inbound(Some("in-1"), RestsOn::Expired(session.clone()), vec![relay(&session, 5)], 70),
         inbound(Some("in-1"), RestsOn::Live(SessionId::random()), vec![], 6),
         Record { opt: stop, ..inbound(Some("in-1"), RestsOn::Nothing, vec![], 6) },
     ] {
@@ -104,12 +104,13 @@ pub async fn a_decision_for_a_live_session_is_stale_when_that_has_ended_or_expir
 pub async fn a_decision_for_an_expired_session_is_stale_when_that_is_live_or_ended(store: Shared) {
     let session = conversation(&store, Some(60)).await;
     let notice = to_side(&session, Kind::Expired, Role::A, 60);
-    let record = |id| inbound(Some(id), RestsOn::Expired(session.id), vec![notice.clone()], 60);
+    let record = |id| inbound(Some(id), RestsOn::Expired(session.clone()), vec![notice.clone()], 60);
     assert_stale(&store, &session, Record { at: at(60) - MS, ..record("in-1") }).await;
     assert_eq!(store.session(session.id, at(0)).await.unwrap(), Some(session.clone()), "it goes on");
     assert!(end(&store, session.id, EndCause::Expired, 60).await);
     assert_stale(&store, &session, record("in-2")).await;
-    let unheard_of = inbound(Some("in-3"), RestsOn::Expired(SessionId::random()), vec![notice.clone()], 60);
+    let unheard_of = RestsOn::Expired(Session { id: SessionId::random(), ..session.clone() });
+    let unheard_of = inbound(Some("in-3"), unheard_of, vec![notice.clone()], 60);
     assert_stale(&store, &session, unheard_of).await;
 }
 
@@ -118,7 +119,7 @@ pub async fn a_late_text_ends_the_expired_session_in_the_same_step(store: Shared
     let text = waiting(&store, relay(&session, 1), 1, 5).await;
     let way = sending(&store, relay(&session, 2), 2).await;
     let notices: Vec<_> = [Role::A, Role::B].map(|role| to_side(&session, Kind::Expired, role, 60)).into();
-    let record = inbound(Some("late"), RestsOn::Expired(session.id), notices.clone(), 60);
+    let record = inbound(Some("late"), RestsOn::Expired(session.clone()), notices.clone(), 60);
     let leased = recorded(&store, record.clone()).await;
     let expected: Vec<_> = notices.into_iter().map(|outbound| Leased { outbound, lease: 1 }).collect();
     assert_eq!(leased, expected);

@@ -7,8 +7,8 @@ use sms_proxy::{
         SessionId, Text,
     },
     store::{
-        AddTn, AnswerLimits, EndCause, Leased, Message, OpenSession, Opt, Page, Record, Recorded, RestsOn,
-        Route, Settlement, State, Store,
+        AddTn, AnswerLimits, AnswersSeen, EndCause, Leased, Message, OpenSession, Opt, Page, Record,
+        Recorded, RestsOn, Route, Settlement, State, Store,
     },
 };
 use std::{
@@ -122,7 +122,7 @@ pub fn answer(from: Number, to: Number, created: DateTime<Utc>) -> Outbound {
 /// An inbound text that causes these messages, leased for 30 seconds.
 /// A sender who is in no session on a number whose newest live session was created then.
 pub fn stranger(barred: Option<Barred>, in_use_since: Option<i64>) -> Route {
-    Route::Stranger { barred, in_use_since: in_use_since.map(at) }
+    Route::Stranger { barred, in_use_since: in_use_since.map(at), answers: AnswersSeen::default() }
 }
 
 pub fn inbound(id: Option<&str>, rests_on: RestsOn, outbound: Vec<Outbound>, now: i64) -> Record {

@@ -9,7 +9,7 @@ use crate::support::{
     runtime_api::RuntimeApi,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub const API_KEY: &str = "an-api-key-of-the-test";
 /// Characters that a query must escape.
