@@ -286,7 +286,7 @@ impl Poster {
     /// Posts texts all at once, each again and again until it is answered 200, as Flowroute does.
     pub async fn insist_all(&self, texts: &[Value]) {
         let mut posts = JoinSet::new();
-        for text in texts.iter().cloned() {
+        for text in texts.to_vec() {
             let poster = self.clone();
             posts.spawn(async move { poster.insist(&text).await });
         }
