@@ -6,6 +6,9 @@
 //!
 //! `now` is always the caller's: no backend reads a clock. Every read compares times with it, so that a session
 //! past its expiry counts as ended everywhere, whether or not somebody has ended it yet.
+//!
+//! A record that this version cannot read is [`StoreError::Unreadable`] for whoever asks for it. What maintenance asks
+//! for (expired sessions, messages to reclaim or look up) leaves it out, so that the others are seen to.
 
 mod dynamodb;
 mod gauges;
@@ -46,6 +49,18 @@ pub enum StoreError {
 impl From<InvalidId> for StoreError {
     fn from(error: InvalidId) -> Self {
         Self::Unreadable(error.to_string())
+    }
+}
+
+/// Leaves out what this version cannot read, and says so in the log: one such record must not keep maintenance from the
+/// others.
+pub(crate) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(StoreError::Unreadable(what)) => {
+            tracing::error!(what, "a record is left alone");
+            Ok(None)
+        }
+        read => read.map(Some),
     }
 }
 

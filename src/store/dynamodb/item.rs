@@ -64,7 +64,8 @@ impl Item {
         let item = Self(attributes);
         match item.some_int("item_version")? {
             Some(newer) if newer > VERSION => Err(StoreError::Unreadable(format!(
-                "an item of version {newer}; this program knows {VERSION}"
+                "an item of version {newer}, and this program knows versions up to {VERSION}; a newer release has \
+                 written it: deploy that release everywhere"
             ))),
             _ => Ok(item),
         }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod change;
+mod draw;
 mod gauges;
 mod history;
 mod item;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     domain::SessionId,
-    store::{Result, StoreError},
+    store::{Result, StoreError, readable},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -106,19 +106,5 @@ impl Dynamo {
             items.extend(readable(self.calls.get(key.clone()).await)?.flatten());
         }
         Ok(items)
-    }
-}
-
-/// What was read, or `None` and a line in the log if it cannot be understood: whoever works through many things goes on
-/// with the others.
-pub(super) fn readable<T>(read: Result<T>) -> Result<Option<T>> {
-    match read {
-        Ok(read) => Ok(Some(read)),
-        Err(StoreError::Unreadable(what)) => {
-            let mend = "run the newest release that has ever used this table";
-            tracing::error!(what, mend, "something in the table cannot be read and is passed over");
-            Ok(None)
-        }
-        Err(error) => Err(error),
     }
 }

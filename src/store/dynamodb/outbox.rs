@@ -5,13 +5,12 @@ use super::{
     calls::Query,
     change::Change,
     item::{Item, at, int, open_kind, open_sk, pair, text},
-    open::readable,
     routes::{barred, is_live, live_at},
     table::{self, Key},
 };
 use crate::{
     domain::{Kind, MessageId, Outbound, SessionId},
-    store::{Due, Leased, Others, Result, State, Unknown},
+    store::{Due, Leased, Others, Result, State, Unknown, readable},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -53,8 +52,7 @@ impl Dynamo {
     pub(super) async fn do_due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
         let mut due = Vec::new();
         for entry in self.open(&open_kind(State::Waiting), None, Some(now), limit).await? {
-            let id = entry.text("pk")?.trim_start_matches("M#").parse()?;
-            due.push((entry.time("created_at")?, Due { id, has_media: entry.flag("has_media") }));
+            due.extend(readable(due_of(&entry))?);
         }
         due.sort_by_key(|(created_at, due)| (*created_at, due.id));
         Ok(due.into_iter().take(limit as usize).map(|(_, due)| due).collect())
@@ -238,6 +236,12 @@ impl Dynamo {
 
 fn keys(entries: &[Item]) -> Result<Vec<Key>> {
     entries.iter().map(Item::key).collect()
+}
+
+/// A message that waits, and when it was decided on.
+fn due_of(entry: &Item) -> Result<(DateTime<Utc>, Due)> {
+    let id = entry.text("pk")?.trim_start_matches("M#").parse()?;
+    Ok((entry.time("created_at")?, Due { id, has_media: entry.flag("has_media") }))
 }
 
 /// The session that must be live for this message to go.

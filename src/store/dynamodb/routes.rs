@@ -5,13 +5,12 @@ use super::{
     calls::Query,
     change::Change,
     item::{Item, at},
-    open::readable,
     table::{self, Key},
     texts::{counters, keys_of_answers},
 };
 use crate::{
     domain::{Barred, Number, Session, SessionId},
-    store::{AnswersSeen, Page, Part, Result, Route, cut},
+    store::{AnswersSeen, Page, Part, Result, Route, cut, readable},
 };
 use chrono::{DateTime, Utc};
 

@@ -2,22 +2,20 @@
 
 use super::{
     Dynamo,
-    calls::{Committed, Patience, Query},
+    calls::{Committed, Patience},
     change::Change,
     item::{Item, at, int, text},
     pool::{free_item, place_text, random_place},
-    table::{self, Key},
+    table,
 };
 use crate::{
-    domain::{Kind, NewSession, Number, Outbound, Role, Session, SessionId},
+    domain::{Kind, NewSession, Outbound, Role, Session, SessionId},
     store::{EndCause, Leased, OpenSession, Result, State},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
+use std::collections::HashSet;
 
-/// How many free TNs are looked at together; and how many after that, if somebody has opted out of all of these.
-const DRAWN: i32 = 10;
-const DRAWN_ON: i32 = 500;
 /// How many messages one transaction may cancel, besides what else it holds.
 const CANCELLED_AT_ONCE: usize = 80;
 
@@ -31,7 +29,7 @@ impl Dynamo {
                 return Ok(OpenSession::ParticipantIsTn(role));
             }
         }
-        let opted_out: Vec<String> =
+        let opted_out: HashSet<String> =
             found[2..].iter().flatten().flat_map(|item| item.texts("opted_out")).collect();
         let mut patience = Patience::new(self.calls.patience);
         loop {
@@ -58,60 +56,6 @@ impl Dynamo {
                 return Ok(OpenSession::Opened { session, notices });
             }
             patience.wait("contention").await?;
-        }
-    }
-
-    /// A free TN, near a random place of a random part, that none of these have opted out of.
-    async fn draw(&self, opted_out: &[String]) -> Result<Option<(Number, Key)>> {
-        let (first, place) = random_place();
-        // The side on which there is more comes first: it has something even in a small pool.
-        let backwards = place.as_str() >= "8";
-        for n in 0..table::SHARDS {
-            let shard = table::free_shard((first + n) % table::SHARDS);
-            for backwards in [backwards, !backwards] {
-                if let Some(drawn) = self.draw_beside(&shard, &place, backwards, opted_out).await? {
-                    return Ok(Some(drawn));
-                }
-            }
-        }
-        Ok(None)
-    }
-
-    /// A free TN on one side of a place: at random among the nearest, or the next that nobody has opted out of.
-    async fn draw_beside(
-        &self,
-        shard: &str,
-        place: &str,
-        backwards: bool,
-        opted_out: &[String],
-    ) -> Result<Option<(Number, Key)>> {
-        let mut place = place.to_owned();
-        let mut limit = DRAWN;
-        loop {
-            let range = if backwards { "sk < :range" } else { "sk > :range" };
-            let query = Query {
-                hash: ("pk", shard.to_owned()),
-                range: Some((range, place)),
-                backwards,
-                limit: Some(limit),
-                ..Query::default()
-            };
-            let mut fit = Vec::new();
-            let found = self.calls.query(query).await?;
-            for item in &found {
-                let tn: Number = item.parsed("tn_number")?;
-                if !opted_out.contains(&tn.digits()) {
-                    fit.push((tn, item.key()?));
-                }
-            }
-            if !fit.is_empty() {
-                return Ok(Some(fit.swap_remove(rand::random_range(0..fit.len()))));
-            }
-            match found.last() {
-                Some(last) if found.len() == limit as usize => place = last.key()?.sk,
-                _ => return Ok(None),
-            }
-            limit = DRAWN_ON;
         }
     }
 

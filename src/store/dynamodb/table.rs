@@ -13,6 +13,37 @@
 //! | a row of the provider's list that is credited | `C#` its id | `C` |
 //! | delivery receipt | `M#` id | `L#` level |
 //! | the one who drains the outbox | `DRAIN` | `DRAIN` |
+//!
+//! # What operations cost
+//!
+//! Calls, and the read and write units that AWS charges for them, whatever the size of the pool. `tests/it/budgets.rs`
+//! holds the service to this.
+//!
+//! | what happens | GetItem | BatchGetItem | Query | TransactWriteItems | UpdateItem | read units | write units |
+//! |---|---|---|---|---|---|---|---|
+//! | a participant's text is relayed | 1 | | | 1 | 1 | 1 | 9 |
+//! | a text comes again | 1 | | | 1 | | 1 | see below |
+//! | a stranger is answered | 1 | 1 | | 1 | 1 | 6 | 11 |
+//! | a stranger is answered no more | 1 | 1 | | 1 | | 6 | 2 |
+//! | a text from a TN, or to none of ours | 1 | 1 | | | | 6 | 0 |
+//! | a late text ends its session | 1 | 1 | 1 | 1 | 2 | 6.5 | 27 |
+//! | a session opens | | 1 | 1 | 1 | 2 | 5 | 27, or 26 without an expiry |
+//! | a session is ended by its users | 2 | 1 | 1 | 1 | 2 | 6.5 | 27, or 26 |
+//! | a TN is added | | | 1 | 1 | | 1 | 4 |
+//! | a round of maintenance finds nothing | | | 128 | | | 64 | 0 |
+//! | a round sends one text | 1 | 1 | 192 | 2 | 3 | 100 | 13 |
+//!
+//! - Items under 1 KB are counted, which a text of up to 400 bytes leads to. Each further KB of it costs a participant's
+//!   text 3 write units more.
+//! - Opening a session takes more than one query when its part of the pool has no free TN: one part of eight is drawn.
+//! - Ending a session that has texts in the outbox takes a BatchGetItem more, and 2 write units for each and those of
+//!   its index entries.
+//! - AWS charges for the transaction that a repeated text is refused with too, which no engine of the tests says: 4 write
+//!   units, if it is what the items alone would have cost.
+//!
+//! Of a participant's 9 write units, 4 are for the message and its entries in [`BY_OPEN`] and [`BY_PAIR`], 2 for the
+//! check that the session is live, and 3 for settling it: the message, the entry that goes and the one in
+//! [`BY_PROVIDER`].
 
 use crate::domain::{MessageId, Number, SessionId};
 use aws_sdk_dynamodb::{
