@@ -11,6 +11,7 @@ mod lambda;
 mod local_server;
 mod logs;
 mod lost_answers;
+mod newer_release;
 mod numbers;
 mod outbox;
 mod process;

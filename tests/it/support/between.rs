@@ -1,4 +1,5 @@
-//! Stands between the SDK and the DynamoDB engine: it counts what passes, and lets writes go wrong.
+//! Stands between the SDK and the DynamoDB engine: it counts what passes and what that costs, and lets writes
+//! go wrong.
 
 use super::dynamodb::{create_store, engine_url};
 use axum::{
@@ -33,9 +34,21 @@ pub enum Fault {
     Conflict,
 }
 
+/// What calls cost.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Spent {
+    /// How often each operation was called.
+    pub calls: BTreeMap<String, u32>,
+    /// The read units that the engine says it consumed.
+    pub read_units: f64,
+    /// The write units, those of the indexes among them.
+    pub write_units: f64,
+}
+
 #[derive(Debug, Default)]
 struct Passing {
-    calls: BTreeMap<String, u32>,
+    table: String,
+    spent: Spent,
     fault: Option<Fault>,
     times: u32,
 }
@@ -56,7 +69,7 @@ impl Between {
         let router = Router::new().fallback(pass).with_state(between.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         let store = create_store(&url, Duration::from_secs(5)).await;
-        between.calls();
+        between.spent();
         (store, between)
     }
 
@@ -71,14 +84,48 @@ impl Between {
         std::mem::take(&mut self.passing.lock().expect("no panic while it is held").times)
     }
 
-    /// How often each operation was called since this was asked last.
-    pub fn calls(&self) -> BTreeMap<String, u32> {
-        std::mem::take(&mut self.passing.lock().expect("no panic while it is held").calls)
+    /// What the calls since this was asked last have cost.
+    pub fn spent(&self) -> Spent {
+        std::mem::take(&mut self.passing.lock().expect("no panic while it is held").spent)
+    }
+
+    /// The store's table.
+    pub fn table(&self) -> String {
+        self.passing.lock().expect("no panic while it is held").table.clone()
+    }
+
+    /// Asks the engine itself, without being counted.
+    pub async fn engine(&self, operation: &str, body: &Value) -> Value {
+        let request = self.client.post(engine_url());
+        let request = request
+            .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amz-date", "20260101T000000Z")
+            .header(
+                "authorization",
+                "AWS4-HMAC-SHA256 Credential=test/20260101/us-east-1/dynamodb/aws4_request, \
+                 SignedHeaders=host, Signature=0",
+            );
+        let answer = request.body(body.to_string()).send().await.expect("the engine answers");
+        assert!(answer.status().is_success(), "{operation}: {:?}", answer.text().await);
+        answer.json().await.expect("JSON")
+    }
+
+    fn add_units(&self, operation: &str, answer: &[u8]) {
+        let Ok(answer) = serde_json::from_slice::<Value>(answer) else { return };
+        let consumed = &answer["ConsumedCapacity"];
+        let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
+        let units: f64 = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
+        let spent = &mut self.passing.lock().expect("no panic while it is held").spent;
+        match operation {
+            "GetItem" | "BatchGetItem" | "Query" => spent.read_units += units,
+            _ => spent.write_units += units,
+        }
     }
 
     fn fault_for(&self, operation: &str) -> Option<Fault> {
         let mut passing = self.passing.lock().expect("no panic while it is held");
-        *passing.calls.entry(operation.to_owned()).or_default() += 1;
+        *passing.spent.calls.entry(operation.to_owned()).or_default() += 1;
         if passing.times == 0 || !matches!(operation, "TransactWriteItems" | "UpdateItem") {
             return None;
         }
@@ -91,10 +138,16 @@ async fn pass(State(between): State<Between>, headers: HeaderMap, body: Bytes) -
     let target = headers["x-amz-target"].to_str().expect("ASCII");
     let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
     let fault = between.fault_for(&operation);
+    let mut asked: Value = serde_json::from_slice(&body).expect("JSON");
+    if operation == "CreateTable" {
+        let table = asked["TableName"].as_str().expect("a name").to_owned();
+        between.passing.lock().expect("no panic while it is held").table = table;
+    } else {
+        asked["ReturnConsumedCapacity"] = json!("TOTAL");
+    }
     match fault {
         Some(Fault::Throttled) => return refusal(400, "ProvisionedThroughputExceededException", json!({})),
         Some(Fault::Conflict) if operation == "TransactWriteItems" => {
-            let asked: Value = serde_json::from_slice(&body).expect("JSON");
             let parts = asked["TransactItems"].as_array().expect("parts").len();
             let mut reasons = vec![json!({"Code": "None"}); parts];
             reasons[0] = json!({"Code": "TransactionConflict", "Message": "as scripted"});
@@ -107,8 +160,9 @@ async fn pass(State(between): State<Between>, headers: HeaderMap, body: Bytes) -
     let request = names.into_iter().filter_map(|name| Some((name, headers.get(name)?)));
     let request =
         request.fold(between.client.post(engine_url()), |request, (name, value)| request.header(name, value));
-    let answer = request.body(body).send().await.expect("the engine answers");
+    let answer = request.body(asked.to_string()).send().await.expect("the engine answers");
     let (status, bytes) = (answer.status(), answer.bytes().await.expect("a whole answer"));
+    between.add_units(&operation, &bytes);
     match fault {
         Some(Fault::DoneButFailed) => refusal(500, "InternalServerError", json!({})),
         Some(Fault::Lost) => Response::builder()
