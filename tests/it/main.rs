@@ -20,6 +20,7 @@ mod races;
 mod secret;
 mod sessions;
 mod settings;
+mod snapshot;
 mod support;
 mod template;
 mod webhook;

@@ -1,0 +1,171 @@
+//! After an import the service goes on as if nothing had happened.
+
+use super::{
+    BACKENDS,
+    scene::{POOL, RELAYED, STOPPED, Scene, receipt, tn_of},
+    shelf::Shelf,
+};
+use crate::support::{ALICE, App, BOB, Backend, EVE, flat, fresh_number, number, on_each_backend};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sms_proxy::provider::Listed;
+use std::collections::BTreeSet;
+
+on_each_backend! {
+    the_conversations_go_on
+    what_was_on_record_is_recognised
+    who_has_opted_out_is_barred
+    the_outbox_empties_itself_once
+    a_receipt_finds_its_message
+    the_free_tns_are_drawn_and_no_other
+}
+
+/// The scene, and the services on the stores that it was moved to.
+async fn moved(backend: Backend) -> (Scene, Vec<App>) {
+    let scene = Scene::on(backend).await;
+    let file = scene.shelf.export().await;
+    let mut apps = Vec::new();
+    for target in BACKENDS {
+        let target = Shelf::beside(&scene.shelf, target).await;
+        target.import(&file).await.unwrap();
+        apps.push(target.app);
+    }
+    (scene, apps)
+}
+
+fn pairs<const N: usize>(texts: [(&str, &str); N]) -> Vec<(String, String)> {
+    let mut texts: Vec<_> = texts.map(|(to, body)| (to.to_owned(), body.to_owned())).into();
+    texts.sort();
+    texts
+}
+
+async fn the_conversations_go_on(backend: Backend) {
+    let (scene, apps) = moved(backend).await;
+    for app in apps {
+        app.text(ALICE, tn_of(&scene.talk), "still here?").await;
+        app.text(BOB, tn_of(&scene.talk), "yes").await;
+        app.text(&number(6), tn_of(&scene.later), "me too").await;
+        let five = number(5);
+        assert_eq!(app.provider.taken_by(), pairs([(BOB, "still here?"), (ALICE, "yes"), (&five, "me too")]));
+        app.end_session(&scene.talk).await;
+        app.provider.clear();
+        app.text(ALICE, tn_of(&scene.talk), "and now?").await;
+        assert!(app.provider.bodies()[0].contains("An active session was not found"));
+        app.clock.advance(TimeDelta::minutes(10_000));
+        assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 2);
+    }
+}
+
+async fn what_was_on_record_is_recognised(backend: Backend) {
+    let (scene, apps) = moved(backend).await;
+    for app in apps {
+        app.post(flat(RELAYED, ALICE, tn_of(&scene.talk), "the first")).await;
+        app.post(flat(STOPPED, BOB, tn_of(&scene.talk), "an id that opted out before")).await;
+        assert_eq!(app.provider.asked(), 0);
+    }
+}
+
+async fn who_has_opted_out_is_barred(backend: Backend) {
+    let (scene, apps) = moved(backend).await;
+    for app in apps {
+        let tn = tn_of(&scene.barred);
+        app.text(&number(3), tn, "to the other").await;
+        app.text(&number(4), tn, "and back").await;
+        assert_eq!(app.provider.asked(), 0);
+        app.text(&number(3), tn, "unstop").await;
+        app.text(&number(4), tn, "welcome back").await;
+        assert_eq!(app.provider.taken_by(), pairs([(number(3).as_str(), "welcome back")]));
+        app.end_session(&scene.barred).await;
+        // Eve is no longer opted out, and person 4 is: only of that TN.
+        for _ in 0..POOL {
+            let body = json!({"participant_a": number(4), "participant_b": fresh_number()});
+            let answer = app.call("POST", "/session", Some(body)).await.json();
+            assert_ne!(answer["virtual_tn"], json!(tn));
+        }
+        app.open_session(EVE, &fresh_number(), None).await;
+    }
+}
+
+async fn the_outbox_empties_itself_once(backend: Backend) {
+    let (scene, apps) = moved(backend).await;
+    let unheard =
+        scene.shelf.app.provider.taken().into_iter().find(|text| text.body == "unheard of").unwrap();
+    for app in apps {
+        app.provider.edit_list(|rows| {
+            let (from, to) = (unheard.from.parse().unwrap(), unheard.to.parse().unwrap());
+            let (id, body) = ("mdr2-row".to_owned(), unheard.body.clone());
+            rows.push(Listed { id, from, to, body, sent_at: None });
+        });
+        app.settle_everything().await;
+        let expired = "[YOUR ORG NAME]: This session has expired.";
+        let sent = pairs([
+            (BOB, "busy now, to be sent later"),
+            (ALICE, "busy with a picture"),
+            (BOB, "lost but looked for once"),
+            (&number(7), expired),
+            (&number(8), expired),
+        ]);
+        assert_eq!(app.provider.taken_by(), sent);
+        let picture = app.provider.taken().into_iter().find(|text| !text.media_urls.is_empty()).unwrap();
+        assert_eq!(picture.media_urls.len(), 2);
+        assert_eq!(app.relays(&scene.expired).await, ["cancelled"]);
+        assert_eq!(app.relays(&scene.later).await, ["sent"]);
+        let found = app.messages(&scene.later).await[2].clone();
+        assert_eq!(found["provider_id"], "mdr2-row");
+        let all: BTreeSet<String> = states(&app, &scene.all).await;
+        assert_eq!(all, ["cancelled", "failed", "sent", "unknown"].map(String::from).into());
+        app.settle_everything().await;
+        assert_eq!(app.provider.taken().len(), sent.len());
+    }
+}
+
+async fn states(app: &App, sessions: &[Value]) -> BTreeSet<String> {
+    let mut states = BTreeSet::new();
+    for session in sessions {
+        let messages = app.messages(session).await.into_iter();
+        states.extend(messages.map(|message| message["state"].as_str().unwrap().to_owned()));
+    }
+    states
+}
+
+async fn a_receipt_finds_its_message(backend: Backend) {
+    let (scene, apps) = moved(backend).await;
+    for app in apps {
+        let messages = app.messages(&scene.talk).await;
+        let delivery = |messages: &[Value], n: usize| messages[n]["delivery"]["status"].clone();
+        // This level of the first message is on record; of the second none is.
+        receipt(&app, &messages[0], false, 2, json!("again")).await;
+        assert_eq!(delivery(&app.messages(&scene.talk).await, 0), "level 2");
+        assert_eq!(app.messages(&scene.talk).await[0], messages[0]);
+        receipt(&app, &messages[1], false, 1, json!("new")).await;
+        assert_eq!(delivery(&app.messages(&scene.talk).await, 1), "level 1");
+        // One that is unknown is settled by its receipt.
+        let unknown = app.messages(&scene.later).await[2].clone();
+        assert_eq!(unknown["state"], "unknown");
+        receipt(&app, &unknown, true, 1, Value::Null).await;
+        assert_eq!(app.relays(&scene.later).await, ["sent"]);
+    }
+}
+
+async fn the_free_tns_are_drawn_and_no_other(backend: Backend) {
+    let (scene, apps) = moved(backend).await;
+    let in_use = [&scene.all[0], &scene.talk, &scene.barred, &scene.later].map(tn_of);
+    for app in apps {
+        for tn in in_use {
+            app.call("DELETE", &format!("/tn/{tn}"), None).await.assert_error(400, "tn_in_use");
+            let again = json!({"value": tn});
+            app.call("POST", "/tn", Some(again)).await.assert_error(400, "duplicate_tn");
+        }
+        let mut drawn: BTreeSet<String> = in_use.map(String::from).into();
+        // One more than there are free ones is that of the session that has expired.
+        for _ in in_use.len()..POOL as usize {
+            let session = app.open_session(&fresh_number(), &fresh_number(), None).await;
+            assert!(drawn.insert(tn_of(&session).to_owned()), "a TN in use was drawn");
+        }
+        assert_eq!(drawn.len(), POOL as usize);
+        let body = json!({"participant_a": fresh_number(), "participant_b": fresh_number()});
+        app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
+        let told = app.provider.bodies().into_iter().filter(|body| body.contains("has expired")).count();
+        assert_eq!(told, 2, "making room for the last one ended the expired session");
+    }
+}

@@ -1,0 +1,14 @@
+//! Export and import: from each backend to each other, and what must stop them.
+
+mod afterwards;
+mod files;
+mod process;
+mod refusals;
+mod round_trip;
+mod scene;
+mod shelf;
+
+use crate::support::Backend;
+
+/// Every backend that records can be moved to.
+const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Dynamodb];

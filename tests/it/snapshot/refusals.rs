@@ -1,0 +1,154 @@
+//! What stops an export or an import, with nothing overwritten.
+
+use super::{
+    scene::{Scene, tn_of},
+    shelf::{Shelf, file, lines},
+};
+use crate::support::{ALICE, BOB, Backend, Outcome, number, on_each_backend};
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::TimeDelta;
+use sms_proxy::{
+    snapshot::Problem,
+    store::{Exported, StoreError},
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+on_each_backend! {
+    nothing_is_exported_while_a_message_is_leased
+    a_store_with_something_of_its_own_is_left_as_it_is
+    a_store_whose_record_differs_is_left_as_it_is
+    a_session_whose_tn_is_not_free_is_not_put_on_record
+}
+
+async fn nothing_is_exported_while_a_message_is_leased(backend: Backend) {
+    let shelf = Shelf::of(backend).await;
+    let session = shelf.app.conversation(None).await;
+    let empty = file(&[]);
+    for outcome in [Outcome::Dies, Outcome::SentAndDies] {
+        shelf.app.provider.always(outcome);
+        let text = crate::support::flat("mdr2-dies", ALICE, tn_of(&session), "last words");
+        shelf.app.post(text).await;
+        let problem = shelf.exported().await.unwrap_err();
+        assert!(matches!(problem, Problem::Leased(1)), "{problem}");
+        assert!(problem.to_string().contains("sms-proxy maintenance"), "{problem}");
+        assert!(matches!(shelf.import(&empty).await, Err(Problem::Leased(1))));
+    }
+    shelf.app.provider.always(Outcome::Sent);
+    shelf.app.clock.advance(TimeDelta::minutes(1));
+    assert!(shelf.exported().await.is_err(), "a lease that has run out is one until maintenance has seen it");
+    shelf.app.maintain().await;
+    assert!(shelf.export().await.contains("last words"));
+}
+
+/// Imports a file that must be refused, and asserts that nothing has changed.
+async fn assert_refused(target: &Shelf, file: &str) -> Problem {
+    let before = target.export().await;
+    let problem = target.import(file).await.unwrap_err();
+    assert_eq!(target.export().await, before);
+    let said = problem.to_string();
+    for secret in [ALICE, BOB, &number(1000), "busy", "lost"] {
+        assert!(!said.contains(secret), "{said}");
+    }
+    problem
+}
+
+async fn a_store_with_something_of_its_own_is_left_as_it_is(backend: Backend) {
+    let source = Scene::on(Backend::Sqlite).await.shelf;
+    let whole = source.export().await;
+    let all = lines(&whole);
+    // Each record in its turn is the one that the file has not.
+    for n in (0..all.len()).step_by(backend.many(5, 12) as usize).chain([all.len() - 1]) {
+        let target = Shelf::beside(&source, backend).await;
+        target.import(file(&all[..=n])).await.unwrap();
+        let mut without = all.clone();
+        without.remove(n);
+        let problem = assert_refused(&target, &file(&without)).await;
+        assert!(matches!(problem, Problem::Foreign(_)), "{problem}");
+    }
+}
+
+async fn a_store_whose_record_differs_is_left_as_it_is(backend: Backend) {
+    let scene = Scene::on(Backend::Sqlite).await;
+    let whole = scene.shelf.export().await;
+    let target = Shelf::beside(&scene.shelf, backend).await;
+    target.import(&whole).await.unwrap();
+    target.app.text(ALICE, tn_of(&scene.talk), "the service has gone on").await;
+    let problem = assert_refused(&target, &whole).await;
+    assert!(matches!(problem, Problem::Foreign(_)), "{problem}");
+
+    for (record, of, instead) in [
+        ("\"tn\"", "\"added_at\":1", "\"added_at\":2"),
+        ("\"expires_at\"", "\"expires_at\":1", "\"expires_at\":2"),
+        ("\"inbound\"", "\"received_at\":1", "\"received_at\":2"),
+        ("busy now", "busy now", "busy then"),
+        ("\"waiting\"", "\"due_at\":1", "\"due_at\":2"),
+        ("\"receipt_levels\"", "\"receipt_levels\":[", "\"receipt_levels\":[0,"),
+        ("\"revoked\"", "\"revoked\":true", "\"revoked\":false"),
+        ("\"reason\"", "\"reason\":\"", "\"reason\":\"not "),
+        ("\"provider_id\"", "\"provider_id\":\"", "\"provider_id\":\"x"),
+    ] {
+        let mut all = lines(&whole);
+        let changed = all.iter().position(|line| line.contains(record)).unwrap();
+        assert!(all[changed].contains(of), "{}", all[changed]);
+        all[changed] = all[changed].replacen(of, instead, 1);
+        let target = Shelf::beside(&scene.shelf, backend).await;
+        target.import(file(&all)).await.unwrap();
+        let problem = assert_refused(&target, &whole).await;
+        assert!(matches!(problem, Problem::Differs(_)), "{record}: {problem}");
+    }
+}
+
+async fn a_session_whose_tn_is_not_free_is_not_put_on_record(backend: Backend) {
+    let source = Shelf::of(Backend::Sqlite).await;
+    source.app.conversation(None).await;
+    let all = lines(&source.export().await);
+    let (tn, session) = (all[0].clone(), all[1].clone());
+    let target = Shelf::beside(&source, backend).await;
+    let problem = target.import(file(std::slice::from_ref(&session))).await.unwrap_err();
+    assert!(matches!(problem, Problem::InTheWay(_)), "{problem}");
+    assert_eq!(target.export().await, file(&[]));
+    target.import(file(&[tn.clone(), session.clone()])).await.unwrap();
+    assert_eq!(target.export().await, file(&[tn, session]));
+}
+
+/// A scan is no picture of one moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn dynamodb_says_so_when_records_change_while_they_are_read() {
+    let shelf = Shelf::of(Backend::Dynamodb).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = tokio::spawn({
+        let (app, stop) = (shelf.app.clone(), Arc::clone(&stop));
+        async move {
+            for n in 0.. {
+                if stop.load(Ordering::SeqCst) {
+                    return n;
+                }
+                app.add_tn(&number(n)).await;
+            }
+            0
+        }
+    });
+    let before = shelf.app.clock.now() - TimeDelta::days(30);
+    while shelf.snapshot.export(before).await.unwrap() != Exported::Changed {}
+    stop.store(true, Ordering::SeqCst);
+    let written = writer.await.unwrap() as usize;
+    assert_eq!(lines(&shelf.export().await).len(), written);
+}
+
+#[tokio::test]
+async fn an_item_of_a_newer_version_or_an_unknown_kind_is_not_misread() {
+    for (pk, version, words) in [("TN#9", "2", "version 2"), ("BETTER#1", "1", "does not know")] {
+        let shelf = Shelf::of(Backend::Dynamodb).await;
+        shelf.app.add_tn(&number(1)).await;
+        let (client, table) = shelf.table.as_ref().unwrap();
+        let text = |text: &str| AttributeValue::S(text.to_owned());
+        let request = client.put_item().table_name(table).item("pk", text(pk)).item("sk", text("x"));
+        request.item("item_version", AttributeValue::N(version.to_owned())).send().await.unwrap();
+        let problem = shelf.exported().await.unwrap_err();
+        assert!(matches!(problem, Problem::Store(StoreError::Unreadable(_))), "{problem}");
+        assert!(problem.to_string().contains(words), "{problem}");
+    }
+}

@@ -1,0 +1,137 @@
+//! The same records make the same file, in whatever store they are.
+
+use super::{
+    BACKENDS,
+    scene::Scene,
+    shelf::{Shelf, file, lines, records},
+};
+use crate::support::{Backend, on_each_backend};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sms_proxy::snapshot::Summary;
+use std::collections::BTreeSet;
+
+on_each_backend! {
+    everything_comes_out_of_each_store_as_it_went_in
+    everything_that_there_can_be_is_in_the_file
+    what_is_past_its_retention_is_left_out
+    the_api_shows_the_same_of_both_stores
+    an_import_that_is_repeated_changes_nothing
+    an_import_goes_on_where_another_broke_off
+    an_empty_store_is_a_file_of_two_lines
+}
+
+async fn everything_comes_out_of_each_store_as_it_went_in(backend: Backend) {
+    let source = Scene::on(backend).await.shelf;
+    let file = source.export().await;
+    assert_eq!(source.export().await, file, "an export changes nothing");
+    for target in BACKENDS {
+        let target = Shelf::beside(&source, target).await;
+        let imported = lines(&file).len();
+        assert_eq!(target.import(&file).await.unwrap(), Summary { imported, known: 0, past: 0 });
+        assert_eq!(target.export().await, file);
+    }
+}
+
+async fn everything_that_there_can_be_is_in_the_file(backend: Backend) {
+    let file = Scene::on(backend).await.shelf.export().await;
+    let messages = records(&file, "message");
+    let all = |name: &str| messages.iter().map(|message| message[name].clone().to_string()).collect();
+    let kinds: BTreeSet<String> = all("kind");
+    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    let states: BTreeSet<String> = all("state");
+    assert_eq!(states.len(), 5, "all but sending: {states:?}");
+    let some = |holds: fn(&Value) -> bool| assert!(messages.iter().any(holds));
+    some(|message| message["state"] == "unknown" && message["settled_at"].is_null());
+    some(|message| message["state"] == "unknown" && message["settled_at"].is_number());
+    some(|message| message["state"] == "unknown" && message["revoked"] == true);
+    some(|message| message["state"] == "unknown" && message["absent_at"].is_number());
+    some(|message| message["state"] == "waiting" && message["media_urls"].as_array().is_some());
+    some(|message| message["attempts"] == 0 && message["state"] == "failed");
+    some(|message| message["receipt_levels"] == json!([1, 2]) && message["receipt"]["level"] == 2);
+    some(|message| message["receipt"]["at"].is_number() && message["receipt"]["code"].is_string());
+    assert_eq!(records(&file, "opt_out").len(), 2);
+    assert!(!records(&file, "inbound").is_empty());
+    let sessions = records(&file, "session");
+    assert!(sessions.iter().any(|session| session["ended_at"].is_number()));
+    assert!(
+        sessions.iter().any(|session| session["ended_at"].is_null() && session["expires_at"].is_number())
+    );
+    for message in messages {
+        assert_eq!(
+            message["body"].is_string(),
+            message["settled_at"].is_null(),
+            "only what is open has words"
+        );
+    }
+}
+
+async fn what_is_past_its_retention_is_left_out(backend: Backend) {
+    let source = Scene::on(backend).await.shelf;
+    let fresh = source.export().await;
+    source.app.clock.advance(TimeDelta::days(31));
+    let old = source.export().await;
+    let count = |file: &str, kind| records(file, kind).len();
+    for kind in ["tn", "opt_out"] {
+        assert_eq!(count(&old, kind), count(&fresh, kind));
+    }
+    assert!(records(&old, "session").iter().all(|session| session["ended_at"].is_null()));
+    assert!(records(&old, "message").iter().all(|message| message["settled_at"].is_null()));
+    assert_eq!(count(&old, "inbound"), 0);
+    for target in BACKENDS {
+        let target = Shelf::beside(&source, target).await;
+        let summary = target.import(&fresh).await.unwrap();
+        assert_eq!(summary.past, lines(&fresh).len() - lines(&old).len());
+        assert_eq!(target.export().await, old);
+        assert_eq!(target.import(&fresh).await.unwrap().imported, 0);
+    }
+}
+
+async fn the_api_shows_the_same_of_both_stores(backend: Backend) {
+    let scene = Scene::on(backend).await;
+    let file = scene.shelf.export().await;
+    for target in BACKENDS {
+        let target = Shelf::beside(&scene.shelf, target).await;
+        target.import(&file).await.unwrap();
+        for path in ["/tn", "/session"] {
+            let of = async |shelf: &Shelf| shelf.app.call("GET", path, None).await.json();
+            assert_eq!(of(&target).await, of(&scene.shelf).await);
+        }
+        for session in &scene.all {
+            let messages = target.app.messages(session).await;
+            assert!(messages.len() >= 2);
+            assert_eq!(messages, scene.shelf.app.messages(session).await);
+        }
+    }
+}
+
+async fn an_import_that_is_repeated_changes_nothing(backend: Backend) {
+    let source = Scene::on(Backend::Sqlite).await.shelf;
+    let file = source.export().await;
+    let target = Shelf::beside(&source, backend).await;
+    target.import(&file).await.unwrap();
+    let known = lines(&file).len();
+    for shelf in [&target, &source] {
+        assert_eq!(shelf.import(&file).await.unwrap(), Summary { imported: 0, known, past: 0 });
+        assert_eq!(shelf.export().await, file);
+    }
+}
+
+async fn an_import_goes_on_where_another_broke_off(backend: Backend) {
+    let source = Scene::on(Backend::Sqlite).await.shelf;
+    let whole = source.export().await;
+    let all = lines(&whole);
+    for part in [1, all.len() / 3, all.len() / 2, all.len() - 1] {
+        let target = Shelf::beside(&source, backend).await;
+        target.import(file(&all[..part])).await.unwrap();
+        let imported = all.len() - part;
+        assert_eq!(target.import(&whole).await.unwrap(), Summary { imported, known: part, past: 0 });
+        assert_eq!(target.export().await, whole);
+    }
+}
+
+async fn an_empty_store_is_a_file_of_two_lines(backend: Backend) {
+    let shelf = Shelf::of(backend).await;
+    assert_eq!(shelf.export().await, file(&[]));
+    assert_eq!(shelf.import(file(&[])).await.unwrap(), Summary::default());
+}

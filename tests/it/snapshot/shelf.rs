@@ -1,0 +1,110 @@
+//! An empty store, as what it is to the service, to a snapshot and to the real binary.
+
+use crate::support::{
+    App, Backend,
+    dynamodb::{empty_table, engine_url},
+    unpaced,
+};
+use aws_sdk_dynamodb::Client;
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
+use sms_proxy::{
+    http::Auth,
+    snapshot::{self, Problem, Summary},
+    store::{Dynamo, Snapshot, Sqlite},
+};
+use std::{sync::Arc, time::Duration};
+use tempfile::TempDir;
+
+const RETENTION: TimeDelta = TimeDelta::days(30);
+
+pub struct Shelf {
+    pub app: App,
+    pub snapshot: Arc<dyn Snapshot>,
+    /// What makes the binary use this store.
+    settings: Vec<(&'static str, String)>,
+    /// The table, if it is one.
+    pub table: Option<(Client, String)>,
+}
+
+impl Shelf {
+    pub async fn of(backend: Backend) -> Self {
+        let folder = TempDir::new().unwrap();
+        let on = |store, folder| App::on(store, folder, unpaced(), Auth::default());
+        match backend {
+            Backend::Sqlite => {
+                let path = folder.path().join("test.db");
+                let store = Arc::new(Sqlite::open(&path).unwrap());
+                let settings = vec![("SQLITE_PATH", path.to_str().unwrap().to_owned())];
+                Self { app: on(Arc::clone(&store) as _, folder), snapshot: store, settings, table: None }
+            }
+            Backend::Dynamodb => {
+                let (client, table) = empty_table(engine_url()).await;
+                let store = Dynamo::new(client.clone(), &table, RETENTION);
+                let store = Arc::new(store.with_patience(Duration::from_secs(60)));
+                let settings = vec![
+                    ("STORAGE", "dynamodb".to_owned()),
+                    ("DYNAMODB_TABLE", table.clone()),
+                    ("AWS_ENDPOINT_URL_DYNAMODB", engine_url().to_owned()),
+                    ("AWS_REGION", "us-east-1".to_owned()),
+                    ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+                    ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+                ];
+                let app = on(Arc::clone(&store) as _, folder);
+                Self { app, snapshot: store, settings, table: Some((client, table)) }
+            }
+        }
+    }
+
+    /// An empty store whose service has the same time as this one.
+    pub async fn beside(other: &Self, backend: Backend) -> Self {
+        let shelf = Self::of(backend).await;
+        shelf.app.clock.advance(other.app.clock.now() - shelf.app.clock.now());
+        shelf
+    }
+
+    pub fn settings(&self) -> Vec<(&str, &str)> {
+        self.settings.iter().map(|(name, value)| (*name, value.as_str())).collect()
+    }
+
+    fn before(&self) -> DateTime<Utc> {
+        self.app.clock.now() - RETENTION
+    }
+
+    /// What an export writes.
+    pub async fn exported(&self) -> Result<String, Problem> {
+        let mut file = Vec::new();
+        snapshot::export(self.snapshot.as_ref(), self.before(), &mut file).await?;
+        Ok(String::from_utf8(file).unwrap())
+    }
+
+    /// What an export writes, which must succeed.
+    pub async fn export(&self) -> String {
+        self.exported().await.unwrap()
+    }
+
+    pub async fn import(&self, file: impl AsRef<[u8]>) -> Result<Summary, Problem> {
+        snapshot::import(self.snapshot.as_ref(), file.as_ref(), self.before()).await
+    }
+}
+
+/// The records of a file of this kind.
+pub fn records(file: &str, kind: &str) -> Vec<Value> {
+    let lines = file.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter_map(|line| line.get(kind).cloned()).collect()
+}
+
+/// A file of these lines, its first and its last one included.
+pub fn file(lines: &[String]) -> String {
+    let first = r#"{"snapshot":{"format":"sms-proxy snapshot","version":1}}"#;
+    let last = format!(r#"{{"end":{{"records":{}}}}}"#, lines.len());
+    let lines = lines.iter().map(String::as_str);
+    std::iter::once(first).chain(lines).chain([last.as_str()]).flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The records of a file, without its first and its last line.
+pub fn lines(file: &str) -> Vec<String> {
+    let mut lines: Vec<String> = file.lines().skip(1).map(str::to_owned).collect();
+    lines.pop();
+    lines
+}
