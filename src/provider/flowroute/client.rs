@@ -1,6 +1,6 @@
 //! Sends texts through Flowroute's API (FLOWROUTE.md 1).
 
-use super::{list, scrub::scrub};
+use super::{list, scrub::scrub, webhook::short};
 use crate::{
     domain::{MessageId, Outbound},
     provider::{ListError, Listed, NotTaken, Provider, SendError},
@@ -267,8 +267,8 @@ pub(super) async fn read_limited(mut response: Response, limit: usize) -> Result
 
 fn id_of(answer: &[u8]) -> Option<String> {
     let answer: Value = serde_json::from_slice(answer).ok()?;
-    let id = answer.pointer("/data/id")?.as_str()?;
-    (!id.is_empty()).then(|| id.to_owned())
+    let id = short(answer.pointer("/data/id")?.as_str()?);
+    (!id.is_empty()).then_some(id)
 }
 
 /// Why a text was refused.

@@ -1,6 +1,9 @@
 //! Reads Flowroute's list of messages (FLOWROUTE.md 1.6), whole or not at all.
 
-use super::client::{Client, read_limited};
+use super::{
+    client::{Client, read_limited},
+    webhook::short,
+};
 use crate::{
     domain::Number,
     provider::{ListError, Listed},
@@ -73,10 +76,11 @@ fn outbound(row: &Value) -> Result<Option<Listed>, ListError> {
         }
     };
     let (Some(from), Some(to)) = (number("from"), number("to")) else { return Ok(None) };
-    let id = row.get("id").and_then(Value::as_str).ok_or_else(|| failed("has a row without an id"))?;
+    let id = row.get("id").and_then(Value::as_str).map(short).filter(|id| !id.is_empty());
+    let id = id.ok_or_else(|| failed("has a row without an id"))?;
     let sent_at = text("timestamp").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
     Ok(Some(Listed {
-        id: id.to_owned(),
+        id,
         from,
         to,
         body: text("body").unwrap_or_default().to_owned(),

@@ -5,8 +5,13 @@ use crate::domain::{Content, Inbound, InvalidNumber, Number, Receipt};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-/// The longest id, status or code of a receipt that is kept, in characters.
+/// The longest id, status or code that is kept, in characters.
 const LONGEST_WORD: usize = 64;
+
+/// A word of Flowroute's, in a length that every store can find it by: its ids have 37 characters.
+pub(super) fn short(word: &str) -> String {
+    word.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect()
+}
 
 /// What was posted.
 #[derive(Debug, Clone)]
@@ -148,8 +153,7 @@ fn receipt(data: &Map<String, Value>) -> Event {
     let Some(level) = level.filter(|level| (1..=2).contains(level)) else {
         return Event::Ignored(Ignored::OtherType);
     };
-    let short =
-        |text: String| text.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect::<String>();
+    let short = |text: String| short(&text);
     Event::Receipt(Receipt {
         message: None,
         provider_id: data.get("id").and_then(text_or_number).map(short).unwrap_or_default(),
