@@ -179,7 +179,7 @@ async fn whole_store(settings: &Settings) -> Outcome<Box<dyn Snapshot>> {
         Storage::Sqlite(path) => Box::new(Sqlite::open(path)?),
         Storage::DynamoDb { table } => {
             let store = Dynamo::connect(table, settings.options().retention).await;
-            Box::new(store.with_patience(IMPORT_PATIENCE))
+            Box::new(store.with_limit(IMPORT_PATIENCE))
         }
     })
 }

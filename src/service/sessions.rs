@@ -130,7 +130,7 @@ impl Service {
     /// # Errors
     /// When there is no such session.
     pub async fn messages(&self, id: SessionId, page: Page) -> Result<Part<Message>> {
-        self.store.messages(id, page).await?.ok_or(Error::SessionNotOnRecord)
+        self.store.messages(id, page, self.now()).await?.ok_or(Error::SessionNotOnRecord)
     }
 
     /// Ends a session whose time has run out, unless somebody else has; the notices are leased to the caller.

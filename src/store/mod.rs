@@ -156,7 +156,13 @@ pub trait Store: Send + Sync + 'static {
     async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted>;
 
     /// The messages of a session that is on record, live or ended, oldest first; `None`: there is no such session.
-    async fn messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>>;
+    /// What an engine should have forgotten by now is not shown.
+    async fn messages(
+        &self,
+        session: SessionId,
+        page: Page,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Part<Message>>>;
 
     /// Forgets what was settled, received or ended before then, at most `limit` of each; how many in all. A backend whose
     /// engine forgets by itself, in its own time, answers 0.

@@ -7,6 +7,7 @@ use crate::support::{
     flowroute_standin::{FlowrouteStandin, Mode},
     fresh_id, on_each_backend,
 };
+use chrono::Utc;
 use serde_json::{Value, json};
 use sms_proxy::{
     domain::{Kind, SessionId},
@@ -52,7 +53,8 @@ impl Slow {
 
     /// The states of the session's relays, whether or not a server runs.
     async fn relays(&self) -> Vec<State> {
-        let messages = self.records.store().messages(self.session, Page::default()).await.unwrap();
+        let messages =
+            self.records.store().messages(self.session, Page::default(), Utc::now()).await.unwrap();
         let messages = messages.expect("the session is on record").items.into_iter();
         messages.filter(|message| message.kind == Kind::Relay).map(|message| message.state).collect()
     }

@@ -6,13 +6,13 @@ use super::{
     item::Item,
     table::Key,
 };
-use crate::store::{Result, StoreError};
+use crate::store::{Result, StoreError, readable};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{
-        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure, Select,
+        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure,
         TransactWriteItem,
     },
 };
@@ -22,6 +22,8 @@ use uuid::Uuid;
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(160);
+/// How many items are looked at in one reading at least when some of them are filtered out.
+const FILTERED: i32 = 50;
 /// How many keys one BatchGetItem takes.
 const BATCH: usize = 100;
 
@@ -83,9 +85,14 @@ pub(super) struct Query {
     pub(super) hash: (&'static str, String),
     /// A condition on the sort key, such as `sk > :sk`, and its value.
     pub(super) range: Option<(&'static str, String)>,
-    /// What `:until` in the range is.
+    /// The value of `:until` in that condition.
     pub(super) until: Option<String>,
+    /// What is left out, and the values in this condition.
+    pub(super) filter: Option<(&'static str, HashMap<String, AttributeValue>)>,
+    /// The attributes that are read; all of them without it. `item_version` must be among them.
+    pub(super) only: Option<&'static str>,
     pub(super) backwards: bool,
+    /// At most so many; with a filter, some more may come.
     pub(super) limit: Option<i32>,
 }
 
@@ -93,13 +100,26 @@ impl Calls {
     /// An item, as it is now.
     pub(super) async fn get(&self, key: Key) -> Result<Option<Item>> {
         let request = self.client.get_item().table_name(&self.table).set_key(Some(attributes(&key)));
-        let found = request.consistent_read(true).send().await.map_err(unavailable)?;
+        let request = request.consistent_read(true);
+        let found = self.read(|| request.clone().send()).await?;
         found.item.map(Item::read).transpose()
     }
 
     /// Several items, as they are now, in the order of the keys.
     pub(super) async fn get_all(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
-        let mut found: HashMap<(String, String), Item> = HashMap::new();
+        let found = self.fetch(keys).await?;
+        found.into_iter().map(|item| item.map(Item::read).transpose()).collect()
+    }
+
+    /// Those of several items that are there and that this version can read, as they are now. The others are left to
+    /// the release that wrote them.
+    pub(super) async fn get_readable(&self, keys: &[Key]) -> Result<Vec<Item>> {
+        let found = self.fetch(keys).await?.into_iter().flatten();
+        found.filter_map(|item| readable(Item::read(item)).transpose()).collect()
+    }
+
+    async fn fetch(&self, keys: &[Key]) -> Result<Vec<Option<Values>>> {
+        let mut found: HashMap<(String, String), Values> = HashMap::new();
         for keys in keys.chunks(BATCH) {
             let mut asked: Vec<Values> = Vec::new();
             for key in keys.iter().map(attributes) {
@@ -111,12 +131,12 @@ impl Calls {
             while !asked.is_empty() {
                 let request = KeysAndAttributes::builder().set_keys(Some(asked)).consistent_read(true);
                 let request = request.build().map_err(malformed)?;
-                let answer = self.client.batch_get_item().request_items(&self.table, request);
-                let answer = answer.send().await.map_err(unavailable)?;
+                let request = self.client.batch_get_item().request_items(&self.table, request);
+                let answer = self.read(|| request.clone().send()).await?;
                 for attributes in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                    let item = Item::read(attributes)?;
+                    let item = Item(attributes);
                     let key = item.key()?;
-                    found.insert((key.pk, key.sk), item);
+                    found.insert((key.pk, key.sk), item.0);
                 }
                 let left = answer.unprocessed_keys.and_then(|mut left| left.remove(&self.table));
                 asked = left.map(|left| left.keys).unwrap_or_default();
@@ -128,48 +148,66 @@ impl Calls {
         Ok(keys.iter().map(|key| found.get(&(key.pk.clone(), key.sk.clone())).cloned()).collect())
     }
 
-    /// The items of a partition, at most `limit` of them if that is set. Reads of the table are consistent, those of
-    /// an index are not.
+    /// The items of a partition. Reads of the table are consistent, those of an index are not.
     pub(super) async fn query(&self, query: Query) -> Result<Vec<Item>> {
         let mut items = Vec::new();
+        self.each(query, |item| {
+            items.push(item);
+            Ok(())
+        })
+        .await?;
+        Ok(items)
+    }
+
+    /// Those items of a partition that this version can read, and what is wrong with another, if there is one.
+    pub(super) async fn query_readable(&self, query: Query) -> Result<(Vec<Item>, Option<StoreError>)> {
+        let (mut items, mut unreadable) = (Vec::new(), None);
+        self.each_as_it_is(query, |item| {
+            match Item::read(item) {
+                Ok(item) => items.push(item),
+                Err(error) => unreadable = Some(error),
+            }
+            Ok(())
+        })
+        .await?;
+        Ok((items, unreadable))
+    }
+
+    /// How many items a query finds. Only their versions are transferred.
+    pub(super) async fn count(&self, query: Query) -> Result<u64> {
+        let mut count = 0;
+        self.each(Query { only: Some("item_version"), ..query }, |_| {
+            count += 1;
+            Ok(())
+        })
+        .await?;
+        Ok(count)
+    }
+
+    /// Shows the items of a partition one after the other.
+    pub(super) async fn each(&self, query: Query, mut show: impl FnMut(Item) -> Result<()>) -> Result<()> {
+        self.each_as_it_is(query, |item| show(Item::read(item)?)).await
+    }
+
+    async fn each_as_it_is(&self, query: Query, mut show: impl FnMut(Values) -> Result<()>) -> Result<()> {
+        let mut shown = 0;
         let mut after = None;
         loop {
-            let left = query.limit.map(|limit| limit - i32::try_from(items.len()).unwrap_or(i32::MAX));
+            let left = query.limit.map(|limit| limit - shown);
             if left.is_some_and(|left| left <= 0) {
-                return Ok(items);
+                return Ok(());
             }
+            // What the filter leaves out counts too where DynamoDB limits a reading.
+            let left = left.map(|left| if query.filter.is_some() { left.max(FILTERED) } else { left });
             let request = self.request(&query).set_limit(left).set_exclusive_start_key(after);
-            let answer = request.send().await.map_err(unavailable)?;
+            let answer = self.read(|| request.clone().send()).await?;
             for attributes in answer.items.unwrap_or_default() {
-                items.push(Item::read(attributes)?);
+                shown += 1;
+                show(attributes)?;
             }
             after = answer.last_evaluated_key;
             if after.is_none() {
-                return Ok(items);
-            }
-        }
-    }
-
-    /// How many items of a partition meet the condition; with a `limit`, no more than that are looked at.
-    pub(super) async fn count(&self, query: Query, condition: &str, values: &Values) -> Result<u64> {
-        let mut count = 0;
-        let mut after = None;
-        let mut left = query.limit;
-        loop {
-            let mut request = self.request(&query).select(Select::Count).set_exclusive_start_key(after);
-            request = request.set_limit(left);
-            if !condition.is_empty() {
-                request = request.filter_expression(condition);
-            }
-            for (name, value) in values {
-                request = request.expression_attribute_values(name, value.clone());
-            }
-            let answer = request.send().await.map_err(unavailable)?;
-            count += u64::try_from(answer.count).unwrap_or(0);
-            left = left.map(|left| left - answer.scanned_count);
-            after = answer.last_evaluated_key;
-            if after.is_none() || left.is_some_and(|left| left <= 0) {
-                return Ok(count);
+                return Ok(());
             }
         }
     }
@@ -179,27 +217,29 @@ impl Calls {
         query: &Query,
     ) -> aws_sdk_dynamodb::operation::query::builders::QueryFluentBuilder {
         let (hash, value) = &query.hash;
-        let range = query.range.as_ref();
-        let condition = match range {
-            None => format!("{hash} = :hash"),
-            Some((range, _)) => format!("{hash} = :hash AND {range}"),
-        };
-        let mut request = self
-            .client
+        let mut values = HashMap::from([(":hash".to_owned(), AttributeValue::S(value.clone()))]);
+        let mut condition = format!("{hash} = :hash");
+        if let Some((range, value)) = &query.range {
+            condition += &format!(" AND {range}");
+            values.insert(":range".to_owned(), AttributeValue::S(value.clone()));
+        }
+        if let Some(until) = &query.until {
+            values.insert(":until".to_owned(), AttributeValue::S(until.clone()));
+        }
+        let filter = query.filter.as_ref().map(|(filter, filtered)| {
+            values.extend(filtered.clone());
+            (*filter).to_owned()
+        });
+        self.client
             .query()
             .table_name(&self.table)
             .set_index_name(query.index.map(str::to_owned))
             .consistent_read(query.index.is_none())
             .scan_index_forward(!query.backwards)
             .key_condition_expression(condition)
-            .expression_attribute_values(":hash", AttributeValue::S(value.clone()));
-        if let Some((_, value)) = range {
-            request = request.expression_attribute_values(":range", AttributeValue::S(value.clone()));
-        }
-        if let Some(value) = &query.until {
-            request = request.expression_attribute_values(":until", AttributeValue::S(value.clone()));
-        }
-        request
+            .set_filter_expression(filter)
+            .set_projection_expression(query.only.map(str::to_owned))
+            .set_expression_attribute_values(Some(values))
     }
 
     /// Does all of these, or nothing. The client request token makes a repetition after a lost answer succeed.
@@ -209,25 +249,22 @@ impl Calls {
             .map(|change| change.into_part(&self.table))
             .collect::<Result<Vec<TransactWriteItem>>>()?;
         let token = Uuid::new_v4().simple().to_string();
-        let mut patience = Patience::new(self.patience);
-        loop {
-            let request = self.client.transact_write_items().set_transact_items(Some(parts.clone()));
-            let error = match request.client_request_token(&token).send().await {
-                Ok(_) => return Ok(Committed::Done),
-                Err(error) => error,
-            };
-            let why = match error.as_service_error() {
-                Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                    match refused_parts(cancelled.cancellation_reasons())? {
-                        Ok(refused) => return Ok(Committed::Refused(refused)),
-                        Err(why) => why,
-                    }
-                }
-                // It may have happened: the same token finds out.
-                None => "no answer",
-                Some(_) => return Err(unavailable(error)),
-            };
-            patience.wait(why).await?;
+        let request = self.client.transact_write_items().set_transact_items(Some(parts));
+        let request = request.client_request_token(token);
+        let in_the_way = |error: &SdkError<TransactWriteItemsError>| match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                passing_reasons(cancelled.cancellation_reasons())
+            }
+            _ => passing(error),
+        };
+        let Err(error) = self.insist(|| request.clone().send(), in_the_way).await? else {
+            return Ok(Committed::Done);
+        };
+        match error.as_service_error() {
+            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
+                refused_parts(cancelled.cancellation_reasons()).map(Committed::Refused)
+            }
+            _ => Err(unavailable(error)),
         }
     }
 
@@ -240,6 +277,7 @@ impl Calls {
         key: Key,
         change: Change,
     ) -> Result<std::result::Result<(), Option<Item>>> {
+        let condition = change.condition();
         let What::Update(_, expression) = change.what else {
             return Err(StoreError::Unavailable("a malformed request: no update".into()));
         };
@@ -248,45 +286,91 @@ impl Calls {
             Some(rest) => format!("SET write_token = :write_token, {rest}"),
             None => format!("SET write_token = :write_token {expression}"),
         };
+        let request = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(attributes(&key)))
+            .update_expression(expression)
+            .condition_expression(condition)
+            .set_expression_attribute_values(Some(change.values))
+            .expression_attribute_values(":write_token", AttributeValue::S(token.clone()))
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        let Err(error) = self.insist(|| request.clone().send(), passing).await? else { return Ok(Ok(())) };
+        match error.as_service_error() {
+            Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
+                let old = failed.item().filter(|old| !old.is_empty()).cloned().map(Item::read).transpose()?;
+                let token_of = |old: &Item| old.some_text("write_token").ok().flatten().map(str::to_owned);
+                let own = old.as_ref().and_then(token_of).is_some_and(|written| written == token);
+                Ok(if own { Ok(()) } else { Err(old) })
+            }
+            _ => Err(unavailable(error)),
+        }
+    }
+
+    pub(super) async fn read<T, E, F>(&self, ask: impl Fn() -> F) -> Result<T>
+    where
+        E: ProvideErrorMetadata,
+        F: Future<Output = std::result::Result<T, SdkError<E>>>,
+    {
+        self.insist(ask, passing).await?.map_err(unavailable)
+    }
+
+    /// Asks until an answer stands, for as long as patience lasts. A write that is asked for again must recognise its
+    /// own earlier success.
+    async fn insist<T, E, F>(
+        &self,
+        ask: impl Fn() -> F,
+        passing: impl Fn(&SdkError<E>) -> Option<&'static str>,
+    ) -> Result<std::result::Result<T, SdkError<E>>>
+    where
+        F: Future<Output = std::result::Result<T, SdkError<E>>>,
+    {
         let mut patience = Patience::new(self.patience);
         loop {
-            let answer = self
-                .client
-                .update_item()
-                .table_name(&self.table)
-                .set_key(Some(attributes(&key)))
-                .update_expression(&expression)
-                .set_condition_expression(change.condition.clone())
-                .set_expression_attribute_values(Some(change.values.clone()))
-                .expression_attribute_values(":write_token", AttributeValue::S(token.clone()))
-                .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
-                .send()
-                .await;
-            let error = match answer {
-                Ok(_) => return Ok(Ok(())),
-                Err(error) => error,
-            };
-            match error.as_service_error() {
-                Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                    let old =
-                        failed.item().filter(|old| !old.is_empty()).cloned().map(Item::read).transpose()?;
-                    let token_of =
-                        |old: &Item| old.some_text("write_token").ok().flatten().map(str::to_owned);
-                    let own = old.as_ref().and_then(token_of).is_some_and(|written| written == token);
-                    return Ok(if own { Ok(()) } else { Err(old) });
-                }
-                // A transaction is at work on the item; the SDK does not repeat that by itself.
-                _ if error.code() == Some("TransactionConflictException") => {
-                    patience.wait("contention").await?
-                }
-                _ => return Err(unavailable(error)),
+            let answer = ask().await;
+            match answer.as_ref().err().and_then(&passing) {
+                Some(why) => patience.wait(why).await?,
+                None => return Ok(answer),
             }
         }
     }
 }
 
-/// What of a cancelled transaction was refused for good, and where it stood; or why it may be tried again.
-fn refused_parts(reasons: &[CancellationReason]) -> Result<std::result::Result<Vec<Refusal>, &'static str>> {
+/// Why a call that failed may be made again: it was not done, or nobody knows. `None`: the answer stands.
+fn passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&'static str> {
+    match error {
+        SdkError::TimeoutError(_) => Some("no answer in time"),
+        SdkError::DispatchFailure(_) => Some("it could not be reached"),
+        SdkError::ResponseError(_) => Some("its answer could not be read"),
+        SdkError::ServiceError(refused) if refused.raw().status().is_server_error() => Some("it failed"),
+        SdkError::ServiceError(refused) => match refused.err().code()? {
+            "ProvisionedThroughputExceededException" | "RequestLimitExceeded" | "ThrottlingException" => {
+                Some("throttled")
+            }
+            "TransactionConflictException" | "TransactionInProgressException" => Some("contention"),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Why a cancelled transaction may be tried again, if nothing of it was refused for good.
+fn passing_reasons(reasons: &[CancellationReason]) -> Option<&'static str> {
+    let mut why = None;
+    for reason in reasons {
+        match reason.code().unwrap_or("None") {
+            "None" => {}
+            "TransactionConflict" => why = Some("contention"),
+            "ThrottlingError" | "ProvisionedThroughputExceeded" => why = Some("throttled"),
+            _ => return None,
+        }
+    }
+    why
+}
+
+/// What of a cancelled transaction was refused for good, and what stood there.
+fn refused_parts(reasons: &[CancellationReason]) -> Result<Vec<Refusal>> {
     let mut refused = Vec::new();
     for (part, reason) in reasons.iter().enumerate() {
         match reason.code().unwrap_or("None") {
@@ -298,7 +382,7 @@ fn refused_parts(reasons: &[CancellationReason]) -> Result<std::result::Result<V
             other => return Err(StoreError::Unavailable(other.to_owned())),
         }
     }
-    Ok(if refused.is_empty() { Err("contention") } else { Ok(refused) })
+    Ok(refused)
 }
 
 /// Goes on trying for a while when others get in the way.

@@ -2,7 +2,7 @@
 
 use super::{
     calls::{attributes, malformed},
-    item::Item,
+    item::{Item, VERSION, int},
     table::Key,
 };
 use crate::store::Result;
@@ -12,11 +12,14 @@ use aws_sdk_dynamodb::types::{
 };
 use std::collections::HashMap;
 
+/// What a newer release has written is left alone, even by a change that asks for nothing else.
+const KNOWN: &str = "(attribute_not_exists(item_version) OR item_version <= :program_version)";
+
 /// One item's part of a write.
 #[derive(Clone)]
 pub(super) struct Change {
     pub(super) what: What,
-    pub(super) condition: Option<String>,
+    condition: Option<String>,
     pub(super) values: HashMap<String, AttributeValue>,
 }
 
@@ -52,7 +55,8 @@ impl Change {
     }
 
     fn new(what: What) -> Self {
-        Self { what, condition: None, values: HashMap::new() }
+        let values = HashMap::from([(":program_version".to_owned(), int(VERSION))]);
+        Self { what, condition: None, values }
     }
 
     pub(super) fn when(mut self, condition: impl Into<String>) -> Self {
@@ -65,16 +69,25 @@ impl Change {
         self
     }
 
+    /// What must hold for the change to be made.
+    pub(super) fn condition(&self) -> String {
+        match &self.condition {
+            Some(condition) => format!("{KNOWN} AND ({condition})"),
+            None => KNOWN.to_owned(),
+        }
+    }
+
     pub(super) fn into_part(self, table: &str) -> Result<TransactWriteItem> {
         let old = ReturnValuesOnConditionCheckFailure::AllOld;
-        let values = (!self.values.is_empty()).then_some(self.values);
+        let condition = self.condition();
+        let values = Some(self.values);
         let part = TransactWriteItem::builder();
         let part = match self.what {
             What::Put(item) => part.put(
                 Put::builder()
                     .table_name(table)
                     .set_item(Some(item.0))
-                    .set_condition_expression(self.condition)
+                    .condition_expression(condition)
                     .set_expression_attribute_values(values)
                     .return_values_on_condition_check_failure(old)
                     .build()
@@ -85,7 +98,7 @@ impl Change {
                     .table_name(table)
                     .set_key(Some(attributes(&key)))
                     .update_expression(expression)
-                    .set_condition_expression(self.condition)
+                    .condition_expression(condition)
                     .set_expression_attribute_values(values)
                     .return_values_on_condition_check_failure(old)
                     .build()
@@ -95,7 +108,7 @@ impl Change {
                 Delete::builder()
                     .table_name(table)
                     .set_key(Some(attributes(&key)))
-                    .set_condition_expression(self.condition)
+                    .condition_expression(condition)
                     .set_expression_attribute_values(values)
                     .return_values_on_condition_check_failure(old)
                     .build()
@@ -105,7 +118,7 @@ impl Change {
                 ConditionCheck::builder()
                     .table_name(table)
                     .set_key(Some(attributes(&key)))
-                    .set_condition_expression(self.condition)
+                    .condition_expression(condition)
                     .set_expression_attribute_values(values)
                     .return_values_on_condition_check_failure(old)
                     .build()

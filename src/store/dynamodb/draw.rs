@@ -6,7 +6,10 @@ use super::{
     pool::random_place,
     table::{self, Key},
 };
-use crate::{domain::Number, store::Result};
+use crate::{
+    domain::Number,
+    store::{Result, StoreError},
+};
 use std::collections::HashSet;
 
 /// How many free TNs are looked at together; and how many after that, if somebody has opted out of all of these.
@@ -19,15 +22,19 @@ impl Dynamo {
         let (first, place) = random_place();
         // The side on which there is more comes first: it has something even in a small pool.
         let backwards = place.as_str() >= "8";
+        let mut newer = None;
         for n in 0..table::SHARDS {
             let shard = table::free_shard((first + n) % table::SHARDS);
             for backwards in [backwards, !backwards] {
-                if let Some(drawn) = self.draw_beside(&shard, &place, backwards, opted_out).await? {
+                if let Some(drawn) =
+                    self.draw_beside(&shard, &place, backwards, opted_out, &mut newer).await?
+                {
                     return Ok(Some(drawn));
                 }
             }
         }
-        Ok(None)
+        // Free, but for a newer release only.
+        newer.map_or(Ok(None), Err)
     }
 
     /// A free TN on one side of a place: at random among the nearest, or the next that nobody has opted out of.
@@ -37,6 +44,7 @@ impl Dynamo {
         place: &str,
         backwards: bool,
         opted_out: &HashSet<String>,
+        newer: &mut Option<StoreError>,
     ) -> Result<Option<(Number, Key)>> {
         let mut place = place.to_owned();
         let mut limit = DRAWN;
@@ -50,7 +58,9 @@ impl Dynamo {
                 ..Query::default()
             };
             let mut fit = Vec::new();
-            let found = self.calls.query(query).await?;
+            let (found, unreadable) = self.calls.query_readable(query).await?;
+            let more = found.len() == limit as usize || unreadable.is_some();
+            *newer = newer.take().or(unreadable);
             for item in &found {
                 let tn: Number = item.parsed("tn_number")?;
                 if !opted_out.contains(&tn.digits()) {
@@ -61,7 +71,7 @@ impl Dynamo {
                 return Ok(Some(fit.swap_remove(rand::random_range(0..fit.len()))));
             }
             match found.last() {
-                Some(last) if found.len() == limit as usize => place = last.key()?.sk,
+                Some(last) if more => place = last.key()?.sk,
                 _ => return Ok(None),
             }
             limit = DRAWN_ON;

@@ -3,7 +3,6 @@
 use super::{Dynamo, calls::Query, item::open_kind, table};
 use crate::store::{Gauges, Result, State};
 use chrono::{DateTime, Utc};
-use std::collections::HashMap;
 
 impl Dynamo {
     /// Part after part until enough is counted: a query each where little is open.
@@ -38,7 +37,7 @@ impl Dynamo {
             }
             let part =
                 Query { hash: ("pk", format!("FREE#{shard}")), limit: Some(limit), ..Query::default() };
-            let counted = self.calls.count(part, "", &HashMap::new()).await?;
+            let counted = self.calls.count(part).await?;
             count += u32::try_from(counted).unwrap_or(u32::MAX);
         }
         Ok(count)

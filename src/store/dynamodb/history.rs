@@ -12,7 +12,11 @@ use crate::{
     store::{Delivery, Message, Page, Part, Receipted, Result, State, cut},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::try_join_all;
+
+/// How long after its end a session's last messages can have been put on record.
+const STRAGGLERS: TimeDelta = TimeDelta::days(1);
 
 impl Dynamo {
     pub(super) async fn do_receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
@@ -115,36 +119,77 @@ impl Dynamo {
         }
     }
 
-    pub(super) async fn do_messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>> {
-        let Some(item) = self.calls.get(table::session(session)).await? else { return Ok(None) };
+    pub(super) async fn do_messages(
+        &self,
+        session: SessionId,
+        page: Page,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Part<Message>>> {
+        let item = self.calls.get(table::session(session)).await?;
+        let Some(item) = still_there(item, now)? else { return Ok(None) };
         let session = item.session([None, None])?;
-        let from = page.after.clone().unwrap_or_else(|| table::sortable(session.created_at));
+        // The smallest text after a mark: marks have all the same length.
+        let from = page.after.map_or_else(|| table::sortable(session.created_at), |mark| mark + " ");
         // What no page ended with is taken for the end.
         if !from.is_ascii() || !(15..=100).contains(&from.len()) {
             return Ok(Some(Part { items: Vec::new(), next: None }));
         }
-        let mut keys = Vec::new();
-        for participant in session.participants {
-            let query = Query {
-                index: Some(table::BY_PAIR),
-                hash: ("pair_pk", pair(session.tn, participant.number)),
-                range: Some(("pair_sk > :range", from.clone())),
-                ..Query::default()
-            };
-            for entry in self.calls.query(query).await? {
-                keys.push(entry.key()?);
-            }
-        }
-        let mut messages = Vec::new();
-        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
-            if item.some_parsed("session_id")? == Some(session.id) {
-                messages.push((item.text("pair_sk")?.to_owned(), message(&item)?));
-            }
-        }
+        let end = item.some_time("ended_at")?.map(|end| table::sortable(end + STRAGGLERS));
+        let until = format!("{}~", end.unwrap_or_default());
+        let of_pair = session.participants.map(|participant| {
+            let pair = pair(session.tn, participant.number);
+            self.messages_of_pair(session.id, pair, [from.clone(), until.clone()], page.limit, now)
+        });
+        let mut messages = try_join_all(of_pair).await?.concat();
         messages.sort_by(|(one, _), (other, _)| one.cmp(other));
         let Part { items, next } = cut(messages, page.limit, |(mark, _)| mark.clone());
         Ok(Some(Part { items: items.into_iter().map(|(_, message)| message).collect(), next }))
     }
+
+    /// The messages of a session between two numbers, within these bounds; of a page no more than it needs.
+    async fn messages_of_pair(
+        &self,
+        session: SessionId,
+        pair: String,
+        [mut from, until]: [String; 2],
+        limit: Option<u32>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(String, Message)>> {
+        let limit = limit.map(|limit| limit as usize + 1);
+        let mut messages: Vec<(String, Message)> = Vec::new();
+        // Other sessions on the same number may have messages between: then there is another turn.
+        while from <= until && limit.is_none_or(|limit| messages.len() < limit) {
+            let left = limit.map(|limit| limit - messages.len());
+            let query = Query {
+                index: Some(table::BY_PAIR),
+                hash: ("pair_pk", pair.clone()),
+                range: Some(("pair_sk BETWEEN :range AND :until", from)),
+                until: Some(until.clone()),
+                limit: left.and_then(|left| i32::try_from(left).ok()),
+                ..Query::default()
+            };
+            let entries = self.calls.query(query).await?;
+            let keys = entries.iter().map(Item::key).collect::<Result<Vec<_>>>()?;
+            for item in self.calls.get_all(&keys).await? {
+                let Some(item) = still_there(item, now)? else { continue };
+                if item.some_parsed("session_id")? == Some(session) {
+                    messages.push((item.text("pair_sk")?.to_owned(), message(&item)?));
+                }
+            }
+            match entries.last() {
+                Some(last) if left == Some(entries.len()) => from = format!("{} ", last.text("pair_sk")?),
+                _ => break,
+            }
+        }
+        Ok(messages)
+    }
+}
+
+/// An item whose time to live is over counts as gone, though the table may keep it for two days more.
+fn still_there(item: Option<Item>, now: DateTime<Utc>) -> Result<Option<Item>> {
+    let Some(item) = item else { return Ok(None) };
+    let gone = item.some_int("ttl_at")?.is_some_and(|ttl| ttl <= now.timestamp());
+    Ok((!gone).then_some(item))
 }
 
 fn message(item: &Item) -> Result<Message> {

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use std::{collections::HashMap, str::FromStr};
 
 /// The layout of items that this program writes. Items of a newer one are refused, not misread.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1;
 
 /// An item, written or read.
 #[derive(Debug, Clone, Default)]

@@ -21,7 +21,7 @@ pub use table::create_table;
 use super::{
     AddTn, Due, EndCause, Entry, Exported, Gauges, Imported, Leased, Message, OpenSession, Others, Page,
     Part, PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store,
-    Unknown, VirtualTn,
+    StoreError, Unknown, VirtualTn,
 };
 use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
 use async_trait::async_trait;
@@ -33,12 +33,14 @@ use calls::Calls;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
 
-/// How long one call may take with its repetitions, and one try of it (DESIGN.md 3, Times).
-const CALL_LIMIT: Duration = Duration::from_secs(2);
-const TRY_LIMIT: Duration = Duration::from_millis(900);
-
-/// How long one store call goes on trying when others get in its way.
-const PATIENCE: Duration = Duration::from_millis(1500);
+/// How long one operation of the store may take in all (DESIGN.md 3, Times). Within it, one call to DynamoDB is tried
+/// again until three quarters of this are over.
+const LIMIT: Duration = Duration::from_secs(2);
+/// How many times as long a list may take, or what maintenance reads: how much there is has no bound.
+const LISTS: u32 = 5;
+/// How long the SDK's own tries of one call may take, and one of them.
+const CALL_LIMIT: Duration = Duration::from_millis(1800);
+const TRY_LIMIT: Duration = Duration::from_millis(700);
 
 /// A store in one DynamoDB table.
 ///
@@ -47,6 +49,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 pub struct Dynamo {
     calls: Calls,
     retention: TimeDelta,
+    limit: Duration,
 }
 
 impl Dynamo {
@@ -63,20 +66,36 @@ impl Dynamo {
 
     /// The store in this table, reached by this client.
     pub fn new(client: Client, table: impl Into<String>, retention: TimeDelta) -> Self {
-        Self { calls: Calls { client, table: table.into(), patience: PATIENCE }, retention }
+        let calls = Calls { client, table: table.into(), patience: Duration::ZERO };
+        Self { calls, retention, limit: LIMIT }.with_limit(LIMIT)
     }
 
-    /// The same store, which goes on for so long when others get in its way.
+    /// The same store, of which one operation may take so long.
     #[must_use]
-    pub fn with_patience(mut self, patience: Duration) -> Self {
-        self.calls.patience = patience;
+    pub fn with_limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self.calls.patience = limit * 3 / 4;
         self
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        within(self.limit, work).await
+    }
+
+    /// For what has no bound: lists, and what maintenance reads.
+    async fn list<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        within(self.limit * LISTS, work).await
     }
 
     /// When what happens now is forgotten: in seconds since 1970, as the table's time to live wants it.
     fn ttl(&self, now: DateTime<Utc>) -> i64 {
         (now + self.retention).timestamp()
     }
+}
+
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let late = |_| Err(StoreError::Unavailable("no answer in time".into()));
+    tokio::time::timeout(limit, work).await.unwrap_or_else(late)
 }
 
 /// How the client behaves: what it repeats stays within the time of one store call.
@@ -88,30 +107,30 @@ pub fn config_of(config: &aws_config::SdkConfig) -> aws_sdk_dynamodb::Config {
         .operation_timeout(CALL_LIMIT)
         .build();
     let retries =
-        RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(50));
+        RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50));
     aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts).retry_config(retries).build()
 }
 
 #[async_trait]
 impl Store for Dynamo {
     async fn add_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {
-        self.do_add_tn(tn, now).await
+        self.in_time(self.do_add_tn(tn, now)).await
     }
 
     async fn remove_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
-        self.do_remove_tn(tn, now).await
+        self.in_time(self.do_remove_tn(tn, now)).await
     }
 
     async fn tn(&self, tn: Number, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {
-        self.do_tn(tn, now).await
+        self.in_time(self.do_tn(tn, now)).await
     }
 
     async fn tns(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<VirtualTn>, PoolSize)> {
-        self.do_tns(page, now).await
+        self.list(self.do_tns(page, now)).await
     }
 
     async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
-        self.do_open(new, lease_until).await
+        self.in_time(self.do_open(new, lease_until)).await
     }
 
     async fn end_session(
@@ -122,71 +141,79 @@ impl Store for Dynamo {
         now: DateTime<Utc>,
         lease_until: Option<DateTime<Utc>>,
     ) -> Result<Option<Vec<Leased>>> {
-        self.do_end(session, cause, notices, now, lease_until).await
+        self.in_time(self.do_end(session, cause, notices, now, lease_until)).await
     }
 
     async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
-        self.do_session(id, now).await
+        self.in_time(self.do_session(id, now)).await
     }
 
     async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
-        self.do_sessions(page, now).await
+        self.list(self.do_sessions(page, now)).await
     }
 
     async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
-        self.do_expired(limit, now).await
+        self.list(self.do_expired(limit, now)).await
     }
 
     async fn route(&self, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {
-        self.do_route(tn, sender, now).await
+        self.in_time(self.do_route(tn, sender, now)).await
     }
 
     async fn record(&self, record: Record) -> Result<Recorded> {
-        self.do_record(record).await
+        self.in_time(self.do_record(record)).await
     }
 
     async fn settle(&self, leased: &Leased, settlement: Settlement, now: DateTime<Utc>) -> Result<bool> {
-        self.do_settle(leased, settlement, now).await
+        self.in_time(self.do_settle(leased, settlement, now)).await
     }
 
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
-        self.do_reclaim(limit, now).await
+        self.list(self.do_reclaim(limit, now)).await
     }
 
     async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
-        self.do_due(limit, now).await
+        self.list(self.do_due(limit, now)).await
     }
 
     async fn lease(&self, id: MessageId, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<Option<Leased>> {
-        self.do_lease(id, now, until).await
+        self.in_time(self.do_lease(id, now, until)).await
     }
 
     async fn renew(&self, leased: &Leased, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
-        self.do_renew(leased, now, until).await
+        self.in_time(self.do_renew(leased, now, until)).await
     }
 
     async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Unknown>> {
-        self.do_unknown(limit, after).await
+        self.list(self.do_unknown(limit, after)).await
     }
 
     async fn others(&self, message: &Outbound) -> Result<Others> {
-        self.do_others(message).await
+        self.list(self.do_others(message)).await
     }
 
     async fn begin_drain(&self, holder: &str, now: DateTime<Utc>, until: DateTime<Utc>) -> Result<bool> {
-        self.do_begin_drain(holder, now, until).await
+        self.in_time(self.do_begin_drain(holder, now, until)).await
     }
 
     async fn end_drain(&self, holder: &str) -> Result<()> {
-        self.do_end_drain(holder).await
+        self.in_time(self.do_end_drain(holder)).await
     }
 
     async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
-        self.do_receipt(receipt, now).await
+        self.in_time(self.do_receipt(receipt, now)).await
     }
 
-    async fn messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>> {
-        self.do_messages(session, page).await
+    async fn messages(
+        &self,
+        session: SessionId,
+        page: Page,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Part<Message>>> {
+        match page.limit {
+            Some(_) => self.in_time(self.do_messages(session, page, now)).await,
+            None => self.list(self.do_messages(session, page, now)).await,
+        }
     }
 
     async fn forget(&self, _before: DateTime<Utc>, _limit: u32) -> Result<usize> {
@@ -195,11 +222,11 @@ impl Store for Dynamo {
     }
 
     async fn gauges(&self, up_to: u32) -> Result<Gauges> {
-        self.do_gauges(up_to).await
+        self.list(self.do_gauges(up_to)).await
     }
 
     async fn ping(&self) -> Result<()> {
-        self.calls.get(table::drainer()).await.map(|_| ())
+        self.in_time(self.calls.get(table::drainer())).await.map(|_| ())
     }
 }
 

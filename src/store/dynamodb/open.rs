@@ -1,14 +1,9 @@
 //! Reading the index of what is open: its parts side by side, no further than needed, and past what cannot be read.
 
-use super::{
-    Dynamo,
-    calls::{Query, unavailable},
-    item::Item,
-    table::{self, Key},
-};
+use super::{Dynamo, calls::Query, item::Item, table};
 use crate::{
     domain::SessionId,
-    store::{Result, StoreError, readable},
+    store::{Result, readable},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -62,7 +57,7 @@ impl Dynamo {
         loop {
             let left = i32::try_from(limit - entries.len()).ok();
             let request = self.calls.request(&query).set_limit(left).set_exclusive_start_key(after);
-            let answer = request.send().await.map_err(unavailable)?;
+            let answer = self.calls.read(|| request.clone().send()).await?;
             for attributes in answer.items.unwrap_or_default() {
                 entries.extend(readable(Item::read(attributes))?);
             }
@@ -87,24 +82,11 @@ impl Dynamo {
             .limit(OF_SESSION)
             .filter_expression("session_id = :session")
             .expression_attribute_values(":session", AttributeValue::S(session.to_string()));
-        let answer = request.send().await.map_err(unavailable)?;
+        let answer = self.calls.read(|| request.clone().send()).await?;
         let mut entries = Vec::new();
         for attributes in answer.items.unwrap_or_default() {
             entries.extend(readable(Item::read(attributes))?);
         }
         Ok(entries)
-    }
-
-    /// These items, without those that are gone or that cannot be read.
-    pub(super) async fn all_readable(&self, keys: &[Key]) -> Result<Vec<Item>> {
-        match self.calls.get_all(keys).await {
-            Err(StoreError::Unreadable(_)) => {}
-            found => return Ok(found?.into_iter().flatten().collect()),
-        }
-        let mut items = Vec::new();
-        for key in keys {
-            items.extend(readable(self.calls.get(key.clone()).await)?.flatten());
-        }
-        Ok(items)
     }
 }

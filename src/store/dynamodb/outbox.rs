@@ -22,7 +22,7 @@ impl Dynamo {
         let entries = self.open(&open_kind(State::Sending), None, Some(now), limit).await?;
         let mut reclaimed = 0;
         for entries in entries.chunks(limit.max(1) as usize) {
-            for item in self.all_readable(&keys(entries)?).await? {
+            for item in self.calls.get_readable(&keys(entries)?).await? {
                 if reclaimed == limit as usize {
                     return Ok(reclaimed);
                 }
@@ -178,7 +178,7 @@ impl Dynamo {
         let entries = self.open(&open_kind(State::Unknown), mark.as_deref(), None, limit).await?;
         let mut unknown = Vec::new();
         for entries in entries.chunks(limit.max(1) as usize) {
-            for item in self.all_readable(&keys(entries)?).await? {
+            for item in self.calls.get_readable(&keys(entries)?).await? {
                 unknown.extend(readable(unknown_of(&item))?.flatten());
             }
             if unknown.len() >= limit as usize {

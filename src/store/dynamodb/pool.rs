@@ -12,7 +12,7 @@ use crate::{
     store::{AddTn, Page, Part, PoolSize, RemoveTn, Result, StoreError, VirtualTn, cut},
 };
 use chrono::{DateTime, Utc};
-use std::collections::HashMap;
+use futures_util::future::try_join_all;
 
 /// A random place in the draw.
 pub(super) fn random_place() -> (u32, String) {
@@ -99,34 +99,33 @@ impl Dynamo {
     }
 
     pub(super) async fn do_tns(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<VirtualTn>, PoolSize)> {
-        let shard = |shard: char, after: Option<&String>| Query {
+        let parts = table::TN_SHARDS.chars().map(|shard| self.tns_of(shard, now));
+        let mut tns = try_join_all(parts).await?.concat();
+        let in_use = tns.iter().filter(|tn| tn.session.is_some()).count() as u64;
+        let size = PoolSize { total: tns.len() as u64, in_use };
+        if let Some(after) = &page.after {
+            let after = after.parse().map_or_else(|_| after.clone(), Number::digits);
+            tns.retain(|tn| tn.number.digits() > after);
+        }
+        tns.sort_by_key(|tn| tn.number);
+        Ok((cut(tns, page.limit, |tn| tn.number.digits()), size))
+    }
+
+    /// The numbers of a part of the pool. No more of them is read than a list shows.
+    async fn tns_of(&self, shard: char, now: DateTime<Utc>) -> Result<Vec<VirtualTn>> {
+        let query = Query {
             hash: ("pk", format!("TN#{shard}")),
-            range: after.map(|after| ("sk > :range", after.clone())),
+            only: Some("item_version, tn_number, session_id, expires_at"),
             ..Query::default()
         };
-        let after =
-            page.after.as_ref().map(|mark| mark.parse().map_or_else(|_| mark.clone(), Number::digits));
-        let mut items = Vec::new();
-        let mut size = PoolSize { total: 0, in_use: 0 };
-        for digit in table::TN_SHARDS.chars() {
-            let limit = page.limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX - 1) + 1);
-            let query = Query { limit, ..shard(digit, after.as_ref()) };
-            for item in self.calls.query(query).await? {
-                items.push(virtual_tn(&item, now)?);
-            }
-            if page.limit.is_some() {
-                let live = "attribute_exists(session_id) AND (attribute_not_exists(expires_at) OR expires_at > :now)";
-                size.total += self.calls.count(shard(digit, None), "", &HashMap::new()).await?;
-                let values = HashMap::from([(":now".to_owned(), at(now))]);
-                size.in_use += self.calls.count(shard(digit, None), live, &values).await?;
-            }
-        }
-        if page.limit.is_none() {
-            size.total = items.len() as u64;
-            size.in_use = items.iter().filter(|tn| tn.session.is_some()).count() as u64;
-        }
-        items.sort_by_key(|tn| tn.number);
-        Ok((cut(items, page.limit, |tn| tn.number.digits()), size))
+        let mut tns = Vec::new();
+        self.calls
+            .each(query, |item| {
+                tns.push(virtual_tn(&item, now)?);
+                Ok(())
+            })
+            .await?;
+        Ok(tns)
     }
 }
 

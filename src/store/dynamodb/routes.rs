@@ -4,7 +4,7 @@ use super::{
     Dynamo,
     calls::Query,
     change::Change,
-    item::{Item, at},
+    item::{Item, VERSION, at, int},
     table::{self, Key},
     texts::{counters, keys_of_answers},
 };
@@ -13,6 +13,7 @@ use crate::{
     store::{AnswersSeen, Page, Part, Result, Route, cut, readable},
 };
 use chrono::{DateTime, Utc};
+use futures_util::future::try_join_all;
 
 impl Dynamo {
     /// The session of an item, with what keeps its people from being texted.
@@ -34,23 +35,59 @@ impl Dynamo {
             let (time, id) = mark.split_once('-')?;
             Some(format!("{:015}-{id}", time.parse::<i64>().ok()?))
         });
-        let mut live = Vec::new();
-        let mut total = 0;
-        for shard in table::LIVE_SHARDS.chars() {
-            let query = Query { hash: ("pk", format!("LIVE#{shard}")), ..Query::default() };
-            for item in self.calls.query(query).await? {
-                let session = item.session([None, None])?;
-                if !session.is_expired(now) {
-                    total += 1;
-                    live.push((item.text("sk")?.to_owned(), session));
-                }
-            }
+        let parts = table::LIVE_SHARDS.chars();
+        let parts = parts.map(|shard| self.live_sessions(shard, after.clone(), page.limit, now));
+        let (mut live, mut total) = (Vec::new(), 0);
+        for (sessions, of_part) in try_join_all(parts).await? {
+            live.extend(sessions);
+            total += of_part;
         }
-        live.retain(|(sk, _)| after.as_ref().is_none_or(|after| sk > after));
         live.sort_by(|(one, _), (other, _)| one.cmp(other));
         let sessions = live.into_iter().map(|(_, session)| session).collect();
         let mark = |session: &Session| format!("{}-{}", session.created_at.timestamp_millis(), session.id);
         Ok((cut(sessions, page.limit, mark), total))
+    }
+
+    /// The live sessions of a part of the list after this mark, as many as a page may need, and how many there are in
+    /// all. The others are counted and not transferred.
+    async fn live_sessions(
+        &self,
+        shard: char,
+        after: Option<String>,
+        limit: Option<u32>,
+        now: DateTime<Utc>,
+    ) -> Result<(Vec<(String, Session)>, u64)> {
+        // What a newer release has written must not be left out unseen.
+        let live = "attribute_not_exists(expires_at) OR expires_at > :now OR item_version > :program_version";
+        let values = [(":now".to_owned(), at(now)), (":program_version".to_owned(), int(VERSION))];
+        let all = Query {
+            hash: ("pk", format!("LIVE#{shard}")),
+            filter: Some((live, values.into())),
+            ..Query::default()
+        };
+        let range = |condition, sk: String| Query { range: Some((condition, sk)), ..all.clone() };
+        let mut sessions = Vec::new();
+        let limit = limit.map(|limit| i32::try_from(limit).unwrap_or(i32::MAX - 1) + 1);
+        let (page, before) = match after {
+            None => (all.clone(), 0),
+            Some(mark) => {
+                (range("sk > :range", mark.clone()), self.calls.count(range("sk <= :range", mark)).await?)
+            }
+        };
+        self.calls
+            .each(Query { limit, ..page }, |item| {
+                sessions.push((item.text("sk")?.to_owned(), item.session([None, None])?));
+                Ok(())
+            })
+            .await?;
+        let read = sessions.len() as u64;
+        let rest = match sessions.last() {
+            Some((last, _)) if limit.is_some_and(|limit| read >= limit.unsigned_abs().into()) => {
+                self.calls.count(range("sk > :range", last.clone())).await?
+            }
+            _ => 0,
+        };
+        Ok((sessions, before + read + rest))
     }
 
     pub(super) async fn do_expired(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
@@ -61,7 +98,7 @@ impl Dynamo {
             let ids: Vec<Option<SessionId>> =
                 entries.iter().map(|entry| readable(entry.parsed("session_id"))).collect::<Result<_>>()?;
             let keys: Vec<Key> = ids.into_iter().flatten().map(table::session).collect();
-            let items = self.all_readable(&keys).await?.into_iter();
+            let items = self.calls.get_readable(&keys).await?.into_iter();
             let open = items.filter(|item| !item.0.contains_key("ended_at"));
             over.extend(open.take(limit as usize - over.len()));
             if over.len() >= limit as usize {

@@ -163,7 +163,12 @@ impl Store for Sqlite {
         self.writer.write(move |db| history::receipt(db, &receipt, now)).await
     }
 
-    async fn messages(&self, session: SessionId, page: Page) -> Result<Option<Part<Message>>> {
+    async fn messages(
+        &self,
+        session: SessionId,
+        page: Page,
+        _now: DateTime<Utc>,
+    ) -> Result<Option<Part<Message>>> {
         self.readers.read(move |db| history::list(db, session, &page)).await
     }
 

@@ -21,6 +21,7 @@ pub use texts::{flat, fresh_id, fresh_number};
 
 use backend::Records;
 use binary::{Binary, PATIENCE, Server};
+use chrono::Utc;
 use flowroute_standin::FlowrouteStandin;
 use gate::Gate;
 use serde_json::{Value, json};
@@ -195,7 +196,8 @@ impl Conversation {
 
     /// The same while no service runs: what the store itself has.
     pub async fn states_in(&self, store: &Arc<dyn Store>) -> Vec<State> {
-        let messages = store.messages(self.session.parse().unwrap(), Page::default()).await.unwrap();
+        let messages =
+            store.messages(self.session.parse().unwrap(), Page::default(), Utc::now()).await.unwrap();
         let messages = messages.expect("the session is on record").items.into_iter();
         messages.filter(|message| message.kind == Kind::Relay).map(|message| message.state).collect()
     }

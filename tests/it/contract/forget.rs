@@ -43,9 +43,9 @@ pub async fn an_ended_session_is_forgotten_after_its_time(store: Shared) {
     let session = conversation(&store, None).await;
     assert!(end(&store, session.id, EndCause::Deleted, 100).await);
     assert_eq!(store.forget(at(100), 10).await.unwrap(), 2, "the start notices");
-    assert!(store.messages(session.id, Page::default()).await.unwrap().is_some());
+    assert!(store.messages(session.id, Page::default(), at(1)).await.unwrap().is_some());
     assert_eq!(store.forget(at(100) + MS, 10).await.unwrap(), 1);
-    assert!(store.messages(session.id, Page::default()).await.unwrap().is_none());
+    assert!(store.messages(session.id, Page::default(), at(1)).await.unwrap().is_none());
     assert_eq!(talking(&store, [alice(), bob()], 101, None).await.tn, session.tn);
 }
 

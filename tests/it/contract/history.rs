@@ -191,7 +191,7 @@ pub async fn messages_are_listed_oldest_first_each_exactly_once(store: Shared) {
     for limit in [1, 2, 3, 9, 10, 11] {
         let (mut read, mut page) = (Vec::new(), Page { limit: Some(limit), after: None });
         loop {
-            let part = store.messages(session.id, page.clone()).await.unwrap().unwrap();
+            let part = store.messages(session.id, page.clone(), at(1)).await.unwrap().unwrap();
             assert!(part.items.len() <= limit as usize);
             read.extend(part.items);
             let Some(next) = part.next else { break };
@@ -215,5 +215,5 @@ pub async fn the_messages_of_an_ended_session_are_still_there(store: Shared) {
 
 pub async fn a_session_that_never_was_has_no_messages(store: Shared) {
     conversation(&store, None).await;
-    assert!(store.messages(SessionId::random(), Page::default()).await.unwrap().is_none());
+    assert!(store.messages(SessionId::random(), Page::default(), at(1)).await.unwrap().is_none());
 }

@@ -195,7 +195,7 @@ pub async fn opt(store: &Shared, tn: Number, person: Number, out: bool, now: i64
 
 /// All messages of a session that is on record.
 pub async fn messages(store: &Shared, session: SessionId) -> Vec<Message> {
-    store.messages(session, Page::default()).await.unwrap().expect("the session is on record").items
+    store.messages(session, Page::default(), at(1)).await.unwrap().expect("the session is on record").items
 }
 
 /// What is on record about a message of a session.

@@ -41,7 +41,7 @@ impl Shelf {
             Backend::Dynamodb => {
                 let (client, table) = empty_table(engine_url()).await;
                 let store = Dynamo::new(client.clone(), &table, RETENTION);
-                let store = Arc::new(store.with_patience(Duration::from_secs(60)));
+                let store = Arc::new(store.with_limit(Duration::from_secs(60)));
                 let settings = vec![
                     ("STORAGE", "dynamodb".to_owned()),
                     ("DYNAMODB_TABLE", table.clone()),

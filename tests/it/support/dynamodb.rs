@@ -95,8 +95,8 @@ impl Table {
     }
 
     /// A store in it, reached here. However slow the engine is on a busy machine, nothing times out.
-    pub fn store(&self, url: &str, patience: Duration) -> Arc<dyn Store> {
-        Arc::new(Dynamo::new(client(url), &self.0, TimeDelta::days(30)).with_patience(patience))
+    pub fn store(&self, url: &str, limit: Duration) -> Arc<dyn Store> {
+        Arc::new(Dynamo::new(client(url), &self.0, TimeDelta::days(30)).with_limit(limit))
     }
 }
 
@@ -111,8 +111,8 @@ pub async fn dynamodb() -> Arc<dyn Store> {
 }
 
 /// A store in an empty table of its own, reached here.
-pub async fn create_store(url: &str, patience: Duration) -> Arc<dyn Store> {
-    Table::create(url).await.store(url, patience)
+pub async fn create_store(url: &str, limit: Duration) -> Arc<dyn Store> {
+    Table::create(url).await.store(url, limit)
 }
 
 /// An empty table: a client that reaches it, and its name.
