@@ -190,7 +190,8 @@ impl Item {
             }
             item.set("open_pk", text(table::open_of_message(content.session, *id)));
             item.set("open_sk", text(open_sk(state, attention, outbound)));
-            item.set("unknown_sk", text(open_sk(State::Unknown, *created_at, outbound)));
+            let tried = if state == State::Unknown { attention } else { *created_at };
+            item.set("unknown_sk", text(open_sk(State::Unknown, tried, outbound)));
             item.set("due_at", at(attention));
         }
         item
