@@ -4,6 +4,7 @@ use crate::{
     domain::{InvalidNumber, Role},
     provider::flowroute::Unreadable,
     service::Error,
+    store::StoreError,
 };
 use axum::{
     Json,
@@ -93,6 +94,15 @@ impl ApiError {
         )
     }
 
+    /// What cannot be read now may be when the right release is deployed: Flowroute should post it again.
+    fn unreadable() -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "store_unavailable",
+            "the store holds something that this release cannot read; look for the x-request-id of this answer in its log",
+        )
+    }
+
     fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -145,7 +155,10 @@ impl From<Error> for ApiError {
             ),
             Error::Store(error) => {
                 tracing::error!(%error, "the store failed");
-                Self::unavailable()
+                match error {
+                    StoreError::Unavailable(_) => Self::unavailable(),
+                    StoreError::Unreadable(_) => Self::unreadable(),
+                }
             }
             Error::Contention => {
                 tracing::error!("gave up for contention");

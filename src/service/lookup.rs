@@ -5,7 +5,7 @@
 use super::{Result, Service, maintenance::Round, outbox::LONGEST};
 use crate::{
     provider::{ListError, Listed},
-    store::{Others, Settlement, Unknown},
+    store::{Others, Settlement, Unknown, readable},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::{
@@ -110,7 +110,8 @@ impl Service {
         for unknown in unknown {
             let verdict = match &rows {
                 Some((since, rows)) if unknown.attempted_at >= *since => {
-                    judge(&unknown, rows, &self.store.others(&unknown.leased.outbound).await?, &credited)
+                    let others = readable(self.store.others(&unknown.leased.outbound).await)?;
+                    others.map_or(Verdict::Undecided, |others| judge(&unknown, rows, &others, &credited))
                 }
                 _ => Verdict::Undecided,
             };
@@ -191,7 +192,7 @@ impl Service {
             }
             _ => {}
         }
-        self.store.settle(leased, settlement, now).await?;
+        readable(self.store.settle(leased, settlement, now).await)?;
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use super::{Result, Service, outbox::Attempt, sessions::on_record};
 use crate::{
     domain::MessageId,
     provider::SendError,
-    store::{EndCause, Leased},
+    store::{self, EndCause, Leased, readable},
 };
 use std::{fmt, time::Duration};
 use tokio::{
@@ -92,10 +92,15 @@ impl Service {
             if expired.is_empty() || Instant::now() >= deadline {
                 break;
             }
+            let before = round.expired;
             for session in expired {
                 let notices = on_record(self.options.wording.expired_notices(&session), now);
-                let ended = self.store.end_session(session.id, EndCause::Expired, notices, now, None).await?;
-                round.expired += usize::from(ended.is_some());
+                let ended = self.store.end_session(session.id, EndCause::Expired, notices, now, None).await;
+                round.expired += usize::from(readable(ended)?.flatten().is_some());
+            }
+            // Those that are left can only be ended by others.
+            if round.expired == before {
+                break;
             }
         }
         Ok(())
@@ -133,11 +138,14 @@ impl Service {
         sends: &mut Sends,
         round: &mut Round,
     ) -> Result<()> {
+        let mut last = Vec::new();
         for _ in 0..PARTS {
             let due = self.store.due(AT_ONCE, self.now()).await?;
-            if due.is_empty() {
+            // None are left, or none of these can be leased by us.
+            if due == last {
                 break;
             }
+            last.clone_from(&due);
             for due in due {
                 while sends.len() >= SENDS_AT_ONCE {
                     round.count(sends.join_next().await);
@@ -148,8 +156,8 @@ impl Service {
                 if round.provider_is_shut || Instant::now() >= deadline || self.stopping.is_cancelled() {
                     return Ok(());
                 }
-                let leased = self.pacer.in_turn(due.has_media, |_| self.lease(holder, due.id)).await?;
-                let Some(leased) = leased else { continue };
+                let leased = self.pacer.in_turn(due.has_media, |_| self.lease(holder, due.id)).await;
+                let Some(leased) = readable(leased)?.flatten() else { continue };
                 let service = self.clone();
                 let send = async move { service.send_leased(leased, service.deadline()).await };
                 sends.spawn(send.in_current_span());
@@ -162,13 +170,13 @@ impl Service {
     }
 
     /// Leases a message, as the one who drains the outbox.
-    async fn lease(&self, holder: &str, message: MessageId) -> Result<Option<Leased>> {
+    async fn lease(&self, holder: &str, message: MessageId) -> store::Result<Option<Leased>> {
         let now = self.now();
         let until = self.lease_until(now);
         if !self.store.begin_drain(holder, now, until).await? {
             return Ok(None);
         }
-        Ok(self.store.lease(message, now, until).await?)
+        self.store.lease(message, now, until).await
     }
 }
 

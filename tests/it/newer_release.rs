@@ -1,92 +1,263 @@
-//! A newer release at work on the same table has written what this one cannot read: maintenance passes over it, and
-//! sees to everything else.
+//! A newer release writes to the same table: what it has written is left alone, and everything else goes on.
 
-use crate::{
-    contract::scene::{
-        Shared, alice, at, bob, conversation, due, fill_pool, nobody_knows, not_taken, relay, sending,
-        talking, unknown,
-    },
-    support::{ALICE, App, BOB, Outcome, TN, between::Between, unpaced},
+mod maintenance;
+
+use crate::support::{
+    ALICE, App, BOB, EVE, Outcome, TN,
+    dynamodb::{Table, engine_url},
+    flat, fresh_id, number, unpaced,
 };
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
-use serde_json::json;
-use sms_proxy::{domain::MessageId, http::Auth, store::Leased};
+use serde_json::{Value, json};
+use sms_proxy::http::Auth;
+use std::{collections::HashMap, time::Duration};
 use tempfile::TempDir;
 
-/// A newer release writes this item.
-async fn write_newer(between: &Between, pk: String, sk: &str) {
-    let change = json!({
-        "TableName": between.table(),
-        "Key": {"pk": {"S": pk}, "sk": {"S": sk}},
-        "UpdateExpression": "SET item_version = :newer",
-        "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeValues": {":newer": {"N": "99"}},
-    });
-    between.engine("UpdateItem", &change).await;
+type Attributes = HashMap<String, AttributeValue>;
+
+/// A service with a session of Alice and Bob, whose table can be looked into.
+struct Scene {
+    app: App,
+    table: Table,
+    session: Value,
 }
 
-async fn write_newer_message(between: &Between, id: MessageId) {
-    write_newer(between, format!("M#{id}"), "M").await;
-}
-
-/// Three messages of one session that are being sent, oldest first.
-async fn three_messages(store: &Shared) -> Vec<Leased> {
-    let session = conversation(store, None).await;
-    let mut leased = Vec::new();
-    for n in 1..=3 {
-        leased.push(sending(store, relay(&session, n), n).await);
+impl Scene {
+    async fn new(minutes: Option<u32>) -> Self {
+        let table = Table::create(engine_url()).await.at_the_engine();
+        let store = table.store(Duration::from_secs(60));
+        let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+        let session = app.conversation(minutes).await;
+        Self { app, table, session }
     }
-    leased
-}
 
-#[tokio::test]
-async fn a_message_of_a_newer_release_is_not_due_and_hides_no_other() {
-    let (store, between) = Between::store().await;
-    let messages = three_messages(&store).await;
-    for message in &messages {
-        assert!(store.settle(message, not_taken(5), at(5)).await.unwrap());
+    fn id(&self) -> &str {
+        self.session["session_id"].as_str().unwrap()
     }
-    write_newer_message(&between, messages[0].outbound.id).await;
-    assert_eq!(due(&store, 9).await, [messages[1].outbound.id, messages[2].outbound.id]);
-    assert_eq!(store.due(1, at(9)).await.unwrap()[0].id, messages[1].outbound.id);
+
+    async fn items(&self) -> Vec<Attributes> {
+        let all = self.table.client.scan().table_name(&self.table.name).consistent_read(true).send().await;
+        let mut items = all.unwrap().items.unwrap();
+        items.sort_by_key(|item| [text(item, "pk"), text(item, "sk")]);
+        items
+    }
+
+    /// A newer release takes over the items whose keys begin so; how they stand then.
+    async fn takes_over(&self, pk: &str, sk: &str) -> Vec<Attributes> {
+        for item in self.items().await {
+            if text(&item, "pk").starts_with(pk) && text(&item, "sk").starts_with(sk) {
+                let mut item = item;
+                item.insert("item_version".into(), AttributeValue::N("99".into()));
+                let put = self.table.client.put_item().table_name(&self.table.name).set_item(Some(item));
+                put.send().await.unwrap();
+            }
+        }
+        self.newer().await
+    }
+
+    async fn newer(&self) -> Vec<Attributes> {
+        let is_newer = |item: &Attributes| item.get("item_version") == Some(&AttributeValue::N("99".into()));
+        self.items().await.into_iter().filter(is_newer).collect()
+    }
+
+    /// Asserts that these calls are refused, and that nothing is changed or sent by that.
+    async fn refuses(&self, calls: &[(&str, &str, Option<Value>)]) {
+        let before = self.items().await;
+        self.app.provider.clear();
+        for (method, path, body) in calls {
+            let answer = self.app.call(method, path, body.clone()).await;
+            answer.assert_error(503, "store_unavailable");
+            assert!(answer.body.contains("this release cannot read"), "{answer:?}");
+        }
+        assert_eq!(self.items().await, before);
+        assert_eq!(self.app.provider.asked(), 0);
+    }
+
+    /// Asserts that another session on another number opens, carries texts and ends.
+    async fn others_go_on(&self) {
+        let app = &self.app;
+        app.provider.clear();
+        app.add_tn(&number(900)).await;
+        let (a, b) = (number(901), number(902));
+        let other = app.open_session(&a, &b, None).await;
+        assert_eq!(other["virtual_tn"], number(900));
+        app.text(&a, &number(900), "hello").await;
+        assert_eq!(app.relays(&other).await, ["sent"]);
+        app.end_session(&other).await;
+        assert_eq!(app.provider.asked(), 5, "two starts, a text, two ends");
+    }
+}
+
+fn text(item: &Attributes, name: &str) -> String {
+    item[name].as_s().unwrap().clone()
+}
+
+fn pair() -> Option<Value> {
+    Some(json!({"participant_a": ALICE, "participant_b": BOB}))
+}
+
+fn hello() -> Option<Value> {
+    Some(flat(&fresh_id(), ALICE, TN, "hello"))
 }
 
 #[tokio::test]
-async fn a_message_of_a_newer_release_is_neither_reclaimed_nor_looked_up_and_hides_no_other() {
-    let (store, between) = Between::store().await;
-    let messages = three_messages(&store).await;
-    write_newer_message(&between, messages[0].outbound.id).await;
-    assert_eq!(store.reclaim(1, at(100)).await.unwrap(), 1);
-    assert_eq!(store.reclaim(10, at(100)).await.unwrap(), 1);
-    assert!(store.settle(&messages[1], nobody_knows(), at(101)).await.unwrap());
-    assert_eq!(unknown(&store).await, [messages[1].outbound.id, messages[2].outbound.id]);
-    write_newer_message(&between, messages[1].outbound.id).await;
-    assert_eq!(store.unknown(1, None).await.unwrap()[0].leased.outbound.id, messages[2].outbound.id);
+async fn a_newer_session_is_neither_used_nor_ended() {
+    let scene = Scene::new(None).await;
+    let newer = scene.takes_over("S#", "S").await;
+    assert_eq!(newer.len(), 1);
+    let of = format!("/session/{}", scene.id());
+    let messages = format!("/message?session_id={}", scene.id());
+    scene
+        .refuses(&[
+            ("POST", "/", hello()),
+            ("DELETE", &of, None),
+            ("GET", &of, None),
+            ("GET", &messages, None),
+        ])
+        .await;
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
 }
 
 #[tokio::test]
-async fn an_expired_session_of_a_newer_release_hides_no_other() {
-    let (store, between) = Between::store().await;
-    fill_pool(&store, 2).await;
-    let first = talking(&store, [alice(), bob()], 0, Some(60)).await;
-    let second = talking(&store, [alice(), bob()], 1, Some(60)).await;
-    write_newer(&between, format!("S#{}", first.id), "S").await;
-    assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), [second]);
+async fn a_newer_route_is_not_followed() {
+    let scene = Scene::new(None).await;
+    let newer = scene.takes_over("P#", "R#").await;
+    assert_eq!(newer.len(), 2);
+    let of = format!("/session/{}", scene.id());
+    let stop = Some(flat(&fresh_id(), ALICE, TN, "STOP"));
+    scene.refuses(&[("POST", "/", hello()), ("POST", "/", stop), ("DELETE", &of, None)]).await;
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
 }
 
 #[tokio::test]
-async fn a_round_of_maintenance_goes_past_a_message_of_a_newer_release() {
-    let (store, between) = Between::store().await;
-    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
-    let session = app.conversation(None).await;
+async fn a_newer_number_is_not_removed_freed_or_listed() {
+    let scene = Scene::new(None).await;
+    let newer = scene.takes_over("TN#", "").await;
+    assert_eq!(newer.len(), 1);
+    let (of, session) = (format!("/tn/{TN}"), format!("/session/{}", scene.id()));
+    let number = || Some(json!({"value": TN}));
+    scene
+        .refuses(&[
+            ("GET", "/tn", None),
+            ("GET", "/tn?limit=1", None),
+            ("GET", &of, None),
+            ("DELETE", &of, None),
+            ("POST", "/tn", number()),
+            ("DELETE", &session, None),
+        ])
+        .await;
+    scene.app.text(ALICE, TN, "hello").await;
+    assert_eq!(scene.app.provider.bodies(), ["hello"], "its session goes on");
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
+}
+
+#[tokio::test]
+async fn a_newer_entry_in_the_list_of_sessions_is_not_passed_over() {
+    let scene = Scene::new(Some(1)).await;
+    let newer = scene.takes_over("LIVE#", "").await;
+    assert_eq!(newer.len(), 1);
+    let of = format!("/session/{}", scene.id());
+    let lists = [("GET", "/session", None), ("GET", "/session?limit=1", None), ("DELETE", &of, None)];
+    scene.refuses(&lists).await;
+    scene.app.clock.advance(TimeDelta::minutes(2));
+    scene.refuses(&lists[..2]).await;
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
+}
+
+#[tokio::test]
+async fn a_newer_free_number_is_left_to_those_who_know_it() {
+    let scene = Scene::new(None).await;
+    scene.app.end_session(&scene.session).await;
+    let newer = scene.takes_over("FREE#", "").await;
+    assert_eq!(newer.len(), 1);
+    scene.refuses(&[("POST", "/session", pair()), ("DELETE", &format!("/tn/{TN}"), None)]).await;
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
+}
+
+#[tokio::test]
+async fn newer_opt_outs_are_not_overruled() {
+    let scene = Scene::new(None).await;
+    scene.app.text(BOB, TN, "STOP").await;
+    let newer = scene.takes_over("P#", "OPT").await;
+    assert_eq!(newer.len(), 1);
+    let unstop = Some(flat(&fresh_id(), BOB, TN, "UNSTOP"));
+    scene.refuses(&[("POST", "/", unstop), ("POST", "/session", pair())]).await;
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
+}
+
+#[tokio::test]
+async fn newer_counters_of_answers_are_not_overwritten() {
+    let scene = Scene::new(None).await;
+    scene.app.text(EVE, TN, "hi").await;
+    let newer = scene.takes_over("ANSWERS", "").await;
+    assert_eq!(newer.len(), 1);
+    scene.refuses(&[("POST", "/", Some(flat(&fresh_id(), EVE, TN, "hi")))]).await;
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
+}
+
+#[tokio::test]
+async fn a_newer_message_is_neither_sent_nor_settled_nor_cancelled() {
+    let scene = Scene::new(None).await;
+    let app = &scene.app;
+    let post = flat(&fresh_id(), ALICE, TN, "hello");
     app.provider.always(Outcome::Busy);
-    app.text(ALICE, TN, "one").await;
-    app.clock.advance(TimeDelta::seconds(1));
-    app.text(ALICE, TN, "two").await;
-    let id = app.messages(&session).await[2]["id"].as_str().unwrap().to_owned();
-    write_newer_message(&between, id.parse().unwrap()).await;
+    assert_eq!(app.post(&post).await.status, 200);
     app.provider.always(Outcome::Sent);
-    app.clock.advance(TimeDelta::seconds(2));
-    assert_eq!(app.maintain().await.sent, 1);
-    assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "two".to_owned())]);
+    let newer = scene.takes_over("M#", "M").await;
+    assert_eq!(newer.len(), 3, "two starts and a text");
+    let (of, messages) = (format!("/session/{}", scene.id()), format!("/message?session_id={}", scene.id()));
+    let receipt = |id| json!({"data": {"type": "delivery_receipt", "id": id, "attributes": {"level": 2}}});
+    let receipt =
+        receipt(text(newer.iter().find(|item| item.contains_key("provider_id")).unwrap(), "provider_id"));
+    scene
+        .refuses(&[
+            ("POST", "/", Some(post)),
+            ("POST", "/", Some(receipt)),
+            ("GET", &messages, None),
+            ("DELETE", &of, None),
+        ])
+        .await;
+    app.settle_everything().await;
+    assert_eq!(app.provider.asked(), 0);
+    scene.others_go_on().await;
+    assert_eq!(scene.newer().await, newer);
+}
+
+#[tokio::test]
+async fn maintenance_leaves_out_what_is_newer_and_sees_to_the_rest() {
+    let scene = Scene::new(Some(1)).await;
+    let app = &scene.app;
+    // A text that waits, one that nobody knows about, and one whose sender has died.
+    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::SentAndDies] {
+        app.provider.always(outcome);
+        app.post(flat(&fresh_id(), ALICE, TN, "newer")).await;
+    }
+    scene.takes_over("M#", "M").await;
+    let newer = scene.takes_over("S#", "S").await;
+    assert_eq!(newer.len(), 6, "two starts, three texts, their session");
+    app.provider.always(Outcome::Sent);
+    app.provider.clear();
+    let (tn, a, b) = (number(900), number(901), number(902));
+    app.add_tn(&tn).await;
+    let other = app.open_session(&a, &b, Some(20)).await;
+    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::SentAndDies] {
+        app.provider.always(outcome);
+        app.post(flat(&fresh_id(), &a, &tn, "older")).await;
+    }
+    app.provider.always(Outcome::Sent);
+    app.clock.advance(TimeDelta::minutes(1));
+    app.settle_everything().await;
+    assert_eq!(app.relays(&other).await, ["sent", "sent", "sent"]);
+    let expired = app.provider.taken().iter().filter(|text| text.body.contains("expired")).count();
+    assert_eq!(expired, 2, "the other session's people");
+    assert!(app.provider.bodies().iter().all(|body| body != "newer"));
+    assert_eq!(scene.newer().await, newer);
 }

@@ -4,7 +4,7 @@ use super::{
     scene::{Scene, tn_of},
     shelf::{Shelf, file, lines},
 };
-use crate::support::{ALICE, BOB, Backend, Outcome, number, on_each_backend};
+use crate::support::{ALICE, BOB, Backend, Outcome, dynamodb::Table, number, on_each_backend};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sms_proxy::{
@@ -143,9 +143,9 @@ async fn an_item_of_a_newer_version_or_an_unknown_kind_is_not_misread() {
     for (pk, version, words) in [("TN#9", "2", "version 2"), ("BETTER#1", "1", "does not know")] {
         let shelf = Shelf::of(Backend::Dynamodb).await;
         shelf.app.add_tn(&number(1)).await;
-        let (client, table) = shelf.table.as_ref().unwrap();
+        let Table { client, name } = shelf.table.as_ref().unwrap();
         let text = |text: &str| AttributeValue::S(text.to_owned());
-        let request = client.put_item().table_name(table).item("pk", text(pk)).item("sk", text("x"));
+        let request = client.put_item().table_name(name).item("pk", text(pk)).item("sk", text("x"));
         request.item("item_version", AttributeValue::N(version.to_owned())).send().await.unwrap();
         let problem = shelf.exported().await.unwrap_err();
         assert!(matches!(problem, Problem::Store(StoreError::Unreadable(_))), "{problem}");

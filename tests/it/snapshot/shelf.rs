@@ -2,10 +2,9 @@
 
 use crate::support::{
     App, Backend,
-    dynamodb::{empty_table, engine_url},
+    dynamodb::{Table, engine_url},
     unpaced,
 };
-use aws_sdk_dynamodb::Client;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sms_proxy::{
@@ -24,7 +23,7 @@ pub struct Shelf {
     /// What makes the binary use this store.
     settings: Vec<(&'static str, String)>,
     /// The table, if it is one.
-    pub table: Option<(Client, String)>,
+    pub table: Option<Table>,
 }
 
 impl Shelf {
@@ -39,19 +38,13 @@ impl Shelf {
                 Self { app: on(Arc::clone(&store) as _, folder), snapshot: store, settings, table: None }
             }
             Backend::Dynamodb => {
-                let (client, table) = empty_table(engine_url()).await;
-                let store = Dynamo::new(client.clone(), &table, RETENTION);
+                let table = Table::create(engine_url()).await.at_the_engine();
+                let store = Dynamo::new(table.client.clone(), &table.name, RETENTION);
                 let store = Arc::new(store.with_limit(Duration::from_secs(60)));
-                let settings = vec![
-                    ("STORAGE", "dynamodb".to_owned()),
-                    ("DYNAMODB_TABLE", table.clone()),
-                    ("AWS_ENDPOINT_URL_DYNAMODB", engine_url().to_owned()),
-                    ("AWS_REGION", "us-east-1".to_owned()),
-                    ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-                    ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-                ];
+                let mut settings = vec![("STORAGE", "dynamodb".to_owned())];
+                settings.extend(table.settings(engine_url()).map(|(name, value)| (name, value.to_owned())));
                 let app = on(Arc::clone(&store) as _, folder);
-                Self { app, snapshot: store, settings, table: Some((client, table)) }
+                Self { app, snapshot: store, settings, table: Some(table) }
             }
         }
     }

@@ -73,7 +73,7 @@ impl Records {
     /// The same records beside the binary.
     pub fn store(&self) -> Arc<dyn Store> {
         match &self.table {
-            Some(table) => table.store(engine_url(), Duration::from_secs(60)),
+            Some(table) => table.at_the_engine().store(Duration::from_secs(60)),
             None => Arc::new(Sqlite::open(self.database()).expect("the database opens")),
         }
     }

@@ -72,35 +72,9 @@ pub fn sdk_config(url: &str) -> aws_config::SdkConfig {
         .build()
 }
 
-/// A table of the engine's that a test has for itself.
-pub struct Table(String);
-
-impl Table {
-    /// An empty one, made by the engine that is reached here.
-    pub async fn create(url: &str) -> Self {
-        let table = Self(format!("test-{}", MessageId::random()));
-        create_table(&client(url), &table.0).await.expect("a table");
-        table
-    }
-
-    /// The variables by which the real binary finds it.
-    pub fn settings<'a>(&'a self, url: &'a str) -> [(&'a str, &'a str); 5] {
-        [
-            ("DYNAMODB_TABLE", &self.0),
-            ("AWS_ENDPOINT_URL_DYNAMODB", url),
-            ("AWS_REGION", REGION),
-            ("AWS_ACCESS_KEY_ID", KEY),
-            ("AWS_SECRET_ACCESS_KEY", KEY),
-        ]
-    }
-
-    /// A store in it, reached here. However slow the engine is on a busy machine, nothing times out.
-    pub fn store(&self, url: &str, limit: Duration) -> Arc<dyn Store> {
-        Arc::new(Dynamo::new(client(url), &self.0, TimeDelta::days(30)).with_limit(limit))
-    }
-}
-
-fn client(url: &str) -> Client {
+/// How the program's own client behaves, but for its time limits: however slow the engine is on a busy machine, nothing
+/// times out.
+fn patient(url: &str) -> Client {
     let config = config_of(&sdk_config(url)).to_builder().timeout_config(TimeoutConfig::disabled());
     Client::from_conf(config.build())
 }
@@ -112,11 +86,57 @@ pub async fn dynamodb() -> Arc<dyn Store> {
 
 /// A store in an empty table of its own, reached here.
 pub async fn create_store(url: &str, limit: Duration) -> Arc<dyn Store> {
-    Table::create(url).await.store(url, limit)
+    Table::create(url).await.patient(url).store(limit)
 }
 
-/// An empty table: a client that reaches it, and its name.
-pub async fn empty_table(url: &str) -> (Client, String) {
-    let Table(name) = Table::create(url).await;
-    (client(url), name)
+/// A table that a test has for itself, and a client that reaches it.
+#[derive(Debug, Clone)]
+pub struct Table {
+    pub client: Client,
+    pub name: String,
+}
+
+impl Table {
+    /// An empty one, made by the engine that is reached here, with the program's own client.
+    pub async fn create(url: &str) -> Self {
+        let name = format!("test-{}", MessageId::random());
+        create_table(&patient(url), &name).await.expect("a table");
+        Self { client: Client::from_conf(config_of(&sdk_config(url))), name }
+    }
+
+    /// One where nobody listens.
+    pub fn nowhere() -> Self {
+        Self { client: Client::from_conf(config_of(&sdk_config("http://127.0.0.1:1"))), name: "none".into() }
+    }
+
+    /// The same table, reached here by a client without time limits.
+    pub fn patient(&self, url: &str) -> Self {
+        Self { client: patient(url), name: self.name.clone() }
+    }
+
+    /// The same table, reached without what stands before it.
+    pub fn at_the_engine(&self) -> Self {
+        self.patient(engine_url())
+    }
+
+    /// A store in it, of which one operation may take so long.
+    pub fn store(&self, limit: Duration) -> Arc<dyn Store> {
+        Arc::new(Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)).with_limit(limit))
+    }
+
+    /// A store in it with the program's own limits.
+    pub fn shipped(&self) -> Arc<dyn Store> {
+        Arc::new(Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)))
+    }
+
+    /// The variables by which the real binary finds it, reached here.
+    pub fn settings<'a>(&'a self, url: &'a str) -> [(&'static str, &'a str); 5] {
+        [
+            ("DYNAMODB_TABLE", &self.name),
+            ("AWS_ENDPOINT_URL_DYNAMODB", url),
+            ("AWS_REGION", REGION),
+            ("AWS_ACCESS_KEY_ID", KEY),
+            ("AWS_SECRET_ACCESS_KEY", KEY),
+        ]
+    }
 }

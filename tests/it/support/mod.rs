@@ -99,13 +99,28 @@ impl App {
     }
 
     pub fn on(store: Arc<dyn Store>, folder: TempDir, options: Options, auth: Auth) -> Self {
-        let provider = Arc::new(Recorder::default());
-        let clock = TestClock::new();
+        Self::assemble(store, Arc::default(), TestClock::new(), Arc::new(folder), options, auth)
+    }
+
+    /// Another process, which reaches the same table and provider at the same time by the same clock.
+    pub fn beside(&self, store: Arc<dyn Store>) -> Self {
+        let (provider, clock) = (Arc::clone(&self.provider), self.clock.clone());
+        Self::assemble(store, provider, clock, Arc::clone(&self.folder), unpaced(), Auth::default())
+    }
+
+    fn assemble(
+        store: Arc<dyn Store>,
+        provider: Arc<Recorder>,
+        clock: TestClock,
+        folder: Arc<TempDir>,
+        options: Options,
+        auth: Auth,
+    ) -> Self {
         let ticking = clock.clone();
         let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
             .with_clock(Arc::new(move || ticking.now()));
         let router = router(Parts { service: service.clone(), auth, sandbox: None, answer_limit: None });
-        Self { router, service, store, provider, clock, folder: Arc::new(folder) }
+        Self { router, service, store, provider, clock, folder }
     }
 
     /// Sends any request.

@@ -1,0 +1,91 @@
+//! What maintenance reads, message by message: what is newer hides nothing else.
+
+use crate::{
+    contract::scene::{
+        Shared, alice, at, bob, conversation, due, fill_pool, nobody_knows, not_taken, relay, sending,
+        talking, unknown,
+    },
+    support::{ALICE, App, BOB, Outcome, TN, between::Between, unpaced},
+};
+use chrono::TimeDelta;
+use serde_json::json;
+use sms_proxy::{domain::MessageId, http::Auth, store::Leased};
+use tempfile::TempDir;
+
+/// A newer release writes this item.
+async fn write_newer(between: &Between, pk: String, sk: &str) {
+    let change = json!({
+        "TableName": between.table(),
+        "Key": {"pk": {"S": pk}, "sk": {"S": sk}},
+        "UpdateExpression": "SET item_version = :newer",
+        "ConditionExpression": "attribute_exists(pk)",
+        "ExpressionAttributeValues": {":newer": {"N": "99"}},
+    });
+    between.engine("UpdateItem", &change).await;
+}
+
+async fn write_newer_message(between: &Between, id: MessageId) {
+    write_newer(between, format!("M#{id}"), "M").await;
+}
+
+/// Three messages of one session that are being sent, oldest first.
+async fn three_messages(store: &Shared) -> Vec<Leased> {
+    let session = conversation(store, None).await;
+    let mut leased = Vec::new();
+    for n in 1..=3 {
+        leased.push(sending(store, relay(&session, n), n).await);
+    }
+    leased
+}
+
+#[tokio::test]
+async fn a_message_of_a_newer_release_is_not_due_and_hides_no_other() {
+    let (store, between) = Between::store().await;
+    let messages = three_messages(&store).await;
+    for message in &messages {
+        assert!(store.settle(message, not_taken(5), at(5)).await.unwrap());
+    }
+    write_newer_message(&between, messages[0].outbound.id).await;
+    assert_eq!(due(&store, 9).await, [messages[1].outbound.id, messages[2].outbound.id]);
+    assert_eq!(store.due(1, at(9)).await.unwrap()[0].id, messages[1].outbound.id);
+}
+
+#[tokio::test]
+async fn a_message_of_a_newer_release_is_neither_reclaimed_nor_looked_up_and_hides_no_other() {
+    let (store, between) = Between::store().await;
+    let messages = three_messages(&store).await;
+    write_newer_message(&between, messages[0].outbound.id).await;
+    assert_eq!(store.reclaim(1, at(100)).await.unwrap(), 1);
+    assert_eq!(store.reclaim(10, at(100)).await.unwrap(), 1);
+    assert!(store.settle(&messages[1], nobody_knows(), at(101)).await.unwrap());
+    assert_eq!(unknown(&store).await, [messages[1].outbound.id, messages[2].outbound.id]);
+    write_newer_message(&between, messages[1].outbound.id).await;
+    assert_eq!(store.unknown(1, None).await.unwrap()[0].leased.outbound.id, messages[2].outbound.id);
+}
+
+#[tokio::test]
+async fn an_expired_session_of_a_newer_release_hides_no_other() {
+    let (store, between) = Between::store().await;
+    fill_pool(&store, 2).await;
+    let first = talking(&store, [alice(), bob()], 0, Some(60)).await;
+    let second = talking(&store, [alice(), bob()], 1, Some(60)).await;
+    write_newer(&between, format!("S#{}", first.id), "S").await;
+    assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), [second]);
+}
+
+#[tokio::test]
+async fn a_round_of_maintenance_goes_past_a_message_of_a_newer_release() {
+    let (store, between) = Between::store().await;
+    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+    let session = app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    app.text(ALICE, TN, "one").await;
+    app.clock.advance(TimeDelta::seconds(1));
+    app.text(ALICE, TN, "two").await;
+    let id = app.messages(&session).await[2]["id"].as_str().unwrap().to_owned();
+    write_newer_message(&between, id.parse().unwrap()).await;
+    app.provider.always(Outcome::Sent);
+    app.clock.advance(TimeDelta::seconds(2));
+    assert_eq!(app.maintain().await.sent, 1);
+    assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "two".to_owned())]);
+}
