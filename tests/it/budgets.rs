@@ -38,7 +38,7 @@ async fn with_pool(size: u64) -> (App, Between) {
     let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
     app.add_tn(&number(0)).await;
     // What the store wrote for one TN is written alike for the others.
-    let table = between.table();
+    let table = between.table_name();
     let found = between.engine("Scan", &json!({"TableName": &table})).await;
     let [one, other] = found["Items"].as_array().unwrap().as_slice() else { panic!("{found}") };
     let (tn, free) =
@@ -206,7 +206,7 @@ async fn the_one_tn_that_a_participant_has_not_opted_out_of_is_found_page_by_pag
         "pk": {"S": format!("P#{ALICE}")}, "sk": {"S": "OPT"}, "item_version": {"N": "1"},
         "opted_out": {"SS": all_but_one},
     });
-    between.engine("PutItem", &json!({"TableName": between.table(), "Item": opt_outs})).await;
+    between.engine("PutItem", &json!({"TableName": between.table_name(), "Item": opt_outs})).await;
     assert_eq!(app.open_session(ALICE, BOB, None).await["virtual_tn"], number(123));
     // Of each side of each part, a first page and a larger one.
     assert!(between.spent().calls["Query"] <= 8 * 2 * 2);

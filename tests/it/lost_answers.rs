@@ -6,7 +6,7 @@ use crate::{
         Shared, alice, at, bob, conversation, end, fill_pool, found, inbound, message, message_of,
         new_session, nobody_knows, not_taken, refused, relay, sending, sent, tn, waiting,
     },
-    support::between::{Between, Fault},
+    support::between::{Between, Fault, WRITES},
 };
 use sms_proxy::{
     domain::{Receipt, Session},
@@ -16,14 +16,15 @@ use sms_proxy::{
     },
 };
 
-const FAULTS: [Fault; 4] = [Fault::Lost, Fault::DoneButFailed, Fault::Throttled, Fault::Conflict];
+const FAULTS: [Fault; 4] =
+    [Fault::Lost, Fault::DoneButFailed, Fault::Throttled("ThrottlingException"), Fault::Conflict];
 
 /// Runs this for every fault: the next write goes wrong, once or twice.
 async fn with_every_fault(case: impl AsyncFn(Shared, Between, &dyn Fn())) {
     for fault in FAULTS {
         for times in [1, 2] {
             let (store, between) = Between::store().await;
-            let fail = || between.fail(fault, times);
+            let fail = || between.fail(WRITES, fault, times);
             case(store, between.clone(), &fail).await;
             assert_eq!(between.mend(), 0, "{fault:?} happened {times} times");
         }
@@ -166,12 +167,12 @@ async fn one_holder_drains_the_outbox() {
 
 #[tokio::test]
 async fn when_every_try_fails_the_store_is_unavailable_and_nothing_is_half_written() {
-    for fault in [Fault::Throttled, Fault::Conflict] {
+    for fault in [Fault::Throttled("ThrottlingException"), Fault::Conflict] {
         let (store, between) = Between::store().await;
         let session = conversation(&store, None).await;
         let leased = sending(&store, relay(&session, 1), 1).await;
         let record = inbound(Some("id"), RestsOn::Live(session.id), vec![relay(&session, 1)], 1);
-        between.fail(fault, u32::MAX);
+        between.fail(WRITES, fault, u32::MAX);
         let failed = |error: StoreError| assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
         failed(store.add_tn(tn(2), at(1)).await.unwrap_err());
         failed(store.record(record.clone()).await.unwrap_err());

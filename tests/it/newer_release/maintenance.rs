@@ -15,7 +15,7 @@ use tempfile::TempDir;
 /// A newer release writes this item.
 async fn write_newer(between: &Between, pk: String, sk: &str) {
     let change = json!({
-        "TableName": between.table(),
+        "TableName": between.table_name(),
         "Key": {"pk": {"S": pk}, "sk": {"S": sk}},
         "UpdateExpression": "SET item_version = :newer",
         "ConditionExpression": "attribute_exists(pk)",

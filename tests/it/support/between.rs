@@ -1,12 +1,12 @@
-//! Stands between the SDK and the DynamoDB engine: it counts what passes and what that costs, and lets writes
-//! go wrong.
+//! Stands between the SDK and the DynamoDB engine: it counts what passes and what that costs, and lets
+//! calls go wrong.
 
-use super::dynamodb::{create_store, engine_url};
+use super::dynamodb::{Table, create_store, engine_url};
 use axum::{
     Router,
     body::{Body, Bytes},
     extract::State,
-    http::{HeaderMap, Response},
+    http::{HeaderMap, Response, StatusCode},
 };
 use hyper::body::Frame;
 use serde_json::{Value, json};
@@ -21,18 +21,42 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// How a write goes wrong.
+/// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
     /// It is done, and the connection ends before the answer.
     Lost,
     /// It is done, and the answer is that something went wrong.
     DoneButFailed,
-    /// It is not done: too many requests.
-    Throttled,
+    /// It is done, and no answer ever comes.
+    DoneUnanswered,
+    /// It is done after whoever asked for it has given it up, and perhaps asked again.
+    DoneLate,
+    /// It is not done: the connection ends.
+    Cut,
+    /// It is not done: something went wrong.
+    Failed,
+    /// It is not done, and no answer ever comes.
+    Unanswered,
+    /// It is not done: too many requests, in these words.
+    Throttled(&'static str),
+    /// It is not done: too many requests for a part of a transaction, or for all of the items that a batch asks for.
+    PartThrottled,
+    /// It is done, and takes its time.
+    Slow,
     /// It is not done: another transaction has to do with the same items.
     Conflict,
 }
+
+/// The calls that change something.
+pub const WRITES: &[&str] = &["TransactWriteItems", "UpdateItem"];
+/// The calls that change nothing.
+pub const READS: &[&str] = &["GetItem", "BatchGetItem", "Query"];
+
+/// When a late call is done: after one try of the client, and before its patience ends.
+const LATE: Duration = Duration::from_millis(900);
+/// How long a slow call takes: less than one try of the client.
+const SLOW: Duration = Duration::from_millis(650);
 
 /// What calls cost.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -49,8 +73,9 @@ pub struct Spent {
 struct Passing {
     table: String,
     spent: Spent,
-    fault: Option<Fault>,
+    fault: Option<(Fault, &'static [&'static str])>,
     times: u32,
+    late: u32,
 }
 
 /// What stands between; it ends with the test's runtime.
@@ -58,30 +83,48 @@ struct Passing {
 pub struct Between {
     passing: Arc<Mutex<Passing>>,
     client: reqwest::Client,
+    url: String,
 }
 
 impl Between {
     /// A store in an empty table of its own, and what stands before it.
     pub async fn store() -> (Arc<dyn Store>, Self) {
-        let between = Self { passing: Arc::default(), client: reqwest::Client::new() };
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let router = Router::new().fallback(pass).with_state(between.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await });
-        let store = create_store(&url, Duration::from_secs(5)).await;
+        let between = Self::start().await;
+        let store = create_store(&between.url, Duration::from_secs(5)).await;
         between.spent();
         (store, between)
     }
 
-    /// The next so many writes go wrong so.
-    pub fn fail(&self, fault: Fault, times: u32) {
-        let mut passing = self.passing.lock().expect("no panic while it is held");
-        (passing.fault, passing.times) = (Some(fault), times);
+    /// An empty table of its own, and what stands before it.
+    pub async fn table() -> (Table, Self) {
+        let between = Self::start().await;
+        let table = Table::create(&between.url).await;
+        (table, between)
     }
 
-    /// How many writes are still to go wrong; none do from now on.
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let between = Self { passing: Arc::default(), client: reqwest::Client::new(), url };
+        let router = Router::new().fallback(pass).with_state(between.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        between
+    }
+
+    /// The next so many of these calls go wrong so.
+    pub fn fail(&self, calls: &'static [&'static str], fault: Fault, times: u32) {
+        let mut passing = self.passing.lock().expect("no panic while it is held");
+        (passing.fault, passing.times) = (Some((fault, calls)), times);
+    }
+
+    /// How many calls are still to go wrong; none do from now on.
     pub fn mend(&self) -> u32 {
         std::mem::take(&mut self.passing.lock().expect("no panic while it is held").times)
+    }
+
+    /// How often each operation was called since this was asked last.
+    pub fn calls(&self) -> BTreeMap<String, u32> {
+        self.spent().calls
     }
 
     /// What the calls since this was asked last have cost.
@@ -90,7 +133,7 @@ impl Between {
     }
 
     /// The store's table.
-    pub fn table(&self) -> String {
+    pub fn table_name(&self) -> String {
         self.passing.lock().expect("no panic while it is held").table.clone()
     }
 
@@ -123,65 +166,119 @@ impl Between {
         }
     }
 
+    /// Waits until no call is to be done late any more.
+    pub async fn quiet(&self) {
+        while self.passing.lock().expect("no panic while it is held").late > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     fn fault_for(&self, operation: &str) -> Option<Fault> {
         let mut passing = self.passing.lock().expect("no panic while it is held");
         *passing.spent.calls.entry(operation.to_owned()).or_default() += 1;
-        if passing.times == 0 || !matches!(operation, "TransactWriteItems" | "UpdateItem") {
+        let (fault, calls) = passing.fault.filter(|_| passing.times > 0)?;
+        if !calls.contains(&operation) {
             return None;
         }
         passing.times -= 1;
-        passing.fault
+        Some(fault)
+    }
+
+    /// What the engine answers, also when whoever asked does not wait for it.
+    async fn forward(&self, operation: &str, headers: &HeaderMap, body: &Bytes) -> (StatusCode, Bytes) {
+        let mut asked: Value = serde_json::from_slice(body).expect("JSON");
+        if operation == "CreateTable" {
+            let table = asked["TableName"].as_str().expect("a name").to_owned();
+            self.passing.lock().expect("no panic while it is held").table = table;
+        } else {
+            asked["ReturnConsumedCapacity"] = json!("TOTAL");
+        }
+        let names = ["x-amz-target", "content-type", "authorization", "x-amz-date"];
+        let request = names.into_iter().filter_map(|name| Some((name, headers.get(name)?)));
+        let request = request
+            .fold(self.client.post(engine_url()), |request, (name, value)| request.header(name, value));
+        let whole = tokio::spawn(async move {
+            let answer = request.body(asked.to_string()).send().await.expect("the engine answers");
+            (answer.status(), answer.bytes().await.expect("a whole answer"))
+        });
+        let (status, answer) = whole.await.expect("the engine answers");
+        self.add_units(operation, &answer);
+        (status, answer)
     }
 }
 
 async fn pass(State(between): State<Between>, headers: HeaderMap, body: Bytes) -> Response<Body> {
     let target = headers["x-amz-target"].to_str().expect("ASCII");
     let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
-    let fault = between.fault_for(&operation);
-    let mut asked: Value = serde_json::from_slice(&body).expect("JSON");
-    if operation == "CreateTable" {
-        let table = asked["TableName"].as_str().expect("a name").to_owned();
-        between.passing.lock().expect("no panic while it is held").table = table;
-    } else {
-        asked["ReturnConsumedCapacity"] = json!("TOTAL");
+    let Some(fault) = between.fault_for(&operation) else {
+        let (status, bytes) = between.forward(&operation, &headers, &body).await;
+        return answer(status, bytes.into());
+    };
+    match fault {
+        Fault::Lost | Fault::DoneButFailed | Fault::DoneUnanswered => {
+            between.forward(&operation, &headers, &body).await;
+        }
+        Fault::DoneLate => {
+            between.passing.lock().expect("no panic while it is held").late += 1;
+            tokio::spawn(async move {
+                tokio::time::sleep(LATE).await;
+                between.forward(&operation, &headers, &body).await;
+                between.passing.lock().expect("no panic while it is held").late -= 1;
+            });
+            return std::future::pending().await;
+        }
+        Fault::Slow => {
+            tokio::time::sleep(SLOW).await;
+            let (status, bytes) = between.forward(&operation, &headers, &body).await;
+            return answer(status, bytes.into());
+        }
+        _ => return not_done(fault, &operation, &body).await,
     }
     match fault {
-        Some(Fault::Throttled) => return refusal(400, "ProvisionedThroughputExceededException", json!({})),
-        Some(Fault::Conflict) if operation == "TransactWriteItems" => {
-            let parts = asked["TransactItems"].as_array().expect("parts").len();
-            let mut reasons = vec![json!({"Code": "None"}); parts];
-            reasons[0] = json!({"Code": "TransactionConflict", "Message": "as scripted"});
-            return refusal(400, "TransactionCanceledException", json!({"CancellationReasons": reasons}));
-        }
-        Some(Fault::Conflict) => return refusal(400, "TransactionConflictException", json!({})),
-        _ => {}
+        Fault::Lost => cut(),
+        Fault::DoneUnanswered => std::future::pending().await,
+        _ => refusal(500, "InternalServerError", json!({})),
     }
-    let names = ["x-amz-target", "content-type", "authorization", "x-amz-date"];
-    let request = names.into_iter().filter_map(|name| Some((name, headers.get(name)?)));
-    let request =
-        request.fold(between.client.post(engine_url()), |request, (name, value)| request.header(name, value));
-    let answer = request.body(asked.to_string()).send().await.expect("the engine answers");
-    let (status, bytes) = (answer.status(), answer.bytes().await.expect("a whole answer"));
-    between.add_units(&operation, &bytes);
-    match fault {
-        Some(Fault::DoneButFailed) => refusal(500, "InternalServerError", json!({})),
-        Some(Fault::Lost) => Response::builder()
-            .header("content-length", bytes.len() + 1)
-            .body(Body::new(Cut))
-            .expect("an answer"),
-        _ => {
-            let answer =
-                Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
-            answer.body(Body::from(bytes)).expect("an answer")
+}
+
+async fn not_done(fault: Fault, operation: &str, body: &Bytes) -> Response<Body> {
+    let asked: Value = serde_json::from_slice(body).expect("JSON");
+    let cancelled = |code| {
+        let parts = asked["TransactItems"].as_array().expect("parts").len();
+        let mut reasons = vec![json!({"Code": "None"}); parts];
+        reasons[0] = json!({"Code": code, "Message": "as scripted"});
+        refusal(400, "TransactionCanceledException", json!({"CancellationReasons": reasons}))
+    };
+    match (fault, operation) {
+        (Fault::Cut, _) => cut(),
+        (Fault::Failed, _) => refusal(500, "InternalServerError", json!({})),
+        (Fault::Throttled(code), _) => refusal(400, code, json!({})),
+        (Fault::PartThrottled, "TransactWriteItems") => cancelled("ThrottlingError"),
+        (Fault::PartThrottled, "BatchGetItem") => {
+            let left = json!({"Responses": {}, "UnprocessedKeys": asked["RequestItems"]});
+            answer(StatusCode::OK, left.to_string().into())
         }
+        (Fault::PartThrottled, _) => refusal(400, "ThrottlingException", json!({})),
+        (Fault::Conflict, "TransactWriteItems") => cancelled("TransactionConflict"),
+        (Fault::Conflict, _) => refusal(400, "TransactionConflictException", json!({})),
+        _ => std::future::pending().await,
     }
+}
+
+fn answer(status: StatusCode, body: Body) -> Response<Body> {
+    let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
+    answer.body(body).expect("an answer")
+}
+
+/// An answer during which the connection ends.
+fn cut() -> Response<Body> {
+    Response::builder().header("content-length", 100).body(Body::new(Cut)).expect("an answer")
 }
 
 fn refusal(status: u16, code: &str, mut body: Value) -> Response<Body> {
     body["__type"] = json!(format!("com.amazonaws.dynamodb.v20120810#{code}"));
     body["message"] = json!("as scripted");
-    let answer = Response::builder().status(status).header("content-type", "application/x-amz-json-1.0");
-    answer.body(Body::from(body.to_string())).expect("an answer")
+    answer(StatusCode::from_u16(status).expect("a status"), body.to_string().into())
 }
 
 /// A body during which the connection ends.
