@@ -8,6 +8,7 @@ mod database_file;
 mod durability;
 mod flowroute;
 mod lambda;
+mod lists;
 mod local_server;
 mod logs;
 mod lost_answers;

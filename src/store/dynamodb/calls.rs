@@ -357,16 +357,15 @@ fn passing<E: ProvideErrorMetadata>(error: &SdkError<E>) -> Option<&'static str>
 
 /// Why a cancelled transaction may be tried again, if nothing of it was refused for good.
 fn passing_reasons(reasons: &[CancellationReason]) -> Option<&'static str> {
-    let mut why = None;
+    let mut why = "contention";
     for reason in reasons {
         match reason.code().unwrap_or("None") {
-            "None" => {}
-            "TransactionConflict" => why = Some("contention"),
-            "ThrottlingError" | "ProvisionedThroughputExceeded" => why = Some("throttled"),
+            "None" | "TransactionConflict" => {}
+            "ThrottlingError" | "ProvisionedThroughputExceeded" => why = "throttled",
             _ => return None,
         }
     }
-    why
+    Some(why)
 }
 
 /// What of a cancelled transaction was refused for good, and what stood there.

@@ -1,0 +1,128 @@
+//! Lists: what they show, and what they cost on DynamoDB.
+
+use crate::support::{ALICE, App, BOB, Backend, TN, between::Between, number, on_each_backend, unpaced};
+use chrono::TimeDelta;
+use serde_json::Value;
+use sms_proxy::http::Auth;
+use std::collections::BTreeMap;
+use tempfile::TempDir;
+
+on_each_backend! {
+    the_messages_of_sessions_that_followed_each_other_on_one_number_are_kept_apart
+    the_pages_of_the_sessions_count_all_and_show_the_live_ones
+}
+
+/// The messages of a session, read page by page.
+async fn paged(app: &App, session: &Value, limit: usize) -> Vec<Value> {
+    let id = session["session_id"].as_str().unwrap();
+    let (mut all, mut after) = (Vec::new(), String::new());
+    loop {
+        let path = format!("/message?session_id={id}&limit={limit}{after}");
+        let page = app.call("GET", &path, None).await.json();
+        let messages = page["messages"].as_array().unwrap();
+        assert!(messages.len() <= limit);
+        all.extend(messages.iter().cloned());
+        let Some(next) = page["next"].as_str() else { return all };
+        after = format!("&after={next}");
+    }
+}
+
+async fn the_messages_of_sessions_that_followed_each_other_on_one_number_are_kept_apart(backend: Backend) {
+    let app = backend.app().await;
+    app.add_tn(TN).await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        let session = app.open_session(ALICE, BOB, None).await;
+        for n in 0..3 {
+            app.text(if n == 1 { BOB } else { ALICE }, TN, "hello").await;
+            app.clock.advance(TimeDelta::seconds(1));
+        }
+        app.end_session(&session).await;
+        sessions.push(session);
+        app.clock.advance(TimeDelta::seconds(1));
+    }
+    for session in &sessions {
+        let whole = app.messages(session).await;
+        let kinds: Vec<_> = whole.iter().map(|message| message["kind"].as_str().unwrap()).collect();
+        assert_eq!(kinds, ["start", "start", "relay", "relay", "relay", "end", "end"]);
+        for limit in [1, 2, 6, 7, 8] {
+            assert_eq!(paged(&app, session, limit).await, whole, "{limit} a page");
+        }
+    }
+}
+
+async fn the_pages_of_the_sessions_count_all_and_show_the_live_ones(backend: Backend) {
+    let app = backend.app().await;
+    let mut live = Vec::new();
+    for n in 0..24 {
+        app.add_tn(&number(n)).await;
+        let minutes = if n % 3 == 0 { Some(1) } else { None };
+        let session = app.open_session(&number(100 + n), &number(200 + n), minutes).await;
+        if minutes.is_none() {
+            live.push(session["session_id"].clone());
+        }
+        app.clock.advance(TimeDelta::milliseconds(1));
+    }
+    app.clock.advance(TimeDelta::minutes(2));
+    for limit in [1, 5, 16, 100] {
+        let (mut shown, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = app.call("GET", &format!("/session?limit={limit}{after}"), None).await.json();
+            assert_eq!(page["total_sessions"], 16, "{limit} a page, {after}");
+            shown.extend(page["sessions"].as_array().unwrap().iter().map(|session| session["id"].clone()));
+            let Some(next) = page["next"].as_str() else { break };
+            after = format!("&after={next}");
+        }
+        assert_eq!(shown, live, "{limit} a page");
+    }
+    for path in ["/tn?limit=1", "/tn?limit=24", "/tn"] {
+        let pool = app.call("GET", path, None).await.json();
+        assert_eq!((&pool["pool_size"], &pool["in_use"]), (&24.into(), &16.into()), "{path}");
+    }
+}
+
+/// DynamoDB may keep what is past its time to live for two days more.
+#[tokio::test]
+async fn what_dynamodb_should_have_forgotten_is_not_shown() {
+    let app = Backend::Dynamodb.app().await;
+    let session = app.conversation(None).await;
+    app.text(ALICE, TN, "hello").await;
+    app.clock.advance(TimeDelta::days(10));
+    app.end_session(&session).await;
+    app.clock.advance(TimeDelta::days(19));
+    assert_eq!(app.messages(&session).await.len(), 5);
+    app.clock.advance(TimeDelta::days(2));
+    let left: Vec<_> = app.messages(&session).await.iter().map(|message| message["kind"].clone()).collect();
+    assert_eq!(left, ["end", "end"], "the others were settled 31 days ago");
+    app.clock.advance(TimeDelta::days(10));
+    let path = format!("/message?session_id={}", session["session_id"].as_str().unwrap());
+    app.call("GET", &path, None).await.assert_error(404, "session_not_found");
+}
+
+#[tokio::test]
+async fn each_part_of_a_list_is_read_once() {
+    let (store, between) = Between::store().await;
+    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+    let session = app.conversation(None).await;
+    for n in 0..20 {
+        app.add_tn(&number(n)).await;
+    }
+    let id = session["session_id"].as_str().unwrap();
+    let only = |calls: &[(&str, u32)]| -> BTreeMap<String, u32> {
+        calls.iter().map(|(call, times)| ((*call).to_owned(), *times)).collect()
+    };
+    for (path, expected) in [
+        ("/tn".to_owned(), only(&[("Query", 10)])),
+        ("/tn?limit=5".to_owned(), only(&[("Query", 10)])),
+        ("/session".to_owned(), only(&[("Query", 16)])),
+        ("/session?limit=5".to_owned(), only(&[("Query", 16)])),
+        (
+            format!("/message?session_id={id}&limit=5"),
+            only(&[("GetItem", 1), ("Query", 2), ("BatchGetItem", 2)]),
+        ),
+    ] {
+        between.calls();
+        assert_eq!(app.call("GET", &path, None).await.status, 200);
+        assert_eq!(between.calls(), expected, "{path}");
+    }
+}
