@@ -71,6 +71,7 @@ impl Service {
         let service = self.clone();
         self.to_the_end(async move {
             let mut round = Round::default();
+            service.undo_unwanted().await?;
             service.expire(deadline, &mut round).await?;
             round.reclaimed = service.store.reclaim(AT_ONCE, service.now()).await?;
             service.empty_outbox(deadline, &mut round).await?;

@@ -18,6 +18,7 @@ pub use maintenance::{ROUND_LIMIT, Round};
 pub use wording::Wording;
 
 use crate::{
+    domain::SessionId,
     provider::Provider,
     store::{AnswerLimits, Store},
 };
@@ -80,6 +81,7 @@ pub struct Service {
     stopping: CancellationToken,
     pacer: Arc<Pacer>,
     readings: Arc<Mutex<Readings>>,
+    unwanted: Arc<Mutex<Vec<SessionId>>>,
 }
 
 impl Service {
@@ -94,6 +96,7 @@ impl Service {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             readings: Arc::default(),
+            unwanted: Arc::default(),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Service;
 use crate::{
     provider::{NotTaken, SendError},
-    store::{self, Leased, Settlement},
+    store::{self, Leased, Settlement, StoreError},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::time::Duration;
@@ -116,7 +116,7 @@ impl Service {
     }
 }
 
-/// Asks a store that fails again, for a while: what has happened outside must be written down.
+/// Asks a store that is not available again, for a while: what has happened outside must be written down.
 pub(super) async fn insist<T, F>(write: impl Fn() -> F) -> store::Result<T>
 where
     F: Future<Output = store::Result<T>>,
@@ -124,7 +124,9 @@ where
     let give_up = Instant::now() + SETTLE_LIMIT;
     loop {
         match write().await {
-            Err(_) if Instant::now() < give_up => tokio::time::sleep(Duration::from_millis(100)).await,
+            Err(StoreError::Unavailable(_)) if Instant::now() < give_up => {
+                tokio::time::sleep(Duration::from_millis(100)).await
+            }
             written => return written,
         }
     }

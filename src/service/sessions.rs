@@ -6,9 +6,10 @@ use super::{
 };
 use crate::{
     domain::{Kind, NewSession, Number, Outbound, Session, SessionId},
-    store::{EndCause, Leased, Message, OpenSession, Page, Part},
+    store::{EndCause, Leased, Message, OpenSession, Page, Part, StoreError},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::{MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 /// How many expired sessions a request ends at a time when it finds no free TN.
@@ -41,6 +42,7 @@ impl Service {
     }
 
     async fn open(&self, new: NewSession, now: DateTime<Utc>, deadline: Instant) -> Result<Session> {
+        self.undo_unwanted().await?;
         let mut expired = Vec::new();
         let opened = self.find_place(new, now, &mut expired).await;
         let (session, notices) =
@@ -59,7 +61,11 @@ impl Service {
     ) -> Result<(Session, Vec<Leased>)> {
         let mut found_no_expired = false;
         for _ in 0..OPEN_TRIES {
-            match self.store.open_session(new.clone(), self.lease_until(now)).await? {
+            let opened = self.store.open_session(new.clone(), self.lease_until(now)).await;
+            if let Err(StoreError::Unavailable(_)) = opened {
+                self.unwanted().push(new.id);
+            }
+            match opened? {
                 OpenSession::Opened { session, notices } => return Ok((session, notices)),
                 OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
                 // Asked twice: whoever ended the last expired session may have freed more than it took.
@@ -82,9 +88,32 @@ impl Service {
             return Ok(session);
         };
         let undo = || self.store.end_session(session.id, EndCause::Undone, Vec::new(), self.now(), None);
-        outbox::insist(undo).await?;
+        if let Err(error) = outbox::insist(undo).await {
+            self.unwanted().push(session.id);
+            return Err(error.into());
+        }
         tracing::warn!(session = %session.id, "session undone: its start was refused");
         Err(Error::ProviderRejected(refusal))
+    }
+
+    /// Undoes the sessions that may stand although whoever asked for them was told that the store failed. They are
+    /// known to this process only; what another process has left behind shows in the list of sessions.
+    pub(super) async fn undo_unwanted(&self) -> Result<()> {
+        loop {
+            let Some(session) = self.unwanted().pop() else { return Ok(()) };
+            match self.store.end_session(session, EndCause::Undone, Vec::new(), self.now(), None).await {
+                Ok(None) => {}
+                Ok(Some(_)) => tracing::warn!(%session, "session undone: nobody was told that it had begun"),
+                Err(error) => {
+                    self.unwanted().push(session);
+                    return Err(error.into());
+                }
+            }
+        }
+    }
+
+    fn unwanted(&self) -> MutexGuard<'_, Vec<SessionId>> {
+        self.unwanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Ends a live session and tells both participants.

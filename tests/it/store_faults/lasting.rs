@@ -1,0 +1,269 @@
+//! The store fails for long: 503, and when it is back and the caller has repeated the call, all is as it should be.
+
+use super::{LASTING, NOT_DONE, Trouble, with_each};
+use crate::support::{
+    ALICE, App, BOB, EVE, Outcome, TN,
+    between::{READS, WRITES},
+    dynamodb::Table,
+    flat, fresh_id, unpaced,
+};
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use sms_proxy::http::Auth;
+use tempfile::TempDir;
+
+/// Makes a call that must be answered with 503 while the store fails; then the store is well again.
+async fn fails(trouble: &Trouble, method: &str, path: &str, body: Option<Value>) {
+    trouble.begins();
+    let answer = trouble.troubled.call(method, path, body).await;
+    answer.assert_error(503, "store_unavailable");
+    trouble.ends().await;
+}
+
+/// Posts a text that must be answered with 503 while the store fails; then the store is well again.
+async fn is_posted_in_vain(trouble: &Trouble, post: &Value) {
+    trouble.begins();
+    assert_eq!(trouble.troubled.post(post).await.status, 503, "{:?}", trouble.fault);
+    trouble.ends().await;
+}
+
+async fn pool(app: &App) -> (u64, u64) {
+    let pool = app.call("GET", "/tn", None).await.json();
+    (pool["available"].as_u64().unwrap(), pool["in_use"].as_u64().unwrap())
+}
+
+fn pair() -> Option<Value> {
+    Some(json!({"participant_a": ALICE, "participant_b": BOB}))
+}
+
+/// How often each of the two was told this.
+fn told(app: &App, what: &str) -> [usize; 2] {
+    [ALICE, BOB].map(|number| {
+        app.provider.taken().iter().filter(|text| text.to == number && text.body.contains(what)).count()
+    })
+}
+
+#[tokio::test]
+async fn a_number_is_added_and_removed_in_the_end() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let well = &trouble.well;
+        let body = || Some(json!({"value": TN}));
+        fails(trouble, "POST", "/tn", body()).await;
+        let again = well.call("POST", "/tn", body()).await;
+        assert!(again.status == 200 || again.json()["reason"] == "duplicate_tn", "{again:?}");
+        assert_eq!(pool(well).await, (1, 0), "{:?}", trouble.fault);
+        fails(trouble, "DELETE", &format!("/tn/{TN}"), None).await;
+        let again = well.call("DELETE", &format!("/tn/{TN}"), None).await;
+        assert!(again.status == 200 || again.status == 404, "{again:?}");
+        assert_eq!(pool(well).await, (0, 0), "{:?}", trouble.fault);
+        well.call("POST", "/session", pair()).await.assert_error(400, "no_tn_available");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_was_told_of_is_undone() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let Trouble { troubled, well, fault, .. } = trouble;
+        well.add_tn(TN).await;
+        trouble.begins();
+        let mut answer = troubled.call("POST", "/session", pair()).await;
+        trouble.ends().await;
+        // If it was found out in time that the session stands, the answer says so. If not, the process that left it
+        // behind clears it away before it opens another one.
+        while answer.status != 200 {
+            answer.assert_error(503, "store_unavailable");
+            answer = troubled.call("POST", "/session", pair()).await;
+        }
+        let session = answer.json();
+        assert_eq!(pool(well).await, (0, 1), "{fault:?}");
+        trouble.comes_to_rest().await;
+        assert_eq!(told(well, "has started"), [1, 1], "{fault:?}");
+        well.end_session(&session).await;
+        assert_eq!(pool(well).await, (1, 0), "{fault:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_whose_start_was_refused_is_undone_when_the_store_is_back() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let Trouble { troubled, well, between, calls, fault } = trouble;
+        well.add_tn(TN).await;
+        let (script, calls, lasting) = (between.clone(), *calls, *fault);
+        well.provider.script(move |_| {
+            script.fail(calls, lasting, u32::MAX);
+            Outcome::Refused
+        });
+        let answer = troubled.call("POST", "/session", pair()).await;
+        answer.assert_error(503, "store_unavailable");
+        trouble.ends().await;
+        well.provider.always(Outcome::Sent);
+        while pool(well).await != (1, 0) {
+            let _ = troubled.service.maintain().await;
+        }
+        trouble.comes_to_rest().await;
+        assert_eq!(told(well, ""), [0, 0], "{fault:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_ends_and_both_are_told_once() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let Trouble { well, fault, .. } = trouble;
+        let session = well.conversation(None).await;
+        let path = format!("/session/{}", session["session_id"].as_str().unwrap());
+        fails(trouble, "DELETE", &path, None).await;
+        let again = well.call("DELETE", &path, None).await;
+        assert!(again.status == 200 || again.status == 404, "{again:?}");
+        assert_eq!(pool(well).await, (1, 0), "{fault:?}");
+        trouble.comes_to_rest().await;
+        assert_eq!(told(well, "has ended"), [1, 1], "{fault:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_that_is_posted_again_goes_out_once() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let well = &trouble.well;
+        let session = well.conversation(None).await;
+        let post = flat(&fresh_id(), ALICE, TN, "hello");
+        is_posted_in_vain(trouble, &post).await;
+        assert_eq!(well.post(&post).await.status, 200);
+        trouble.comes_to_rest().await;
+        let fault = trouble.fault;
+        assert_eq!(well.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())], "{fault:?}");
+        assert_eq!(well.relays(&session).await, ["sent"], "{fault:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_late_text_ends_its_session_once() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let Trouble { well, fault, .. } = trouble;
+        well.conversation(Some(1)).await;
+        well.clock.advance(TimeDelta::minutes(2));
+        let post = flat(&fresh_id(), ALICE, TN, "late");
+        is_posted_in_vain(trouble, &post).await;
+        assert_eq!(well.post(&post).await.status, 200);
+        assert_eq!(pool(well).await, (1, 0), "{fault:?}");
+        trouble.comes_to_rest().await;
+        assert_eq!((told(well, "expired"), told(well, "late")), ([1, 1], [0, 0]), "{fault:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stranger_is_answered_once() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let well = &trouble.well;
+        well.conversation(None).await;
+        let post = flat(&fresh_id(), EVE, TN, "who is this?");
+        is_posted_in_vain(trouble, &post).await;
+        assert_eq!(well.post(&post).await.status, 200);
+        trouble.comes_to_rest().await;
+        let answered: Vec<String> = well.provider.taken().into_iter().map(|text| text.to).collect();
+        assert_eq!(answered, [EVE], "{:?}", trouble.fault);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn whoever_opted_out_is_texted_no_more() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let well = &trouble.well;
+        let session = well.conversation(None).await;
+        let post = flat(&fresh_id(), BOB, TN, "STOP");
+        is_posted_in_vain(trouble, &post).await;
+        assert_eq!(well.post(&post).await.status, 200);
+        well.text(ALICE, TN, "hello").await;
+        assert_eq!(well.provider.asked(), 0, "{:?}", trouble.fault);
+        assert_eq!(well.relays(&session).await, ["failed"], "{:?}", trouble.fault);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receipt_that_is_posted_again_is_on_record() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let well = &trouble.well;
+        let session = well.conversation(None).await;
+        well.text(ALICE, TN, "hello").await;
+        let relay = |messages: Vec<Value>| messages.into_iter().find(|message| message["kind"] == "relay");
+        let id = relay(well.messages(&session).await).unwrap()["provider_id"].clone();
+        let attributes = json!({"level": 2, "status": "delivered", "status_code": "1003"});
+        let post = json!({"data": {"type": "delivery_receipt", "id": id, "attributes": attributes}});
+        is_posted_in_vain(trouble, &post).await;
+        assert_eq!(well.post(&post).await.status, 200);
+        let delivery = relay(well.messages(&session).await).unwrap()["delivery"]["status"].clone();
+        assert_eq!(delivery, "delivered", "{:?}", trouble.fault);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn maintenance_goes_on_where_it_stopped() {
+    with_each(WRITES, LASTING, async |trouble| {
+        let Trouble { troubled, well, fault, .. } = trouble;
+        let expiring = well.conversation(Some(60)).await;
+        well.provider.always(Outcome::Busy);
+        well.text(ALICE, TN, "hello").await;
+        well.provider.always(Outcome::Sent);
+        well.clock.advance(TimeDelta::minutes(1));
+        trouble.begins();
+        assert!(troubled.service.maintain().await.is_err(), "{fault:?}");
+        trouble.ends().await;
+        trouble.comes_to_rest().await;
+        assert_eq!((told(well, "hello"), told(well, "expired")), ([0, 1], [1, 1]), "{fault:?}");
+        assert_eq!(well.relays(&expiring).await, ["sent"], "{fault:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_nothing_can_be_read_nothing_is_done() {
+    with_each(READS, NOT_DONE, async |trouble| {
+        let Trouble { troubled, well, fault, .. } = trouble;
+        let session = well.conversation(None).await;
+        let id = session["session_id"].as_str().unwrap();
+        let post = flat(&fresh_id(), ALICE, TN, "hello");
+        trouble.begins();
+        for path in [
+            "/tn?limit=5",
+            "/session?limit=5",
+            &format!("/session/{id}"),
+            &format!("/message?session_id={id}"),
+        ] {
+            troubled.call("GET", path, None).await.assert_error(503, "store_unavailable");
+        }
+        troubled.call("DELETE", &format!("/tn/{TN}"), None).await.assert_error(503, "store_unavailable");
+        troubled.call("DELETE", &format!("/session/{id}"), None).await.assert_error(503, "store_unavailable");
+        troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+        assert_eq!(troubled.post(&post).await.status, 503, "{fault:?}");
+        assert!(troubled.service.maintain().await.is_err(), "{fault:?}");
+        trouble.ends().await;
+        assert_eq!((well.provider.asked(), pool(well).await), (0, (0, 1)), "{fault:?}");
+        assert_eq!(well.post(&post).await.status, 200);
+        assert_eq!(well.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())], "{fault:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn while_the_engine_cannot_be_reached_everything_is_refused() {
+    let app = App::on(Table::nowhere().shipped(), TempDir::new().unwrap(), unpaced(), Auth::default());
+    for (method, path, body) in [
+        ("POST", "/tn", Some(json!({"value": TN}))),
+        ("GET", "/tn", None),
+        ("POST", "/session", pair()),
+        ("POST", "/", Some(flat(&fresh_id(), ALICE, TN, "hello"))),
+        ("GET", "/health", None),
+    ] {
+        app.call(method, path, body).await.assert_error(503, "store_unavailable");
+    }
+    assert!(app.service.maintain().await.is_err());
+    assert_eq!(app.provider.asked(), 0);
+}

@@ -1,0 +1,105 @@
+//! What goes wrong between the service and DynamoDB: not done, done and not heard of, done late, for a moment or for
+//! long.
+
+mod lasting;
+mod passing;
+mod settling;
+
+use crate::support::{
+    App,
+    between::{Between, Fault},
+    unpaced,
+};
+use chrono::TimeDelta;
+use futures_util::future::join_all;
+use sms_proxy::http::Auth;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How a call may go wrong that is not done.
+const NOT_DONE: [Fault; 7] = [
+    Fault::Cut,
+    Fault::Failed,
+    Fault::Unanswered,
+    Fault::Throttled("ProvisionedThroughputExceededException"),
+    Fault::Throttled("ThrottlingException"),
+    Fault::Throttled("RequestLimitExceeded"),
+    Fault::PartThrottled,
+];
+
+/// How else a write may go wrong.
+const OF_WRITES: [Fault; 6] = [
+    Fault::Lost,
+    Fault::DoneButFailed,
+    Fault::DoneUnanswered,
+    Fault::DoneLate,
+    Fault::Conflict,
+    Fault::Throttled("TransactionInProgressException"),
+];
+
+/// How a write may go wrong for long: one of each sort.
+const LASTING: [Fault; 9] = [
+    Fault::Cut,
+    Fault::Unanswered,
+    Fault::Throttled("ProvisionedThroughputExceededException"),
+    Fault::PartThrottled,
+    Fault::Conflict,
+    Fault::Lost,
+    Fault::DoneButFailed,
+    Fault::DoneUnanswered,
+    Fault::DoneLate,
+];
+
+/// How long nothing times out, however slow the engine is on a busy machine.
+const PATIENT: Duration = Duration::from_secs(60);
+
+fn faults_of_writes() -> impl Iterator<Item = Fault> {
+    NOT_DONE.into_iter().chain(OF_WRITES)
+}
+
+/// Two processes on one table: one whose calls go wrong, and one that reaches the table by another way.
+struct Trouble {
+    troubled: App,
+    well: App,
+    between: Between,
+    calls: &'static [&'static str],
+    fault: Fault,
+}
+
+impl Trouble {
+    async fn new(calls: &'static [&'static str], fault: Fault) -> Self {
+        let (table, between) = Between::table().await;
+        let folder = TempDir::new().unwrap();
+        let troubled = App::on(table.store(Duration::from_secs(1)), folder, unpaced(), Auth::default());
+        let well = troubled.beside(table.at_the_engine().store(PATIENT));
+        Self { troubled, well, between, calls, fault }
+    }
+
+    fn begins(&self) {
+        self.between.fail(self.calls, self.fault, u32::MAX);
+    }
+
+    /// The clock moves on and maintenance runs, until what is unknown has been looked up twice and sent again.
+    async fn comes_to_rest(&self) {
+        for _ in 0..4 {
+            self.well.clock.advance(TimeDelta::minutes(16));
+            self.well.maintain().await;
+        }
+    }
+
+    async fn ends(&self) {
+        self.between.mend();
+        self.between.quiet().await;
+    }
+}
+
+/// Runs this for each of these faults, all at the same time.
+async fn with_each(
+    calls: &'static [&'static str],
+    faults: impl IntoIterator<Item = Fault>,
+    case: impl AsyncFn(&Trouble),
+) {
+    let case = &case;
+    let cases = faults.into_iter().map(|fault| async move { case(&Trouble::new(calls, fault).await).await });
+    join_all(cases).await;
+}

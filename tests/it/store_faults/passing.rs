@@ -1,0 +1,251 @@
+//! Calls that go wrong a few times: they are made again, and nothing is done twice.
+
+use super::{NOT_DONE, OF_WRITES, PATIENT, faults_of_writes};
+use crate::{
+    contract::scene::{
+        Shared, alice, answer, at, bob, conversation, end, eve, fill_pool, found, inbound, message,
+        message_of, new_session, nobody_knows, not_taken, refused, relay, sending, sent, tn, uncertain,
+        waiting,
+    },
+    support::between::{Between, Fault, READS, WRITES},
+};
+use futures_util::future::join_all;
+use sms_proxy::{
+    domain::{Receipt, Session},
+    store::{
+        AddTn, EndCause, OpenSession, Page, Receipted, Recorded, RemoveTn, RestsOn, Settlement, State,
+        StoreError,
+    },
+};
+use std::fmt::Debug;
+
+/// How often a fault happens: once, and so often that the SDK gives up. What takes its time happens once.
+fn times(fault: Fault) -> &'static [u32] {
+    match fault {
+        Fault::Unanswered | Fault::DoneUnanswered | Fault::DoneLate => &[1],
+        _ => &[1, 4],
+    }
+}
+
+/// Runs this for every fault of these calls: each time it says so, the next call goes wrong.
+async fn with_faults(
+    calls: &'static [&'static str],
+    faults: impl Iterator<Item = Fault>,
+    case: impl AsyncFn(Shared, &dyn Fn()),
+) {
+    let case = &case;
+    let each = |(fault, times)| async move {
+        let (table, between) = Between::table().await;
+        let fail = || between.fail(calls, fault, times);
+        case(table.store(PATIENT), &fail).await;
+        assert_eq!(between.mend(), 0, "{fault:?} happened {times} times");
+        between.quiet().await;
+    };
+    let all = faults.flat_map(|fault| times(fault).iter().map(move |times| (fault, *times)));
+    join_all(all.map(each)).await;
+}
+
+async fn with_every_fault(case: impl AsyncFn(Shared, &dyn Fn())) {
+    with_faults(WRITES, faults_of_writes(), case).await;
+}
+
+fn receipt(of: &sms_proxy::store::Leased) -> Receipt {
+    Receipt {
+        message: Some(of.outbound.id),
+        provider_id: "mdr2-receipt".into(),
+        level: 2,
+        status: "delivered".into(),
+        code: None,
+        at: None,
+    }
+}
+
+async fn sessions(store: &Shared) -> Vec<Session> {
+    store.sessions(Page::default(), at(1)).await.unwrap().0.items
+}
+
+#[tokio::test]
+async fn a_number_is_added_and_removed() {
+    with_every_fault(async |store, fail| {
+        fail();
+        assert_eq!(store.add_tn(tn(1), at(0)).await.unwrap(), AddTn::Added);
+        assert_eq!(store.add_tn(tn(1), at(0)).await.unwrap(), AddTn::Duplicate);
+        fail();
+        assert_eq!(store.remove_tn(tn(1), at(0)).await.unwrap(), RemoveTn::Removed);
+        let new = new_session([alice(), bob()], 0, None);
+        assert_eq!(store.open_session(new, at(30)).await.unwrap(), OpenSession::NoFreeTn);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_session_opens_and_ends_once() {
+    with_every_fault(async |store, fail| {
+        fill_pool(&store, 2).await;
+        fail();
+        let new = new_session([alice(), bob()], 0, None);
+        let OpenSession::Opened { session, notices } = store.open_session(new, at(30)).await.unwrap() else {
+            panic!("a TN is free")
+        };
+        assert_eq!((notices.len(), sessions(&store).await), (2, vec![session.clone()]));
+        fail();
+        assert!(end(&store, session.id, EndCause::Deleted, 1).await);
+        assert!(!end(&store, session.id, EndCause::Deleted, 1).await);
+        assert_eq!(sessions(&store).await, []);
+        for _ in 0..2 {
+            let new = new_session([alice(), bob()], 1, None);
+            assert!(matches!(store.open_session(new, at(30)).await.unwrap(), OpenSession::Opened { .. }));
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_text_goes_on_record_once() {
+    with_every_fault(async |store, fail| {
+        let session = conversation(&store, None).await;
+        let record = inbound(Some("id"), RestsOn::Live(session.id), vec![relay(&session, 1)], 1);
+        fail();
+        let Recorded::New(leased) = store.record(record.clone()).await.unwrap() else { panic!("it is new") };
+        assert_eq!((leased.len(), message(&store, &leased[0]).await.state), (1, State::Sending));
+        assert_eq!(store.record(record).await.unwrap(), Recorded::Duplicate);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_message_is_settled_once_in_every_way() {
+    let ways = [
+        (sent("mdr2-1"), State::Sent),
+        (refused(false), State::Failed),
+        (refused(true), State::Failed),
+        (found("mdr2-2"), State::Sent),
+        (not_taken(5), State::Waiting),
+        (Settlement::Deferred, State::Waiting),
+        (nobody_knows(), State::Unknown),
+        (Settlement::SeenAbsent, State::Sending),
+        (Settlement::UnknownForGood, State::Unknown),
+    ];
+    for (settlement, state) in ways {
+        with_faults(WRITES, OF_WRITES.into_iter(), async |store, fail| {
+            let session = conversation(&store, None).await;
+            let leased = sending(&store, relay(&session, 1), 1).await;
+            fail();
+            assert!(store.settle(&leased, settlement.clone(), at(2)).await.unwrap(), "{settlement:?}");
+            let message = message(&store, &leased).await;
+            let attempts = u32::from(settlement != Settlement::Deferred);
+            assert_eq!((message.state, message.attempts), (state, attempts), "{settlement:?}");
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_leased_prolonged_and_reclaimed_once() {
+    with_every_fault(async |store, fail| {
+        let session = conversation(&store, None).await;
+        let id = waiting(&store, relay(&session, 1), 1, 1).await.outbound.id;
+        fail();
+        let leased = store.lease(id, at(2), at(32)).await.unwrap().expect("it waits");
+        assert_eq!((leased.lease, message(&store, &leased).await.attempts), (2, 2));
+        fail();
+        assert!(store.renew(&leased, at(3), at(33)).await.unwrap());
+        fail();
+        assert_eq!(store.reclaim(10, at(34)).await.unwrap(), 1);
+        assert_eq!(message_of(&store, session.id, id).await.attempts, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_receipt_is_recorded_once_and_settles_its_message() {
+    with_every_fault(async |store, fail| {
+        let session = conversation(&store, None).await;
+        let leased = sending(&store, relay(&session, 1), 1).await;
+        fail();
+        assert_eq!(store.receipt(&receipt(&leased), at(2)).await.unwrap(), Receipted::Recorded);
+        assert_eq!(message(&store, &leased).await.state, State::Sent);
+        assert_eq!(store.receipt(&receipt(&leased), at(2)).await.unwrap(), Receipted::Known);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn one_holder_drains_the_outbox() {
+    with_every_fault(async |store, fail| {
+        fail();
+        assert!(store.begin_drain("one", at(0), at(60)).await.unwrap());
+        assert!(!store.begin_drain("two", at(0), at(60)).await.unwrap());
+        fail();
+        store.end_drain("one").await.unwrap();
+        assert!(store.begin_drain("two", at(0), at(60)).await.unwrap());
+    })
+    .await;
+}
+
+/// Asserts that a reading gives the same when it goes wrong at first.
+async fn same<T: Debug + PartialEq>(fail: &dyn Fn(), read: impl AsyncFn() -> T) {
+    let calm = read().await;
+    fail();
+    assert_eq!(read().await, calm);
+}
+
+#[tokio::test]
+async fn what_is_read_is_read_whole() {
+    with_faults(READS, NOT_DONE.into_iter(), async |store, fail| {
+        let session = conversation(&store, Some(60)).await;
+        let page = || Page { limit: Some(10), after: None };
+        waiting(&store, relay(&session, 1), 1, 1).await;
+        let lost = uncertain(&store, relay(&session, 2), 2).await;
+        same(fail, async || store.tn(session.tn, at(1)).await.unwrap()).await;
+        same(fail, async || store.tns(page(), at(1)).await.unwrap().0.items).await;
+        same(fail, async || store.session(session.id, at(1)).await.unwrap()).await;
+        same(fail, async || store.sessions(page(), at(1)).await.unwrap().0.items).await;
+        same(fail, async || store.expired_sessions(9, at(60)).await.unwrap()).await;
+        same(fail, async || store.route(session.tn, alice(), at(1)).await.unwrap()).await;
+        same(fail, async || store.route(session.tn, eve(), at(1)).await.unwrap()).await;
+        same(fail, async || store.messages(session.id, page(), at(1)).await.unwrap().unwrap().items).await;
+        same(fail, async || store.due(9, at(1)).await.unwrap()).await;
+        same(fail, async || store.unknown(9, None).await.unwrap()).await;
+        same(fail, async || store.others(&lost.outbound).await.unwrap()).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_read_before_a_write_is_read_again() {
+    with_faults(READS, NOT_DONE.into_iter(), async |store, fail| {
+        fail();
+        assert_eq!(store.add_tn(tn(1), at(0)).await.unwrap(), AddTn::Added);
+        fail();
+        let opened = store.open_session(new_session([alice(), bob()], 0, None), at(30)).await.unwrap();
+        let OpenSession::Opened { session, .. } = opened else { panic!("a TN is free") };
+        let stranger = inbound(Some("id"), RestsOn::Nothing, vec![answer(tn(1), eve(), at(1))], 1);
+        fail();
+        assert!(matches!(store.record(stranger).await.unwrap(), Recorded::New(_)));
+        let id = waiting(&store, relay(&session, 1), 1, 1).await.outbound.id;
+        fail();
+        let leased = store.lease(id, at(2), at(32)).await.unwrap().expect("it waits");
+        fail();
+        assert!(store.renew(&leased, at(3), at(33)).await.unwrap());
+        fail();
+        assert_eq!(store.receipt(&receipt(&leased), at(4)).await.unwrap(), Receipted::Recorded);
+        fail();
+        assert!(end(&store, session.id, EndCause::Deleted, 5).await);
+        fail();
+        assert_eq!(store.remove_tn(tn(1), at(6)).await.unwrap(), RemoveTn::Removed);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_operation_of_many_slow_calls_is_given_up_in_time() {
+    let (table, between) = Between::table().await;
+    let (patient, shipped) = (table.store(PATIENT), table.shipped());
+    let session = conversation(&patient, None).await;
+    between.fail(READS, Fault::Slow, u32::MAX);
+    let ended = shipped.end_session(session.id, EndCause::Deleted, Vec::new(), at(1), None).await;
+    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    between.mend();
+    assert!(end(&patient, session.id, EndCause::Deleted, 1).await, "nothing of it was done");
+}
