@@ -103,6 +103,12 @@ impl ApiError {
         )
     }
 
+    /// The time of the request is up. What it waits for is the store.
+    pub(super) fn late() -> Self {
+        tracing::error!("the request took too long; what it asked for may still happen");
+        Self::unavailable()
+    }
+
     fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -164,6 +170,7 @@ impl From<Error> for ApiError {
                 tracing::error!("gave up for contention");
                 Self::unavailable()
             }
+            Error::Late => Self::late(),
             Error::Crashed => {
                 tracing::error!("a task crashed");
                 Self::internal()

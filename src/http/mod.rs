@@ -73,6 +73,7 @@ pub fn router(parts: Parts) -> Router {
         .merge(guarded)
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
+        .layer(from_fn_with_state(app.clone(), observe::in_time))
         .layer(from_fn(observe::observe))
         .with_state(app)
 }

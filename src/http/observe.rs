@@ -1,8 +1,9 @@
 //! One id and one log line for every request.
 
-use super::error::Reason;
+use super::error::{ApiError, Reason};
+use crate::service::Service;
 use axum::{
-    extract::{MatchedPath, Request},
+    extract::{MatchedPath, Request, State},
     http::HeaderValue,
     middleware::Next,
     response::Response,
@@ -14,6 +15,16 @@ use uuid::Uuid;
 /// The id that a request came with; without one it gets a fresh id.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
+
+/// Ends a request that takes too long. Work that must not be lost goes on in a task of its own.
+pub(super) async fn in_time(
+    State(service): State<Service>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    let answer = tokio::time::timeout(service.request_limit(), next.run(request)).await;
+    answer.map_err(|_| ApiError::late())
+}
 
 /// Puts the request's id on its answer and on every log line of it. Paths and queries are not logged: they hold
 /// numbers and tokens.

@@ -47,6 +47,9 @@ pub enum Error {
     /// Others got there first, again and again. Nothing has happened.
     #[error("too much contention")]
     Contention,
+    /// It took too long. It may still happen.
+    #[error("it took too long")]
+    Late,
     /// A defect of the service: it is in the log. What was on record by then will be seen to.
     #[error("the task crashed")]
     Crashed,

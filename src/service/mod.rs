@@ -2,6 +2,7 @@
 //!
 //! [`relay`] is the way of a text; [`outbox`] sends what is on record; the rest manages numbers and sessions.
 
+mod answer;
 mod error;
 mod lookup;
 mod maintenance;
@@ -44,6 +45,8 @@ pub struct Options {
     pub wording: Wording,
     /// From a request's start to the last moment at which a send may run.
     pub send_budget: Duration,
+    /// How long a request may take as a whole. Longer than the budget.
+    pub request_limit: Duration,
     /// How long a message belongs to the one who is sending it. Longer than the budget and the settling together.
     pub lease: Duration,
     /// How long after an attempt the provider's list is complete. Longer than the lease.
@@ -61,6 +64,7 @@ impl Default for Options {
         Self {
             wording: Wording::default(),
             send_budget: Duration::from_secs(8),
+            request_limit: Duration::from_secs(12),
             lease: Duration::from_secs(30),
             lookup_settle: Duration::from_secs(300),
             answers: AnswerLimits { per_hour: 3, per_minute: 30 },
@@ -104,6 +108,12 @@ impl Service {
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
         Self { clock, ..self }
+    }
+
+    /// How long a request may take as a whole.
+    #[must_use]
+    pub fn request_limit(&self) -> Duration {
+        self.options.request_limit
     }
 
     /// Whether the store answers.

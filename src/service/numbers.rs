@@ -26,7 +26,7 @@ impl Service {
     pub async fn remove_tn(&self, tn: Number) -> Result<()> {
         let service = self.clone();
         let deadline = self.deadline();
-        self.to_the_end(async move {
+        self.in_time(|answer| async move {
             let now = service.now();
             let mut expired = Vec::new();
             let removed = loop {
@@ -39,6 +39,9 @@ impl Service {
                     }
                 }
             };
+            if removed.is_ok() {
+                answer.prepare(());
+            }
             service.dispatch(expired, deadline).await;
             removed
         })

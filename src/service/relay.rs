@@ -1,6 +1,6 @@
 //! The way of a text: route, decide, record, send, settle.
 
-use super::{Error, Result, Service, Wording, sessions::on_record};
+use super::{Error, Result, Service, Wording, answer::Answer, sessions::on_record};
 use crate::{
     domain::{Barred, Content, Inbound, Kind, MessageId, Receipt, Session, Text},
     store::{AnswersSeen, Opt, Record, Recorded, RestsOn, Route},
@@ -120,10 +120,10 @@ impl Service {
     pub async fn receive(&self, inbound: Inbound) -> Result<()> {
         let service = self.clone();
         let deadline = self.deadline();
-        self.to_the_end(async move { service.relay(inbound, deadline).await }).await
+        self.in_time(|answer| async move { service.relay(inbound, deadline, &answer).await }).await
     }
 
-    async fn relay(&self, inbound: Inbound, deadline: Instant) -> Result<()> {
+    async fn relay(&self, inbound: Inbound, deadline: Instant, answer: &Answer<()>) -> Result<()> {
         let now = self.now();
         for _ in 0..ROUTE_LIMIT {
             let route = self.store.route(inbound.to, inbound.from, now).await?;
@@ -150,6 +150,7 @@ impl Service {
             };
             match self.store.record(record).await? {
                 Recorded::New(leased) => {
+                    answer.prepare(());
                     self.dispatch(leased, deadline).await;
                     return Ok(());
                 }

@@ -2,6 +2,7 @@
 
 use super::{
     Error, Result, Service,
+    answer::Answer,
     outbox::{self, Attempt},
 };
 use crate::{
@@ -38,18 +39,27 @@ impl Service {
         let now = self.now();
         let words = self.options.wording.signed(&self.options.wording.session_start);
         let new = NewSession::new(participants, now, window.map(|window| now + window), words);
-        self.to_the_end(async move { service.open(new, now, deadline).await }).await
+        self.in_time(|answer| async move { service.open(new, now, deadline, &answer).await }).await
     }
 
-    async fn open(&self, new: NewSession, now: DateTime<Utc>, deadline: Instant) -> Result<Session> {
+    async fn open(
+        &self,
+        new: NewSession,
+        now: DateTime<Utc>,
+        deadline: Instant,
+        answer: &Answer<Session>,
+    ) -> Result<Session> {
         self.undo_unwanted().await?;
         let mut expired = Vec::new();
-        let opened = self.find_place(new, now, &mut expired).await;
+        let opened = self.find_place(new, now, deadline, &mut expired).await;
         let (session, notices) =
             opened.map_or_else(|e| (Err(e), Vec::new()), |(s, notices)| (Ok(s), notices));
+        if let Ok(session) = &session {
+            answer.prepare(session.clone());
+        }
         // Those whose session had expired are told at the same time.
         let (attempts, _) = tokio::join!(self.dispatch(notices, deadline), self.dispatch(expired, deadline));
-        self.keep_or_undo(session?, &attempts).await
+        self.keep_or_undo(session?, &attempts, answer).await
     }
 
     /// Opens the session, ending expired ones if no TN is free; the notices of those are added to `expired`.
@@ -57,10 +67,14 @@ impl Service {
         &self,
         new: NewSession,
         now: DateTime<Utc>,
+        deadline: Instant,
         expired: &mut Vec<Leased>,
     ) -> Result<(Session, Vec<Leased>)> {
         let mut found_no_expired = false;
         for _ in 0..OPEN_TRIES {
+            if Instant::now() >= deadline {
+                break;
+            }
             let opened = self.store.open_session(new.clone(), self.lease_until(now)).await;
             if let Err(StoreError::Unavailable(_)) = opened {
                 self.unwanted().push(new.id);
@@ -82,8 +96,15 @@ impl Service {
         Err(Error::Contention)
     }
 
-    async fn keep_or_undo(&self, session: Session, attempts: &[Attempt]) -> Result<Session> {
-        let Some(refusal) = attempts.iter().find_map(outbox::refusal) else {
+    async fn keep_or_undo(
+        &self,
+        session: Session,
+        attempts: &[Attempt],
+        answer: &Answer<Session>,
+    ) -> Result<Session> {
+        // A refusal that comes after the answer changes nothing but the text's record.
+        let refusal = attempts.iter().find_map(outbox::refusal).filter(|_| answer.take().is_some());
+        let Some(refusal) = refusal else {
             tracing::info!(session = %session.id, tn = session.tn.masked(), "session created");
             return Ok(session);
         };
@@ -123,7 +144,7 @@ impl Service {
     pub async fn end_session(&self, id: SessionId) -> Result<()> {
         let service = self.clone();
         let deadline = self.deadline();
-        self.to_the_end(async move {
+        self.in_time(|answer| async move {
             let now = service.now();
             let session = service.store.session(id, now).await?.ok_or(Error::SessionNotFound)?;
             let wording = &service.options.wording;
@@ -131,6 +152,7 @@ impl Service {
             let lease_until = Some(service.lease_until(now));
             let leased = service.store.end_session(id, EndCause::Deleted, notices, now, lease_until).await?;
             let leased = leased.ok_or(Error::SessionNotFound)?;
+            answer.prepare(());
             tracing::info!(session = %id, "session ended");
             service.dispatch(leased, deadline).await;
             Ok(())

@@ -167,6 +167,7 @@ impl Settings {
         Options {
             wording: self.wording.clone(),
             send_budget: self.send_budget,
+            request_limit: self.send_budget + BESIDES_SENDING,
             lease: self.lease,
             lookup_settle: self.lookup_settle,
             answers: AnswerLimits { per_hour: self.answers_per_hour, per_minute: self.answers_per_minute },

@@ -7,6 +7,7 @@ mod contract;
 mod database_file;
 mod durability;
 mod flowroute;
+mod in_time;
 mod lambda;
 mod lists;
 mod local_server;

@@ -19,7 +19,10 @@ use std::{
     sync::{Arc, Mutex},
     task::{Context, Poll},
 };
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{OwnedRwLockWriteGuard, RwLock},
+};
 
 /// How a call goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,8 @@ struct Passing {
 #[derive(Debug, Clone)]
 pub struct Between {
     passing: Arc<Mutex<Passing>>,
+    /// Nothing passes while somebody holds this.
+    gate: Arc<RwLock<()>>,
     client: reqwest::Client,
     url: String,
 }
@@ -105,7 +110,8 @@ impl Between {
     async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("bound"));
-        let between = Self { passing: Arc::default(), client: reqwest::Client::new(), url };
+        let between =
+            Self { passing: Arc::default(), gate: Arc::default(), client: reqwest::Client::new(), url };
         let router = Router::new().fallback(pass).with_state(between.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         between
@@ -115,6 +121,16 @@ impl Between {
     pub fn fail(&self, calls: &'static [&'static str], fault: Fault, times: u32) {
         let mut passing = self.passing.lock().expect("no panic while it is held");
         (passing.fault, passing.times) = (Some((fault, calls)), times);
+    }
+
+    /// Lets nothing pass until what this returns is dropped. Waits for what is passing.
+    pub async fn hold(&self) -> OwnedRwLockWriteGuard<()> {
+        Arc::clone(&self.gate).write_owned().await
+    }
+
+    /// The same, if nothing is passing.
+    pub fn try_hold(&self) -> Option<OwnedRwLockWriteGuard<()>> {
+        Arc::clone(&self.gate).try_write_owned().ok()
     }
 
     /// How many calls are still to go wrong; none do from now on.
@@ -208,6 +224,7 @@ impl Between {
 }
 
 async fn pass(State(between): State<Between>, headers: HeaderMap, body: Bytes) -> Response<Body> {
+    let _open = Arc::clone(&between.gate).read_owned().await;
     let target = headers["x-amz-target"].to_str().expect("ASCII");
     let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
     let Some(fault) = between.fault_for(&operation) else {
