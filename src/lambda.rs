@@ -8,15 +8,22 @@ use axum::{Json, Router, body::Body, extract::Request, http::Uri, response::Into
 use lambda_http::{
     Body as LambdaBody, Error, RequestExt, request::RequestContext, service_fn, tower::ServiceExt,
 };
+use std::time::Duration;
 
 /// The longest answer: Lambda carries 6 MB, the envelope included.
 pub const ANSWER_LIMIT: usize = 6_000_000 - 16_384;
 
+/// How long connections are opened ahead of the first event.
+const CONNECT_LIMIT: Duration = Duration::from_secs(1);
+
 /// Serves the runtime's events until the runtime ends the process.
+///
+/// The runtime's init phase lasts until the first event is asked for. Connections are opened in it.
 ///
 /// # Errors
 /// When the runtime can't be reached.
 pub async fn run(router: Router, service: Service) -> Result<(), Error> {
+    service.connect(CONNECT_LIMIT).await;
     lambda_http::run(service_fn(move |event: lambda_http::Request| {
         let (router, service) = (router.clone(), service.clone());
         async move {

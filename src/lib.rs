@@ -10,6 +10,7 @@
 //! through [`service::outbox`]. A whole store is written to a file, and filled from one, by [`snapshot`].
 
 pub mod domain;
+mod fresh;
 pub mod http;
 pub mod lambda;
 pub mod logging;

@@ -102,7 +102,10 @@ async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> 
     let options = settings.options();
     let store: Arc<dyn Store> = match &settings.storage {
         Storage::Sqlite(path) => Arc::new(Sqlite::open(path)?),
-        Storage::DynamoDb { table } => Arc::new(Dynamo::connect(table, options.retention).await),
+        Storage::DynamoDb { table } => {
+            let may_freeze = settings.runtime != Runtime::Local;
+            Arc::new(Dynamo::connect(table, options.retention, may_freeze).await)
+        }
     };
     Ok(match &settings.provider {
         ProviderChoice::Flowroute(client) => {

@@ -24,6 +24,10 @@ pub trait Provider: Send + Sync + 'static {
     /// # Errors
     /// When the list does not come whole within `limit`, or when there is none.
     async fn list(&self, since: DateTime<Utc>, limit: Duration) -> Result<Vec<Listed>, ListError>;
+
+    /// Opens a connection ahead of the first text, by a request that does nothing and carries no credentials. Whether
+    /// it succeeds does not matter.
+    async fn connect(&self) {}
 }
 
 /// A row of the provider's list of what it has taken.

@@ -124,6 +124,20 @@ impl Service {
         Ok(self.store.ping().await?)
     }
 
+    /// Opens connections to the store and the provider ahead of the first request, both at once, for so long at most.
+    /// Whether that succeeds does not matter.
+    pub async fn connect(&self, limit: Duration) {
+        let store = async {
+            if let Err(error) = self.store.ping().await {
+                tracing::debug!(%error, "no connection to the store yet");
+            }
+        };
+        let both = async { tokio::join!(store, self.provider.connect()) };
+        if tokio::time::timeout(limit, both).await.is_err() {
+            tracing::debug!("not everything could be reached ahead of the first request");
+        }
+    }
+
     /// Waits until every text that was put on record by a request has been tried and settled. To be called when no
     /// more requests come.
     pub async fn finish(&self) {

@@ -34,6 +34,7 @@ pub(super) fn provider(
                 secret_key,
                 public_url,
                 webhook_token,
+                may_freeze: runtime != Runtime::Local,
             })),
             // What is wrong with the address has been said.
             None => ProviderChoice::Sandbox,

@@ -8,6 +8,7 @@ mod database_file;
 mod durability;
 mod flowroute;
 mod in_time;
+mod init_phase;
 mod lambda;
 mod lists;
 mod local_server;

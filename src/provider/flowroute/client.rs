@@ -3,6 +3,7 @@
 use super::{list, scrub::scrub, webhook::short};
 use crate::{
     domain::{MessageId, Outbound},
+    fresh::{self, Fresh},
     provider::{ListError, Listed, NotTaken, Provider, SendError},
 };
 use async_trait::async_trait;
@@ -108,6 +109,8 @@ pub struct ClientOptions {
     pub public_url: Option<Url>,
     /// The token that lets Flowroute's posts in.
     pub webhook_token: Option<SecretString>,
+    /// The process may be frozen between two sends, as in Lambda: connections that it kept may be dead then.
+    pub may_freeze: bool,
 }
 
 impl ClientOptions {
@@ -126,14 +129,14 @@ impl ClientOptions {
 }
 
 /// The HTTP client can't be made.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("cannot set up the HTTP client for Flowroute: {0}")]
 pub struct BuildError(String);
 
 /// Flowroute's API as a [`Provider`]. Connections are kept and used again.
 #[derive(Debug)]
 pub struct Client {
-    pub(super) http: reqwest::Client,
+    http: Fresh<Result<reqwest::Client, BuildError>>,
     options: ClientOptions,
     endpoint: Url,
 }
@@ -144,19 +147,17 @@ impl Client {
     /// # Errors
     /// When the address can't be joined with the API's path, or TLS can't be set up.
     pub fn new(options: ClientOptions) -> Result<Self, BuildError> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("sms-proxy/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_LIMIT)
-            .pool_idle_timeout(IDLE_LIMIT)
-            // What happens after a failure is the outbox's decision alone.
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .build()
-            .map_err(|e| BuildError(e.to_string()))?;
+        let http = Fresh::new(options.may_freeze.then_some(fresh::LIMIT), http_client);
+        http.client()?;
         let mut client = Self { http, endpoint: options.url.clone(), options };
         client.endpoint =
             client.address(client.options.version.path()).map_err(|e| BuildError(e.to_string()))?;
         Ok(client)
+    }
+
+    /// The HTTP client to be used now.
+    pub(super) fn http(&self) -> Result<reqwest::Client, BuildError> {
+        self.http.client()
     }
 
     /// The address of a path of the API.
@@ -189,8 +190,12 @@ impl Provider for Client {
     async fn send(&self, message: &Outbound, limit: Duration) -> Result<String, SendError> {
         let version = self.options.version;
         let body = version.body(message, self.options.receipts_to(message.id));
+        let http = self.http().map_err(|error| SendError::NotTaken {
+            cause: NotTaken::NoConnection,
+            detail: error.to_string(),
+        })?;
         let request = self
-            .authorized(self.http.post(self.endpoint.clone()))
+            .authorized(http.post(self.endpoint.clone()))
             .header(header::CONTENT_TYPE, version.media_type())
             .header(header::ACCEPT, version.media_type())
             .timeout(limit)
@@ -220,6 +225,26 @@ impl Provider for Client {
         let late = || ListError::Failed("Flowroute's list of messages did not come in time".into());
         tokio::time::timeout(limit, list::read(self, since)).await.unwrap_or_else(|_| Err(late()))
     }
+
+    async fn connect(&self) {
+        let Ok(http) = self.http() else { return };
+        // Flowroute's answer does not matter: it comes over the connection that is kept.
+        if let Err(error) = http.head(self.options.url.clone()).send().await {
+            tracing::debug!(error = %error.without_url(), "no connection to Flowroute yet");
+        }
+    }
+}
+
+fn http_client() -> Result<reqwest::Client, BuildError> {
+    reqwest::Client::builder()
+        .user_agent(concat!("sms-proxy/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_LIMIT)
+        .pool_idle_timeout(IDLE_LIMIT)
+        // What happens after a failure is the outbox's decision alone.
+        .redirect(redirect::Policy::none())
+        .retry(retry::never())
+        .build()
+        .map_err(|e| BuildError(e.to_string()))
 }
 
 enum Verdict {

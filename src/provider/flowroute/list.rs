@@ -45,8 +45,9 @@ pub(super) async fn read(client: &Client, since: DateTime<Utc>) -> Result<Vec<Li
 }
 
 async fn page(client: &Client, url: Url) -> Result<Value, ListError> {
+    let http = client.http().map_err(|error| ListError::Failed(error.to_string()))?;
     let request =
-        client.authorized(client.http.get(url)).header(header::ACCEPT, "application/json").timeout(PAGE_TIME);
+        client.authorized(http.get(url)).header(header::ACCEPT, "application/json").timeout(PAGE_TIME);
     let response = request.send().await.map_err(|_| failed("could not be reached"))?;
     if response.status() != StatusCode::OK {
         return Err(failed(&format!("was answered with {}", response.status())));

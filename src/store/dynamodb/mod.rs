@@ -5,6 +5,7 @@ mod change;
 mod draw;
 mod gauges;
 mod history;
+mod http;
 mod item;
 mod open;
 mod outbox;
@@ -31,6 +32,7 @@ use aws_sdk_dynamodb::{
 };
 use calls::Calls;
 use chrono::{DateTime, TimeDelta, Utc};
+use http::FreshHttp;
 use std::time::Duration;
 
 /// How long one operation of the store may take in all (DESIGN.md 3, Times). Within it, one call to DynamoDB is tried
@@ -59,9 +61,14 @@ impl Dynamo {
         Client::from_conf(config_of(&config))
     }
 
-    /// The store in this table, reached as the environment says.
-    pub async fn connect(table: impl Into<String>, retention: TimeDelta) -> Self {
-        Self::new(Self::client().await, table, retention)
+    /// The store in this table, reached as the environment says, by a process that may be frozen between two calls or
+    /// not.
+    pub async fn connect(table: impl Into<String>, retention: TimeDelta, may_freeze: bool) -> Self {
+        let mut client = Self::client().await;
+        if may_freeze {
+            client = Client::from_conf(client.config().to_builder().http_client(FreshHttp::new()).build());
+        }
+        Self::new(client, table, retention)
     }
 
     /// The store in this table, reached by this client.

@@ -30,6 +30,7 @@ fn options(url: &str, version: ApiVersion) -> ClientOptions {
         secret_key: SecretString::from(SECRET_KEY),
         public_url: None,
         webhook_token: None,
+        may_freeze: false,
     }
 }
 

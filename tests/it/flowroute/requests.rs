@@ -1,7 +1,7 @@
 //! What goes over the wire.
 
 use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, options, taken};
-use crate::support::{ALICE, Loopback, Seen, TN};
+use crate::support::{ALICE, Loopback, Reply, Seen, TN};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use sms_proxy::provider::{
@@ -155,4 +155,16 @@ async fn the_old_version_has_no_receipts() {
     };
     Client::new(reachable).unwrap().send(&message("hello", &[]), LONG).await.unwrap();
     assert!(!server.only_request().body.contains("proxy.example.com"));
+}
+
+#[tokio::test]
+async fn a_connection_that_was_opened_ahead_carries_the_first_text_and_no_credentials_before() {
+    let server = Loopback::answering([Reply::answer(404, ""), taken()]).await;
+    let client = client(&server);
+    client.connect().await;
+    let greeting = server.only_request();
+    assert_eq!((greeting.method.as_str(), greeting.path.as_str()), ("HEAD", "/"));
+    assert!(!greeting.headers.contains_key("authorization"), "{greeting:?}");
+    client.send(&message("hello", &[]), LONG).await.expect("accepted");
+    assert_eq!((server.requests().len(), server.connections()), (2, 1));
 }

@@ -1,0 +1,96 @@
+//! What the function does before it asks for its first event, and when it was frozen between two.
+
+use crate::support::{
+    ALICE, BOB, Loopback, Reply, TN,
+    binary::Binary,
+    events::{Call, HTTP_DEFAULT},
+    fresh_id,
+    runtime_api::RuntimeApi,
+};
+use serde_json::{Value, json};
+use std::{process::Command, time::Duration};
+use tempfile::TempDir;
+
+const KEYS: [(&str, &str); 4] = [
+    ("FLOWROUTE_ACCESS_KEY", "an-access-key"),
+    ("FLOWROUTE_SECRET_KEY", "a-secret-key"),
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+];
+
+/// Calls the function; the status of the answer.
+async fn call(runtime: &RuntimeApi, method: &str, path: &str, body: Option<Value>) -> u64 {
+    let headers = &[("content-type", "application/json")];
+    let call = Call { method, path, headers, body: body.map(|body| body.to_string()), ..Call::default() };
+    let answer = runtime.invoke(&fresh_id(), &HTTP_DEFAULT.event(&call)).await;
+    answer["statusCode"].as_u64().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_and_the_provider_are_connected_to_before_the_first_event() {
+    let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
+    let flowroute = Loopback::always(Reply::answer(404, "")).await;
+    let dynamodb = Loopback::always(Reply::answer(200, "{}")).await;
+    let (flowroute_url, dynamodb_url) = (flowroute.url("http"), dynamodb.url("http"));
+    let settings = [
+        ("STORAGE", "dynamodb"),
+        ("FLOWROUTE_API_URL", flowroute_url.as_str()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.as_str()),
+    ];
+    let _binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
+    runtime.asked_for_an_event().await;
+
+    let greeting = flowroute.only_request();
+    assert_eq!((greeting.method.as_str(), greeting.path.as_str()), ("HEAD", "/"));
+    assert!(!greeting.headers.contains_key("authorization"), "{greeting:?}");
+    let read = dynamodb.only_request();
+    assert_eq!(read.header("x-amz-target"), "DynamoDB_20120810.GetItem");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_works_although_nobody_answers_before_its_first_event() {
+    for silent in [Reply::Silence, Reply::HangUpUnread] {
+        let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
+        let flowroute = Loopback::always(silent.clone()).await;
+        let dynamodb = Loopback::always(silent).await;
+        let (flowroute_url, dynamodb_url) = (flowroute.url("http"), dynamodb.url("http"));
+        let settings = [
+            ("STORAGE", "dynamodb"),
+            ("FLOWROUTE_API_URL", flowroute_url.as_str()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.as_str()),
+        ];
+        let _binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
+        // Without an end to the waiting this would never happen.
+        runtime.asked_for_an_event().await;
+        assert!(flowroute.connections() > 0 && dynamodb.connections() > 0);
+        assert_eq!(call(&runtime, "GET", "/nowhere", None).await, 404);
+        assert_eq!(call(&runtime, "GET", &format!("/tn/{TN}"), None).await, 503);
+    }
+}
+
+/// Stops the process as a whole, or lets it go on.
+fn signal(binary: &Binary, name: &str) {
+    let pid = binary.pid().to_string();
+    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_was_frozen_sends_its_next_text_over_a_new_connection() {
+    let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
+    let taken = json!({"data": {"id": "mdr2-0123456789abcdef", "type": "message"}});
+    let flowroute = Loopback::always(Reply::answer(202, taken)).await;
+    let url = flowroute.url("http");
+    let settings = [("STORAGE", "sqlite"), ("FLOWROUTE_API_URL", url.as_str())];
+    let binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
+    assert_eq!(call(&runtime, "POST", "/tn", Some(json!({"value": TN}))).await, 200);
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    assert_eq!(call(&runtime, "POST", "/session", Some(pair)).await, 200);
+
+    let before = flowroute.connections();
+    signal(&binary, "-STOP");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    signal(&binary, "-CONT");
+    let text = crate::support::flat(&fresh_id(), ALICE, TN, "on my way");
+    assert_eq!(call(&runtime, "POST", "/", Some(text)).await, 200);
+    assert_eq!(flowroute.connections(), before + 1);
+}
