@@ -2,13 +2,21 @@
 
 use crate::{
     http::{PATHS, RequestId},
-    service::Service,
+    metrics::{Event, Metrics, count},
+    service::{self, Service},
 };
-use axum::{Json, Router, body::Body, extract::Request, http::Uri, response::IntoResponse};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::Request,
+    http::Uri,
+    response::{IntoResponse, Response},
+};
 use lambda_http::{
     Body as LambdaBody, Error, RequestExt, request::RequestContext, service_fn, tower::ServiceExt,
 };
 use std::time::Duration;
+use tracing::Instrument;
 
 /// The longest answer: Lambda carries 6 MB, the envelope included.
 pub const ANSWER_LIMIT: usize = 6_000_000 - 16_384;
@@ -16,26 +24,46 @@ pub const ANSWER_LIMIT: usize = 6_000_000 - 16_384;
 /// How long connections are opened ahead of the first event.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
 
-/// Serves the runtime's events until the runtime ends the process.
+/// Serves the runtime's events until the runtime ends the process, as the function of this name.
 ///
 /// The runtime's init phase lasts until the first event is asked for. Connections are opened in it.
-///
 /// # Errors
 /// When the runtime can't be reached.
-pub async fn run(router: Router, service: Service) -> Result<(), Error> {
+pub async fn run(router: Router, service: Service, function: String) -> Result<(), Error> {
+    let metrics = Metrics::start(function);
     service.connect(CONNECT_LIMIT).await;
     lambda_http::run(service_fn(move |event: lambda_http::Request| {
         let (router, service) = (router.clone(), service.clone());
         async move {
-            if is_maintenance(&event) {
-                // An error makes the invocation fail, which is counted and can be alarmed on.
-                let round = service.maintain().await?.to_string();
-                return Ok::<_, Error>(Json(serde_json::json!({"message": round})).into_response());
+            let answer = if is_maintenance(&event) {
+                let span = tracing::info_span!("request", id = invocation(&event));
+                maintain(&service).instrument(span).await
+            } else {
+                router.oneshot(request(event)).await.map_err(Error::from)
+            };
+            if let Some(metrics) = metrics {
+                metrics.flush();
             }
-            Ok(router.oneshot(request(event)).await?)
+            answer
         }
     }))
     .await
+}
+
+/// Does a round of maintenance. An error makes the invocation fail, which is counted and can be alarmed on.
+async fn maintain(service: &Service) -> Result<Response, Error> {
+    let round = service.maintain().await;
+    service.sample().await;
+    if matches!(round, Err(service::Error::Store(_))) {
+        count(Event::StoreErrors);
+    }
+    Ok(Json(serde_json::json!({"message": round?.to_string()})).into_response())
+}
+
+/// The invocation's id, which Lambda's own lines in the log carry too.
+fn invocation(event: &lambda_http::Request) -> Option<String> {
+    let id = event.lambda_context_ref().map(|context| context.request_id.clone());
+    id.filter(|id| !id.is_empty())
 }
 
 /// Whether this is the schedule's event. An HTTP request never is: only an event that is none gets this context.
@@ -48,13 +76,13 @@ fn is_maintenance(event: &lambda_http::Request) -> bool {
 /// The event as the router takes it: without the stage in its path, under the invocation's id.
 pub fn request(event: lambda_http::Request) -> Request {
     let path = encoded(&own_path(&event));
-    let id = event.lambda_context_ref().map(|context| context.request_id.clone());
+    let id = invocation(&event);
     let (mut head, body) = event.into_parts();
     let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
         head.uri = uri;
     }
-    if let Some(id) = id.filter(|id| !id.is_empty()) {
+    if let Some(id) = id {
         head.extensions.insert(RequestId(id));
     }
     let body = match body {

@@ -14,6 +14,7 @@ mod fresh;
 pub mod http;
 pub mod lambda;
 pub mod logging;
+mod metrics;
 pub mod provider;
 pub mod secrets_manager;
 pub mod server;

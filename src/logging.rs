@@ -8,7 +8,9 @@ use tracing_subscriber::{EnvFilter, fmt, prelude::*, registry};
 ///
 /// What other crates say is logged from warnings on, since their debug lines may hold what must not be logged.
 pub fn start(level: Level, json: bool) {
-    let ours = format!("warn,sms_proxy={level}");
+    // This one names the invocation that a line belongs to, and says nothing itself.
+    let invocation = "lambda_runtime::layers::trace=info";
+    let ours = format!("warn,{invocation},sms_proxy={level}");
     let registry = registry().with(EnvFilter::new(ours));
     if json {
         registry

@@ -140,7 +140,9 @@ async fn serve(settings: Settings) -> Outcome<()> {
         sandbox: sandbox.filter(|_| local),
         answer_limit: (!local).then_some(lambda::ANSWER_LIMIT),
     });
-    let Some(listener) = listener else { return lambda::run(router, service).await };
+    let Some(listener) = listener else {
+        return lambda::run(router, service, settings.function).await;
+    };
     let address = listener.local_addr()?;
     match &settings.storage {
         Storage::Sqlite(path) => tracing::info!("storage: SQLite, {}", path.display()),
@@ -181,7 +183,7 @@ async fn whole_store(settings: &Settings) -> Outcome<Box<dyn Snapshot>> {
     Ok(match &settings.storage {
         Storage::Sqlite(path) => Box::new(Sqlite::open(path)?),
         Storage::DynamoDb { table } => {
-            let store = Dynamo::connect(table, settings.options().retention).await;
+            let store = Dynamo::connect(table, settings.options().retention, false).await;
             Box::new(store.with_limit(IMPORT_PATIENCE))
         }
     })

@@ -1,10 +1,13 @@
 //! One id and one log line for every request.
 
 use super::error::{ApiError, Reason};
-use crate::service::Service;
+use crate::{
+    metrics::{Event, count},
+    service::Service,
+};
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::HeaderValue,
+    http::{HeaderValue, StatusCode},
     middleware::Next,
     response::Response,
 };
@@ -45,6 +48,12 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
             response.headers_mut().insert("x-request-id", header);
         }
         let reason = response.extensions().get::<Reason>().map(|reason| reason.0);
+        match response.status() {
+            StatusCode::UNAUTHORIZED => count(Event::Unauthorized),
+            // Nothing else than the store is ever unavailable.
+            StatusCode::SERVICE_UNAVAILABLE => count(Event::StoreErrors),
+            _ => {}
+        }
         let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status = response.status().as_u16(), reason, milliseconds, "answered");
         response

@@ -4,6 +4,7 @@
 
 use super::{Result, Service, maintenance::Round, outbox::LONGEST};
 use crate::{
+    metrics::{Event, count},
     provider::{ListError, Listed},
     store::{Others, Settlement, Unknown, readable},
 };
@@ -192,7 +193,11 @@ impl Service {
             }
             _ => {}
         }
-        readable(self.store.settle(leased, settlement, now).await)?;
+        let for_good = settlement == Settlement::UnknownForGood;
+        let settled = readable(self.store.settle(leased, settlement, now).await)?;
+        if settled == Some(true) && for_good {
+            count(Event::UnknownForGood);
+        }
         Ok(())
     }
 }

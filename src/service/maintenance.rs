@@ -6,13 +6,14 @@
 use super::{Result, Service, outbox::Attempt, sessions::on_record};
 use crate::{
     domain::MessageId,
+    metrics,
     provider::SendError,
     store::{self, EndCause, Leased, readable},
 };
 use std::{fmt, time::Duration};
 use tokio::{
     task::{JoinError, JoinSet},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use tracing::Instrument;
 
@@ -20,6 +21,8 @@ use tracing::Instrument;
 pub const ROUND_LIMIT: Duration = Duration::from_secs(45);
 /// What of this the look-up gets at least, however much is due.
 const FOR_LOOKUP: Duration = Duration::from_secs(15);
+/// How long counting how full the store is may take.
+const SAMPLE_LIMIT: Duration = Duration::from_secs(3);
 /// How much is read from the store at a time, and how often.
 const AT_ONCE: u32 = 100;
 const PARTS: usize = 50;
@@ -83,6 +86,16 @@ impl Service {
             Ok(round)
         })
         .await
+    }
+
+    /// Writes down for the operator how full the store is.
+    pub(crate) async fn sample(&self) {
+        let gauges = timeout(SAMPLE_LIMIT, self.store.gauges(metrics::COUNTED_UP_TO)).await;
+        match gauges {
+            Ok(Ok(gauges)) => metrics::sample(&gauges, self.now()),
+            Ok(Err(error)) => tracing::warn!(%error, "it could not be counted how full the store is"),
+            Err(_) => tracing::warn!("it took too long to count how full the store is"),
+        }
     }
 
     /// Ends expired sessions; their notices are due then.

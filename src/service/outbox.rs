@@ -2,6 +2,7 @@
 
 use super::Service;
 use crate::{
+    metrics::{Event, count},
     provider::{NotTaken, SendError},
     store::{self, Leased, Settlement, StoreError},
 };
@@ -97,6 +98,7 @@ impl Service {
 
     async fn conclude(&self, leased: &Leased, attempt: Attempt) -> Attempt {
         log(leased, &attempt);
+        tally(&attempt);
         if let Some(settlement) = settlement(&attempt, leased, self.now()) {
             self.settle(leased, settlement).await;
         }
@@ -108,6 +110,7 @@ impl Service {
         let outbound = leased.outbound.id;
         let written = insist(|| self.store.settle(leased, settlement.clone(), self.now())).await;
         match written {
+            Ok(true) if matches!(settlement, Settlement::Failed { .. }) => count(Event::TextsFailed),
             Ok(true) => {}
             // A receipt came first, or the lease had run out.
             Ok(false) => tracing::info!(%outbound, "the message was settled already"),
@@ -161,6 +164,21 @@ fn pause(leases: u32) -> TimeDelta {
     let doubled = shortest * 2f64.powi(i32::try_from(leases.saturating_sub(1)).unwrap_or(i32::MAX));
     let seconds = (doubled * rand::random_range(0.75..1.25)).clamp(shortest, longest);
     TimeDelta::from_std(Duration::from_secs_f64(seconds)).unwrap_or(TimeDelta::MAX)
+}
+
+fn tally(attempt: &Attempt) {
+    match attempt {
+        Attempt::Sent(_) => count(Event::TextsSent),
+        Attempt::Failed(SendError::Refused { .. }) => count(Event::TextsRefused),
+        Attempt::Failed(SendError::NotTaken { cause, .. }) => {
+            count(Event::TextsNotTaken);
+            if cause.needs_operator() {
+                count(Event::Misconfigured);
+            }
+        }
+        Attempt::Failed(SendError::Unknown { .. }) => count(Event::TextsUnknown),
+        Attempt::NotTried | Attempt::Withdrawn | Attempt::TooOld => {}
+    }
 }
 
 fn log(leased: &Leased, attempt: &Attempt) {

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     domain::{Kind, NewSession, Number, Outbound, Session, SessionId},
+    metrics::{Event, count},
     store::{EndCause, Leased, Message, OpenSession, Page, Part, StoreError},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -83,7 +84,10 @@ impl Service {
                 OpenSession::Opened { session, notices } => return Ok((session, notices)),
                 OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
                 // Asked twice: whoever ended the last expired session may have freed more than it took.
-                OpenSession::NoFreeTn if found_no_expired => return Err(Error::NoTnAvailable),
+                OpenSession::NoFreeTn if found_no_expired => {
+                    count(Event::NoTnAvailable);
+                    return Err(Error::NoTnAvailable);
+                }
                 OpenSession::NoFreeTn => {
                     let over = self.store.expired_sessions(EXPIRED_AT_ONCE, now).await?;
                     found_no_expired = over.is_empty();
@@ -106,6 +110,7 @@ impl Service {
         let refusal = attempts.iter().find_map(outbox::refusal).filter(|_| answer.take().is_some());
         let Some(refusal) = refusal else {
             tracing::info!(session = %session.id, tn = session.tn.masked(), "session created");
+            count(Event::SessionsOpened);
             return Ok(session);
         };
         let undo = || self.store.end_session(session.id, EndCause::Undone, Vec::new(), self.now(), None);

@@ -49,6 +49,8 @@ pub enum Runtime {
 pub struct Settings {
     /// How the process was started: `AWS_LAMBDA_RUNTIME_API`, `AWS_LAMBDA_INITIALIZATION_TYPE`.
     pub runtime: Runtime,
+    /// What the function is called in AWS Lambda: `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets.
+    pub function: String,
     /// `ORG_NAME` and the five messages.
     pub wording: Wording,
     /// `NO_SESSION_MSG_PER_HOUR`: answers to one stranger on one TN.
@@ -138,6 +140,7 @@ impl Settings {
         let auth = auth(reader);
         let settings = Self {
             runtime,
+            function: environment("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
             wording: wording(reader),
             answers_per_hour: reader.number("NO_SESSION_MSG_PER_HOUR", 0..=1000, 3),
             answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=100_000, 30),

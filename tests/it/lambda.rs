@@ -7,16 +7,19 @@ mod schedule;
 mod two_on_dynamodb;
 
 use crate::support::{
-    Backend,
+    ALICE, BOB, Backend,
     events::{Call, DOORS, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN, REST_CUSTOM_DOMAIN, REST_PROD},
-    on_each_backend,
+    flat,
+    flowroute_standin::Mode,
+    fresh_id, on_each_backend,
 };
-use function::{API_KEY, Cloud, WEBHOOK_TOKEN};
+use function::{API_KEY, Cloud, WEBHOOK_TOKEN, maintenance};
 use lambda_http::request::from_str;
 use serde_json::{Value, json};
 
 on_each_backend! { with 2 threads:
     every_log_line_is_json_and_a_requests_carry_its_id
+    every_line_of_an_invocation_carries_its_id_maintenance_included
 }
 
 async fn every_log_line_is_json_and_a_requests_carry_its_id(backend: Backend) {
@@ -31,6 +34,36 @@ async fn every_log_line_is_json_and_a_requests_carry_its_id(backend: Backend) {
     let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
     assert_eq!(answered.len(), 1, "{lines:?}");
     assert_eq!((&answered[0]["span"]["id"], &answered[0]["status"]), (&json!(id), &json!(200)));
+}
+
+async fn every_line_of_an_invocation_carries_its_id_maintenance_included(backend: Backend) {
+    let cloud = Cloud::on(backend).await;
+    let mut function = cloud.instance(HTTP_DEFAULT).await;
+    // The database is made at the start.
+    function.ok("GET", "/tn", None).await;
+    schedule::expired_session(&cloud.records.store()).await;
+    function.runtime.invoke("a-round-that-does-something", &maintenance()).await;
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    let session = function.ok("POST", "/session", Some(pair)).await;
+    cloud.flowroute.mode(Mode::Refuse);
+    let text = flat(&fresh_id(), ALICE, session["virtual_tn"].as_str().unwrap(), "is anybody there?");
+    let (query, body) = (&[("token", WEBHOOK_TOKEN)], Some(text.to_string()));
+    let call = Call { method: "POST", path: "/", query, body, ..Call::default() };
+    function.runtime.invoke("a-text-that-is-refused", &function.door.event(&call)).await;
+
+    function.binary.kill();
+    let lines = function.binary.stdout();
+    let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<&Value> = lines.iter().filter(|line| line.get("_aws").is_none()).collect();
+    let mut ids: Vec<&str> =
+        lines.iter().map(|line| line["span"]["id"].as_str().unwrap_or_else(|| panic!("{line}"))).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), 4, "one invocation after another: {ids:?}");
+    assert_eq!((ids[1], ids[3]), ("a-round-that-does-something", "a-text-that-is-refused"));
+    let said = |id: &str, what: &str| {
+        lines.iter().any(|line| line["span"]["id"] == id && line["message"].as_str().unwrap().contains(what))
+    };
+    assert!(said(ids[1], "1 sessions expired") && said(ids[3], "a text was not sent"), "{lines:?}");
 }
 
 /// The path as the router gets it.

@@ -13,6 +13,7 @@ mod lambda;
 mod lists;
 mod local_server;
 mod logs;
+mod metrics;
 mod newer_release;
 mod numbers;
 mod outbox;

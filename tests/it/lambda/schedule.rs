@@ -24,7 +24,7 @@ on_each_backend! { with 2 threads:
 }
 
 /// A session that expired a minute ago and that nobody has ended, on a TN of its own; its two people.
-async fn expired_session(store: &Arc<dyn Store>) -> [String; 2] {
+pub async fn expired_session(store: &Arc<dyn Store>) -> [String; 2] {
     let people = [fresh_number(), fresh_number()];
     let now = Utc::now();
     let tn = fresh_number().parse().unwrap();
