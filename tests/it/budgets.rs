@@ -14,14 +14,17 @@ use serde_json::{Value, json};
 use sms_proxy::{
     domain::{Kind, Role},
     http::Auth,
+    service::Options,
     store::EndCause,
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 /// How many items one BatchWriteItem takes.
 const BATCH: usize = 25;
+/// How long anything may take here.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 type Calls<'a> = &'a [(&'a str, u32)];
 
@@ -34,8 +37,10 @@ fn cost(calls: Calls, read_units: f64, write_units: f64) -> Spent {
 
 /// A service on a table with so many free TNs in the pool.
 async fn with_pool(size: u64) -> (App, Between) {
-    let (store, between) = Between::store().await;
-    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+    // However slow the machine is, nothing is given up or put off: that would cost something else.
+    let (store, between) = Between::store_within(PATIENCE).await;
+    let options = Options { send_budget: PATIENCE, request_limit: PATIENCE, ..unpaced() };
+    let app = App::on(store, TempDir::new().unwrap(), options, Auth::default());
     app.add_tn(&number(0)).await;
     // What the store wrote for one TN is written alike for the others.
     let table = between.table_name();
@@ -173,7 +178,7 @@ async fn each_operation_costs_the_same_in_a_large_pool() {
 
 #[tokio::test]
 async fn a_reading_of_the_outbox_goes_no_further_than_its_limit() {
-    let (store, between) = Between::store().await;
+    let (store, between) = Between::store_within(PATIENCE).await;
     let session = conversation(&store, None).await;
     let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
     store.end_session(session.id, EndCause::Deleted, notices, at(90), None).await.unwrap();

@@ -94,8 +94,13 @@ pub struct Between {
 impl Between {
     /// A store in an empty table of its own, and what stands before it.
     pub async fn store() -> (Arc<dyn Store>, Self) {
+        Self::store_within(Duration::from_secs(5)).await
+    }
+
+    /// The same, of which one operation may take so long.
+    pub async fn store_within(limit: Duration) -> (Arc<dyn Store>, Self) {
         let between = Self::start().await;
-        let store = create_store(&between.url, Duration::from_secs(5)).await;
+        let store = create_store(&between.url, limit).await;
         between.spent();
         (store, between)
     }
