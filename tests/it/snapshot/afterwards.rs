@@ -165,6 +165,7 @@ async fn the_free_tns_are_drawn_and_no_other(backend: Backend) {
         assert_eq!(drawn.len(), POOL as usize);
         let body = json!({"participant_a": fresh_number(), "participant_b": fresh_number()});
         app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
+        app.settle_everything().await;
         let told = app.provider.bodies().into_iter().filter(|body| body.contains("has expired")).count();
         assert_eq!(told, 2, "making room for the last one ended the expired session");
     }

@@ -6,6 +6,7 @@ use super::{
     shelf::{Shelf, file, lines},
 };
 use crate::support::{ALICE, Backend, Outcome, binary::command, flat, number, on_each_backend};
+use sms_proxy::snapshot::Problem;
 use std::{
     fs::{self, File},
     path::Path,
@@ -104,8 +105,9 @@ async fn long_file(sessions: u32) -> String {
 /// An export, when what was under way at a death has come to rest.
 async fn at_rest(shelf: &Shelf) -> String {
     loop {
-        if let Ok(file) = shelf.exported().await {
-            return file;
+        match shelf.exported().await {
+            Err(Problem::Changed) => {}
+            file => return file.unwrap(),
         }
     }
 }

@@ -6,10 +6,11 @@ use super::{
     shelf::{Shelf, file, lines, records},
 };
 use crate::support::{Backend, on_each_backend};
+use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::snapshot::Summary;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 on_each_backend! {
     everything_comes_out_of_each_store_as_it_went_in
@@ -134,4 +135,23 @@ async fn an_empty_store_is_a_file_of_two_lines(backend: Backend) {
     let shelf = Shelf::of(backend).await;
     assert_eq!(shelf.export().await, file(&[]));
     assert_eq!(shelf.import(file(&[])).await.unwrap(), Summary::default());
+}
+
+/// When each message, session and inbound text of a table is forgotten.
+async fn times_to_live(shelf: &Shelf) -> BTreeMap<String, Option<AttributeValue>> {
+    let (client, table) = shelf.table.as_ref().unwrap();
+    let items = client.scan().table_name(table).send().await.unwrap().items.unwrap();
+    let key = |item: &HashMap<_, AttributeValue>, name| item[name].as_s().unwrap().clone();
+    let kept = items.iter().map(|item| (key(item, "pk"), key(item, "sk"), item.get("ttl_at").cloned()));
+    kept.filter(|(_, sk, _)| ["M", "S"].contains(&sk.as_str())).map(|(pk, _, ttl)| (pk, ttl)).collect()
+}
+
+#[tokio::test]
+async fn dynamodb_forgets_what_was_moved_when_it_would_have_been_forgotten_anyway() {
+    let source = Scene::on(Backend::Dynamodb).await.shelf;
+    let target = Shelf::beside(&source, Backend::Dynamodb).await;
+    target.import(source.export().await).await.unwrap();
+    let times = times_to_live(&target).await;
+    assert!(times.values().any(Option::is_none) && times.values().any(Option::is_some));
+    assert_eq!(times, times_to_live(&source).await);
 }
