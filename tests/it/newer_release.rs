@@ -5,7 +5,7 @@ mod maintenance;
 use crate::support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     dynamodb::{Table, engine_url},
-    flat, fresh_id, number, unpaced,
+    flat, fresh_id, number, unhurried,
 };
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
@@ -27,7 +27,7 @@ impl Scene {
     async fn new(minutes: Option<u32>) -> Self {
         let table = Table::create(engine_url()).await.at_the_engine();
         let store = table.store(Duration::from_secs(60));
-        let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+        let app = App::on(store, TempDir::new().unwrap(), unhurried(), Auth::default());
         let session = app.conversation(minutes).await;
         Self { app, table, session }
     }

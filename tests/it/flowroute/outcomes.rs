@@ -3,7 +3,10 @@
 use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, outcome, taken};
 use crate::support::{Loopback, Reply};
 use serde_json::json;
-use sms_proxy::provider::{NotTaken, Provider, SendError, flowroute::ApiVersion};
+use sms_proxy::provider::{
+    NotTaken, Provider, SendError,
+    flowroute::{self, ApiVersion, Event},
+};
 use std::time::Duration;
 use tokio::{net::TcpListener, time::timeout};
 
@@ -19,6 +22,18 @@ fn assert_unknown(outcome: &Result<String, SendError>) {
 async fn both_200_and_202_take_the_text_and_give_its_id() {
     for status in [200, 202] {
         assert_eq!(outcome(Reply::answer(status, json!({"data": {"id": ID}}))).await.as_deref(), Ok(ID));
+    }
+}
+
+#[tokio::test]
+async fn an_id_of_any_length_is_the_same_in_the_answer_and_in_a_receipt() {
+    let long = ID.repeat(100);
+    let kept = outcome(Reply::answer(202, json!({"data": {"id": long}}))).await.unwrap();
+    assert!(long.starts_with(&kept) && kept.len() > ID.len() && kept.len() < 1_000, "{kept}");
+    let post = json!({"data": {"type": "delivery_receipt", "id": long, "attributes": {"level": 2}}});
+    match flowroute::read(post.to_string().as_bytes()) {
+        Ok(Event::Receipt(receipt)) => assert_eq!(receipt.provider_id, kept),
+        other => panic!("{other:?}"),
     }
 }
 

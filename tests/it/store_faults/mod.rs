@@ -8,7 +8,7 @@ mod settling;
 use crate::support::{
     App,
     between::{Between, Fault},
-    unpaced,
+    unhurried,
 };
 use chrono::TimeDelta;
 use futures_util::future::join_all;
@@ -70,8 +70,8 @@ impl Trouble {
     async fn new(calls: &'static [&'static str], fault: Fault) -> Self {
         let (table, between) = Between::table().await;
         let folder = TempDir::new().unwrap();
-        let troubled = App::on(table.store(Duration::from_secs(1)), folder, unpaced(), Auth::default());
-        let well = troubled.beside(table.at_the_engine().store(PATIENT));
+        let troubled = App::on(table.store(Duration::from_secs(1)), folder, unhurried(), Auth::default());
+        let well = troubled.beside(table.at_the_engine().store(PATIENT), unhurried());
         Self { troubled, well, between, calls, fault }
     }
 

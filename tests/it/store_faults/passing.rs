@@ -19,11 +19,13 @@ use sms_proxy::{
 };
 use std::fmt::Debug;
 
-/// How often a fault happens: once, and so often that the SDK gives up. What takes its time happens once.
+/// How often a fault happens: so often that the SDK gives up, and what is lost also once. What takes its time happens
+/// once.
 fn times(fault: Fault) -> &'static [u32] {
     match fault {
         Fault::Unanswered | Fault::DoneUnanswered | Fault::DoneLate => &[1],
-        _ => &[1, 4],
+        Fault::Lost | Fault::DoneButFailed => &[1, 4],
+        _ => &[4],
     }
 }
 

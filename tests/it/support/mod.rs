@@ -30,9 +30,12 @@ use sms_proxy::{
     service::{Options, Round, Service},
     store::{Sqlite, Store},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 use tempfile::TempDir;
 use tower::ServiceExt;
@@ -103,9 +106,9 @@ impl App {
     }
 
     /// Another process, which reaches the same table and provider at the same time by the same clock.
-    pub fn beside(&self, store: Arc<dyn Store>) -> Self {
+    pub fn beside(&self, store: Arc<dyn Store>, options: Options) -> Self {
         let (provider, clock) = (Arc::clone(&self.provider), self.clock.clone());
-        Self::assemble(store, provider, clock, Arc::clone(&self.folder), unpaced(), Auth::default())
+        Self::assemble(store, provider, clock, Arc::clone(&self.folder), options, Auth::default())
     }
 
     fn assemble(
@@ -214,4 +217,10 @@ impl App {
 /// The default options, but as fast as can be.
 pub fn unpaced() -> Options {
     Options { max_per_second: 0, ..Options::default() }
+}
+
+/// The same, and never too late to send, however slow the store is on a busy machine.
+pub fn unhurried() -> Options {
+    let (send_budget, lease) = (Duration::from_secs(120), Duration::from_secs(130));
+    Options { send_budget, lease, ..unpaced() }
 }
