@@ -92,8 +92,10 @@ async fn what_dynamodb_should_have_forgotten_is_not_shown() {
     app.clock.advance(TimeDelta::days(19));
     assert_eq!(app.messages(&session).await.len(), 5);
     app.clock.advance(TimeDelta::days(2));
-    let left: Vec<_> = app.messages(&session).await.iter().map(|message| message["kind"].clone()).collect();
+    let whole = app.messages(&session).await;
+    let left: Vec<_> = whole.iter().map(|message| message["kind"].clone()).collect();
     assert_eq!(left, ["end", "end"], "the others were settled 31 days ago");
+    assert_eq!(paged(&app, &session, 1).await, whole);
     app.clock.advance(TimeDelta::days(10));
     let path = format!("/message?session_id={}", session["session_id"].as_str().unwrap());
     app.call("GET", &path, None).await.assert_error(404, "session_not_found");

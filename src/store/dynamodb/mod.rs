@@ -10,6 +10,7 @@ mod item;
 mod open;
 mod outbox;
 mod pool;
+mod retry;
 mod routes;
 mod sessions;
 mod settle;
