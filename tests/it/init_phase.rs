@@ -7,9 +7,15 @@ use crate::support::{
     fresh_id,
     runtime_api::RuntimeApi,
 };
+use axum::Router;
 use serde_json::{Value, json};
-use std::{process::Command, time::Duration};
+use std::{
+    process::Command,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 use tempfile::TempDir;
+use tokio::net::TcpListener;
 
 const KEYS: [(&str, &str); 4] = [
     ("FLOWROUTE_ACCESS_KEY", "an-access-key"),
@@ -47,6 +53,37 @@ async fn the_store_and_the_provider_are_connected_to_before_the_first_event() {
     assert_eq!(read.header("x-amz-target"), "DynamoDB_20120810.GetItem");
 }
 
+/// A server that takes a moment for each answer, and how often the function had asked for an event by then.
+async fn hesitant(runtime: &Arc<RuntimeApi>) -> (String, Arc<Mutex<Vec<usize>>>) {
+    let (runtime, answers) = (Arc::clone(runtime), Arc::<Mutex<Vec<usize>>>::default());
+    let answered = Arc::clone(&answers);
+    let router = Router::new().fallback(async move || {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        answered.lock().unwrap().push(runtime.asked());
+        "{}"
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, answers)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_event_is_asked_for_when_both_have_answered() {
+    let (runtime, folder) = (Arc::new(RuntimeApi::start().await), TempDir::new().unwrap());
+    let (flowroute, dynamodb) = (hesitant(&runtime).await, hesitant(&runtime).await);
+    let settings = [
+        ("STORAGE", "dynamodb"),
+        ("FLOWROUTE_API_URL", flowroute.0.as_str()),
+        ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb.0.as_str()),
+    ];
+    let _binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
+    runtime.asked_for_an_event().await;
+    for answers in [flowroute.1, dynamodb.1] {
+        assert_eq!(*answers.lock().unwrap(), [0]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_function_works_although_nobody_answers_before_its_first_event() {
     for silent in [Reply::Silence, Reply::HangUpUnread] {
@@ -68,10 +105,15 @@ async fn a_function_works_although_nobody_answers_before_its_first_event() {
     }
 }
 
-/// Stops the process as a whole, or lets it go on.
-fn signal(binary: &Binary, name: &str) {
-    let pid = binary.pid().to_string();
-    assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+/// Stops the process as a whole for longer than its connections are trusted, and lets it go on.
+async fn freeze(binary: &Binary) {
+    let signal = |name: &str| {
+        let pid = binary.pid().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    };
+    signal("-STOP");
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    signal("-CONT");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,10 +129,25 @@ async fn a_function_that_was_frozen_sends_its_next_text_over_a_new_connection() 
     assert_eq!(call(&runtime, "POST", "/session", Some(pair)).await, 200);
 
     let before = flowroute.connections();
-    signal(&binary, "-STOP");
-    tokio::time::sleep(Duration::from_millis(2100)).await;
-    signal(&binary, "-CONT");
+    freeze(&binary).await;
     let text = crate::support::flat(&fresh_id(), ALICE, TN, "on my way");
     assert_eq!(call(&runtime, "POST", "/", Some(text)).await, 200);
     assert_eq!(flowroute.connections(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_function_that_was_frozen_asks_the_store_over_a_new_connection() {
+    let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
+    let dynamodb = Loopback::always(Reply::answer(200, "{}")).await;
+    let url = dynamodb.url("http");
+    let settings =
+        [("STORAGE", "dynamodb"), ("SMS_PROVIDER", "sandbox"), ("AWS_ENDPOINT_URL_DYNAMODB", &url)];
+    let binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
+    let path = format!("/tn/{TN}");
+    assert_eq!(call(&runtime, "GET", &path, None).await, 404);
+
+    let before = dynamodb.connections();
+    freeze(&binary).await;
+    assert_eq!(call(&runtime, "GET", &path, None).await, 404);
+    assert_eq!(dynamodb.connections(), before + 1);
 }

@@ -85,10 +85,14 @@ impl RuntimeApi {
         Binary::start(command)
     }
 
+    /// How often the function has asked for an event.
+    pub fn asked(&self) -> usize {
+        self.desk.asked.load(Ordering::SeqCst)
+    }
+
     /// Waits until the function has asked for its first event: its init phase is over.
     pub async fn asked_for_an_event(&self) {
-        let asked = || (self.desk.asked.load(Ordering::SeqCst) > 0).then_some(());
-        eventually("the function asks for an event", asked).await;
+        eventually("the function asks for an event", || (self.asked() > 0).then_some(())).await;
     }
 
     /// Invokes the function, which must not fail, and returns its answer.
