@@ -26,7 +26,7 @@ async fn full_outbox(scene: &Scene, texts: usize) -> (Server, Conversation, Vec<
     let texts = conversation.texts(texts);
     let poster = Poster::to(&server);
     for text in &texts {
-        assert_eq!(poster.post(text).await, Some(200));
+        assert_eq!(poster.deliver(text).await, Some(200));
     }
     scene.flowroute.mode(Mode::Take);
     scene.flowroute.delay(Duration::from_millis(100));
@@ -78,7 +78,7 @@ async fn rounds_beside_the_running_service_send_each_text_once(backend: Backend)
     let (server, conversation, mut texts) = full_outbox(&scene, 30).await;
     assert_eq!(sent_by_two(&scene).await, texts.len());
     texts.push(conversation.text(1, "one more"));
-    assert_eq!(Poster::to(&server).post(&texts[30]).await, Some(200));
+    assert_eq!(Poster::to(&server).deliver(&texts[30]).await, Some(200));
     assert_eq!(conversation.states(&server).await, vec!["sent"; texts.len()]);
     scene.assert_each_arrived_once(&texts);
 }

@@ -25,7 +25,7 @@ async fn post_until_the_end(
     loop {
         let text =
             conversation.text(person, format!("{} {person}: {round}.{}", conversation.tn, posted.len()));
-        let status = poster.post(&text).await;
+        let status = poster.deliver(&text).await;
         assert!(matches!(status, None | Some(200)), "{status:?}");
         posted.push((text, status.is_some()));
         if status.is_none() {

@@ -28,7 +28,7 @@ async fn unheard(
     let mut texts = conversation.texts(PAGE + 1);
     let poster = Poster::to(&server);
     for text in &texts {
-        assert_eq!(poster.post(text).await, Some(200));
+        assert_eq!(poster.deliver(text).await, Some(200));
     }
     conversation.all_sent(&server).await;
     scene.flowroute.list(list);

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// How long a condition may take to come true, on a slow machine too.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Waits until `check` gives a value.
 pub async fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
