@@ -5,7 +5,7 @@ use super::{
     scene::Scene,
     shelf::{Shelf, file, lines, records},
 };
-use crate::support::{Backend, on_each_backend};
+use crate::support::{Backend, dynamodb::Table, on_each_backend};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -139,8 +139,8 @@ async fn an_empty_store_is_a_file_of_two_lines(backend: Backend) {
 
 /// When each message, session and inbound text of a table is forgotten.
 async fn times_to_live(shelf: &Shelf) -> BTreeMap<String, Option<AttributeValue>> {
-    let (client, table) = shelf.table.as_ref().unwrap();
-    let items = client.scan().table_name(table).send().await.unwrap().items.unwrap();
+    let Table { client, name } = shelf.table.as_ref().unwrap();
+    let items = client.scan().table_name(name).send().await.unwrap().items.unwrap();
     let key = |item: &HashMap<_, AttributeValue>, name| item[name].as_s().unwrap().clone();
     let kept = items.iter().map(|item| (key(item, "pk"), key(item, "sk"), item.get("ttl_at").cloned()));
     kept.filter(|(_, sk, _)| ["M", "S"].contains(&sk.as_str())).map(|(pk, _, ttl)| (pk, ttl)).collect()
