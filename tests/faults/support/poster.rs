@@ -58,8 +58,8 @@ impl Poster {
     /// Delivers texts all at once.
     pub async fn deliver_all(&self, texts: &[Value]) {
         let mut posts = JoinSet::new();
-        for text in texts.to_vec() {
-            let poster = self.clone();
+        for text in texts {
+            let (poster, text) = (self.clone(), text.clone());
             posts.spawn(async move { poster.deliver(&text).await });
         }
         let statuses = posts.join_all().await;
@@ -69,8 +69,8 @@ impl Poster {
     /// Posts texts all at once, each again and again until it is answered 200, as Flowroute does.
     pub async fn insist_all(&self, texts: &[Value]) {
         let mut posts = JoinSet::new();
-        for text in texts.to_vec() {
-            let poster = self.clone();
+        for text in texts {
+            let (poster, text) = (self.clone(), text.clone());
             posts.spawn(async move { poster.insist(&text).await });
         }
         posts.join_all().await;
