@@ -156,7 +156,7 @@ impl Service {
         for _ in 0..PARTS {
             let due = self.store.due(AT_ONCE, self.now()).await?;
             // None are left, or none of these can be leased by us.
-            if due == last {
+            if due.is_empty() || due == last {
                 break;
             }
             last.clone_from(&due);

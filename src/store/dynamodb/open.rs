@@ -83,10 +83,6 @@ impl Dynamo {
             .filter_expression("session_id = :session")
             .expression_attribute_values(":session", AttributeValue::S(session.to_string()));
         let answer = self.calls.read(|| request.clone().send()).await?;
-        let mut entries = Vec::new();
-        for attributes in answer.items.unwrap_or_default() {
-            entries.extend(readable(Item::read(attributes))?);
-        }
-        Ok(entries)
+        answer.items.unwrap_or_default().into_iter().map(Item::read).collect()
     }
 }

@@ -145,7 +145,7 @@ impl Dynamo {
         keys.truncate(CANCELLED_AT_ONCE);
         // The index lags behind: what the messages themselves say counts.
         let mut changes = Vec::new();
-        for item in self.calls.get_readable(&keys).await? {
+        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
             if !item.0.contains_key("settled_at") {
                 changes.push(self.cancel(&item, now)?);
             }
