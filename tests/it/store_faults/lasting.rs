@@ -95,10 +95,10 @@ async fn a_session_whose_start_was_refused_is_undone_when_the_store_is_back() {
             script.fail(calls, lasting, u32::MAX);
             Outcome::Refused
         });
-        // On a busy machine it may fail before the fault begins.
+        // On a busy machine it may fail before the fault begins. With 502 it was found out in time that it is undone.
         while well.provider.asked() == 0 {
             let answer = troubled.call("POST", "/session", pair()).await;
-            answer.assert_error(503, "store_unavailable");
+            assert!([502, 503].contains(&answer.status), "{fault:?}: {answer:?}");
         }
         trouble.ends().await;
         well.provider.always(Outcome::Sent);
