@@ -47,7 +47,7 @@ async fn a_table_that_is_not_there_is_said_in_the_log_and_answered_503() {
     let runtime = RuntimeApi::start().await;
     let settings = [&cloud.settings()[..], &[("DYNAMODB_TABLE", "no-such-table")]].concat();
     let binary = runtime.function(cloud.records.folder(), &settings);
-    let mut function = super::function::Function { door: HTTP_DEFAULT, runtime, binary };
+    let mut function = super::function::Function { door: HTTP_DEFAULT, runtime, binary, on_dynamodb: false };
     function.call("GET", "/tn", None).await.assert_error(503, "store_unavailable");
     let text = flat(&fresh_id(), "12065551212", TN, "hello");
     function.post(&text).await.assert_error(503, "store_unavailable");

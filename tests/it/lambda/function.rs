@@ -10,6 +10,7 @@ use crate::support::{
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
+use std::time::Duration;
 
 pub const API_KEY: &str = "an-api-key-of-the-test";
 /// Characters that a query must escape.
@@ -54,7 +55,7 @@ impl Cloud {
         let runtime = RuntimeApi::start().await;
         let settings = [&self.settings()[..], more].concat();
         let binary = runtime.function(self.records.folder(), &settings);
-        Function { door, runtime, binary }
+        Function { door, runtime, binary, on_dynamodb: self.backend == Backend::Dynamodb }
     }
 }
 
@@ -63,6 +64,9 @@ pub struct Function {
     pub door: Door,
     pub runtime: RuntimeApi,
     pub binary: Binary,
+    /// On a busy machine the engine of the tests is too slow for the function now and then: what must be taken is
+    /// asked for again then.
+    pub on_dynamodb: bool,
 }
 
 impl Function {
@@ -82,9 +86,23 @@ impl Function {
     }
 
     pub async fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Value {
-        let answer = self.call(method, path, body).await;
+        let mut tries = 1;
+        let mut answer = self.call(method, path, body.clone()).await;
+        while self.was_too_slow(&answer, tries).await {
+            tries += 1;
+            answer = self.call(method, path, body.clone()).await;
+        }
         assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
         answer.json()
+    }
+
+    /// Whether the store was too slow, so that the call is to be made again, in a moment.
+    async fn was_too_slow(&self, answer: &Answer, tries: u32) -> bool {
+        let slow = answer.status == 503 && self.on_dynamodb && tries < 50;
+        if slow {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        slow
     }
 
     /// What is on record about the messages of a session.
@@ -92,7 +110,12 @@ impl Function {
         let headers = &[("X-Api-Key", API_KEY)];
         let query = &[("session_id", session)];
         let call = Call { method: "GET", path: "/message", query, headers, body: None };
-        let answer = self.send(&call).await;
+        let mut tries = 1;
+        let mut answer = self.send(&call).await;
+        while self.was_too_slow(&answer, tries).await {
+            tries += 1;
+            answer = self.send(&call).await;
+        }
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.json()["messages"].as_array().unwrap().clone()
     }
@@ -107,7 +130,12 @@ impl Function {
 
     /// Posts a text, which must be taken.
     pub async fn deliver(&self, text: &Value) {
-        let answer = self.post(text).await;
+        let mut tries = 1;
+        let mut answer = self.post(text).await;
+        while self.was_too_slow(&answer, tries).await {
+            tries += 1;
+            answer = self.post(text).await;
+        }
         assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{answer:?}");
     }
 
