@@ -2,16 +2,18 @@
 
 use std::io::IsTerminal;
 use tracing::Level;
-use tracing_subscriber::{EnvFilter, fmt, prelude::*, registry};
+use tracing_subscriber::{filter::Targets, fmt, prelude::*, registry};
 
 /// Starts logging to standard error, or in Lambda to standard output, at this level.
 ///
 /// What other crates say is logged from warnings on, since their debug lines may hold what must not be logged.
 pub fn start(level: Level, json: bool) {
-    // This one names the invocation that a line belongs to, and says nothing itself.
-    let invocation = "lambda_runtime::layers::trace=info";
-    let ours = format!("warn,{invocation},sms_proxy={level}");
-    let registry = registry().with(EnvFilter::new(ours));
+    // The second one names the invocation that a line belongs to, and says nothing itself.
+    let ours = Targets::new()
+        .with_default(Level::WARN)
+        .with_target("lambda_runtime::layers::trace", Level::INFO)
+        .with_target("sms_proxy", level);
+    let registry = registry().with(ours);
     if json {
         registry
             .with(fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false))
