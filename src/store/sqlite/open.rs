@@ -1,11 +1,12 @@
 //! Opening the database file, or saying clearly why not.
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 /// Marks a SQLite file as ours: the letters `SMSP`. The first migration sets it (`PRAGMA application_id`).
@@ -13,6 +14,8 @@ const APPLICATION_ID: i64 = 0x534D_5350;
 
 /// How long a call waits for another process's lock (DESIGN.md 3: a store call has 2 s).
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long opening waits for other processes that open the file too.
+const OPENING: Duration = Duration::from_secs(10);
 
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 const STEPS: &[M<'static>] = &[M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql"))];
@@ -43,13 +46,14 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         fs::create_dir_all(folder).map_err(|e| OpenError::Create(folder.into(), e))?;
     }
     let other = |e: rusqlite::Error| match e.sqlite_error_code() {
-        Some(rusqlite::ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),
-        Some(rusqlite::ErrorCode::DatabaseCorrupt) => OpenError::Corrupt(path.into(), describe(&e)),
+        Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),
+        Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt(path.into(), describe(&e)),
         _ => OpenError::Other(path.into(), describe(&e)),
     };
     let mut db = connect(path).map_err(other)?;
+    db.busy_timeout(OPENING).map_err(other)?;
     check(&db, path, other)?;
-    db.pragma_update(None, "journal_mode", "WAL").map_err(other)?;
+    switch_to_wal(&db).map_err(other)?;
     migrate(&mut db).map_err(|e| match e {
         MigrationError::MigrationDefinition(MigrationDefinitionError::DatabaseTooFarAhead) => {
             OpenError::Newer(path.into())
@@ -57,7 +61,21 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         MigrationError::RusqliteError { err, .. } => other(err),
         e => OpenError::Other(path.into(), e.to_string()),
     })?;
+    db.busy_timeout(BUSY_TIMEOUT).map_err(other)?;
     Ok(db)
+}
+
+/// Switches to the write-ahead log. SQLite does not wait for others here, whatever its time-out.
+fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
+    let give_up = Instant::now() + OPENING;
+    loop {
+        match db.pragma_update(None, "journal_mode", "WAL") {
+            Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < give_up => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            done => return done,
+        }
+    }
 }
 
 /// Brings the schema up to date. Of several processes that start at once one does a step; the others find it done, and go

@@ -244,10 +244,12 @@ async fn what_is_read_before_a_write_is_read_again() {
 async fn an_operation_of_many_slow_calls_is_given_up_in_time() {
     let (table, between) = Between::table().await;
     let (patient, shipped) = (table.store(PATIENT), table.shipped());
-    let session = conversation(&patient, None).await;
+    conversation(&patient, None).await;
     between.fail(READS, Fault::Slow, u32::MAX);
-    let ended = shipped.end_session(session.id, EndCause::Deleted, Vec::new(), at(1), None).await;
-    assert!(matches!(ended, Err(StoreError::Unavailable(_))), "{ended:?}");
+    // No number is free, so each part of the pool is asked.
+    let opened = shipped.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
+    assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
     between.mend();
-    assert!(end(&patient, session.id, EndCause::Deleted, 1).await, "nothing of it was done");
+    let opened = patient.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
+    assert!(matches!(opened, Ok(OpenSession::NoFreeTn)), "{opened:?}");
 }
