@@ -55,7 +55,8 @@ pub struct Settings {
     pub wording: Wording,
     /// `NO_SESSION_MSG_PER_HOUR`: answers to one stranger on one TN.
     pub answers_per_hour: u32,
-    /// `NO_SESSION_MSG_PER_MINUTE`: answers to strangers in all.
+    /// `NO_SESSION_MSG_PER_MINUTE`: answers to strangers in all. Like those of an hour they are counted in one item of
+    /// the store, which bounds them.
     pub answers_per_minute: u32,
     /// `STORAGE`, with `SQLITE_PATH` or `DYNAMODB_TABLE`.
     pub storage: Storage,
@@ -143,7 +144,7 @@ impl Settings {
             function: environment("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
             wording: wording(reader),
             answers_per_hour: reader.number("NO_SESSION_MSG_PER_HOUR", 0..=1000, 3),
-            answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=100_000, 30),
+            answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=1000, 30),
             storage: storage(reader, runtime, debug),
             provider: provider(reader, runtime, public_url.clone(), auth.webhook_token.clone()),
             max_per_second: reader.number("FLOWROUTE_MAX_PER_SECOND", 0..=1000, 5),

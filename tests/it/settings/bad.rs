@@ -5,7 +5,7 @@ use sms_proxy::settings::TEST_DATABASE;
 
 const NUMBERS: [(&str, &str, &str); 8] = [
     ("NO_SESSION_MSG_PER_HOUR", "0", "1001"),
-    ("NO_SESSION_MSG_PER_MINUTE", "0", "100001"),
+    ("NO_SESSION_MSG_PER_MINUTE", "0", "1001"),
     ("FLOWROUTE_MAX_PER_SECOND", "0", "1001"),
     ("SEND_BUDGET_SECONDS", "1", "86401"),
     ("LEASE_SECONDS", "1", "86401"),

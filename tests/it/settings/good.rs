@@ -83,7 +83,7 @@ const FILE: &str = r#"
     session_expired_msg = ""
     no_session_msg = "n"
     no_session_msg_per_hour = 0
-    no_session_msg_per_minute = 100000
+    no_session_msg_per_minute = 1000
     storage = "sqlite"
     sqlite_path = "/data/proxy.db"
     sms_provider = "flowroute"
@@ -115,7 +115,7 @@ fn every_setting_can_stand_in_the_file() {
         ["Cabs & Co", "s", "e", ""]
     );
     assert_eq!(wording.no_session, "n");
-    assert_eq!((settings.answers_per_hour, settings.answers_per_minute), (0, 100_000));
+    assert_eq!((settings.answers_per_hour, settings.answers_per_minute), (0, 1000));
     assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     assert_eq!(options.url.as_str(), "https://flowroute.example.com/base");
     assert_eq!(options.version, ApiVersion::V2_2);
