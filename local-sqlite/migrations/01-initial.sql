@@ -38,8 +38,7 @@ CREATE TABLE route (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX route_sender ON route (sender);
 
--- Inbound texts that led to no message, each once, by the id that such a message would have had: it is made from the
--- id of the text. The others are known by their message.
+-- Inbound ids, each once.
 CREATE TABLE inbound (
     id          TEXT PRIMARY KEY,
     received_at INTEGER NOT NULL
@@ -50,6 +49,7 @@ CREATE INDEX inbound_age ON inbound (received_at);
 CREATE TABLE opt_out (
     tn     INTEGER NOT NULL,
     person INTEGER NOT NULL,
+    since  INTEGER NOT NULL,
     PRIMARY KEY (tn, person)
 ) STRICT, WITHOUT ROWID;
 

@@ -1,14 +1,15 @@
 //! The database file at start-up: made, emptied, refused, left alone.
 
-use crate::support::{TN, binary::Binary};
+use crate::support::{ALICE, App, BOB, EVE, TN, binary::Binary, flat, fresh_id, unpaced};
+use chrono::Utc;
 use rusqlite::Connection;
 use serde_json::json;
-use sms_proxy::store::Sqlite;
+use sms_proxy::{http::Auth, store::Sqlite};
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::Barrier,
+    sync::{Arc, Barrier},
     thread,
 };
 use tempfile::TempDir;
@@ -172,6 +173,74 @@ async fn a_newer_versions_database_is_refused() {
         db.close().unwrap();
         assert_refused(&file, "was written by a newer sms-proxy").await;
     }
+}
+
+/// A file as the first version wrote it: Bob has opted out of the TN, and a text of Alice has come.
+fn of_version_1(file: &Path, text_id: &str) {
+    let db = Connection::open(file).unwrap();
+    db.execute_batch(include_str!("../../local-sqlite/migrations/01-initial.sql")).unwrap();
+    db.pragma_update(None, "user_version", 1).unwrap();
+    let now = Utc::now().timestamp_millis();
+    db.execute("INSERT INTO tn VALUES (?1, ?2, 17)", (TN, now)).unwrap();
+    db.execute("INSERT INTO opt_out VALUES (?1, ?2, ?3)", (TN, BOB, now)).unwrap();
+    db.execute("INSERT INTO inbound VALUES (?1, ?2)", (text_id, now)).unwrap();
+    db.close().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_of_the_first_version_is_brought_up_to_date() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("old.db");
+    let text_id = fresh_id();
+    of_version_1(&file, &text_id);
+    let store = Arc::new(Sqlite::open(&file).unwrap());
+    let app = App::on(store, folder, unpaced(), Auth::default());
+
+    // The text is known, and Bob's wish holds.
+    assert_eq!(app.post(flat(&text_id, ALICE, TN, "hello")).await.status, 200);
+    assert_eq!(app.provider.asked(), 0);
+    let open = async |a: &str, b: &str| {
+        app.call("POST", "/session", Some(json!({"participant_a": a, "participant_b": b}))).await
+    };
+    open(ALICE, BOB).await.assert_error(400, "no_tn_available");
+
+    // Another may be texted, until she opts out as well; Bob opts in again.
+    let session = app.open_session(ALICE, EVE, None).await;
+    app.provider.clear();
+    app.text(EVE, TN, "STOP").await;
+    app.text(ALICE, TN, "hello").await;
+    assert_eq!((app.relays(&session).await, app.provider.asked()), (vec![json!("failed")], 0));
+    app.end_session(&session).await;
+    app.text(BOB, TN, "UNSTOP").await;
+    open(ALICE, EVE).await.assert_error(400, "no_tn_available");
+    assert_eq!(open(ALICE, BOB).await.status, 200);
+}
+
+#[test]
+fn many_may_bring_a_file_up_to_date_at_once() {
+    for _ in 0..10 {
+        let folder = TempDir::new().unwrap();
+        let file = folder.path().join("old.db");
+        of_version_1(&file, &fresh_id());
+        let start = Barrier::new(8);
+        thread::scope(|threads| {
+            for _ in 0..8 {
+                threads.spawn(|| {
+                    start.wait();
+                    Sqlite::open(&file).unwrap();
+                });
+            }
+        });
+    }
+}
+
+#[test]
+fn the_first_version_is_what_was_shipped() {
+    let first = include_str!("../../local-sqlite/migrations/01-initial.sql");
+    assert!(
+        first.contains("since  INTEGER NOT NULL"),
+        "a schema that files have is never changed, only added to"
+    );
 }
 
 #[tokio::test]

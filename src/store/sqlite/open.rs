@@ -1,10 +1,12 @@
 //! Opening the database file, or saying clearly why not.
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
-use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
+use crate::domain::MessageId;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
+use rusqlite_migration::{Error as MigrationError, HookResult, M, MigrationDefinitionError, Migrations};
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
@@ -17,8 +19,15 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long opening waits for other processes that open the file too.
 const OPENING: Duration = Duration::from_secs(10);
 
-const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
-const STEPS: &[M<'static>] = &[M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql"))];
+/// How many steps there are to the present schema: its version.
+const STEPS: usize = 2;
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    let steps: [M<'static>; STEPS] = [
+        M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql")),
+        M::up_with_hook(include_str!("../../../local-sqlite/migrations/02-opt-outs-and-marks.sql"), remark),
+    ];
+    Migrations::new(steps.into())
+});
 
 /// Why the database can't be opened. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -78,6 +87,18 @@ fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
     }
 }
 
+/// Gives inbound texts on record the ids by which they are known since version 2. Some files of version 1 have such ids
+/// already; what Flowroute calls a text is longer.
+fn remark(db: &Transaction<'_>) -> HookResult {
+    let mut known = db.prepare("SELECT id FROM inbound")?;
+    let ids: Vec<String> = known.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut mark = db.prepare("UPDATE inbound SET id = ?2 WHERE id = ?1")?;
+    for id in ids.iter().filter(|id| id.parse::<MessageId>().is_err()) {
+        mark.execute([id, &MessageId::for_inbound(id).to_string()])?;
+    }
+    Ok(())
+}
+
 /// Brings the schema up to date. Of several processes that start at once one does a step; the others find it done, and go
 /// on from there.
 fn migrate(db: &mut Connection) -> Result<(), MigrationError> {
@@ -121,7 +142,7 @@ fn check(
     if tables > 0 && owner != APPLICATION_ID {
         return Err(OpenError::Foreign(path.into()));
     }
-    if usize::try_from(version(db).map_err(other)?).is_ok_and(|version| version > STEPS.len()) {
+    if usize::try_from(version(db).map_err(other)?).is_ok_and(|version| version > STEPS) {
         return Err(OpenError::Newer(path.into()));
     }
     let verdict: String = db.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(other)?;
