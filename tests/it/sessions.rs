@@ -21,6 +21,7 @@ on_each_backend! {
     a_session_ends_whatever_becomes_of_its_end_messages
     sessions_are_listed_oldest_first_and_in_pages
     the_start_message_is_of_the_kind_start
+    a_text_put_on_record_by_a_clock_that_is_behind_is_in_the_list
 }
 
 const START: &str = "[YOUR ORG NAME]: Your new session has started, send a message!";
@@ -29,6 +30,14 @@ const EXPIRED: &str = "[YOUR ORG NAME]: This session has expired.";
 
 fn to_both(body: &str) -> [(String, String); 2] {
     [ALICE, BOB].map(|to| (to.to_owned(), body.to_owned()))
+}
+
+async fn a_text_put_on_record_by_a_clock_that_is_behind_is_in_the_list(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    app.clock.advance(TimeDelta::milliseconds(-300));
+    app.text(ALICE, TN, "hello").await;
+    assert_eq!(app.relays(&session).await, ["sent"]);
 }
 
 async fn a_session_is_opened_shown_listed_and_ended_and_both_are_told(backend: Backend) {

@@ -17,6 +17,8 @@ use futures_util::future::try_join_all;
 
 /// How long after its end a session's last messages can have been put on record.
 const STRAGGLERS: TimeDelta = TimeDelta::days(1);
+/// How far the clock of who puts a message on record may be behind the clock of who opened its session.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(1);
 
 impl Dynamo {
     pub(super) async fn do_receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
@@ -129,7 +131,8 @@ impl Dynamo {
         let Some(item) = still_there(item, now)? else { return Ok(None) };
         let session = item.session([None, None])?;
         // The smallest text after a mark: marks have all the same length.
-        let from = page.after.map_or_else(|| table::sortable(session.created_at), |mark| mark + " ");
+        let from =
+            page.after.map_or_else(|| table::sortable(session.created_at - CLOCKS_APART), |mark| mark + " ");
         // What no page ended with is taken for the end.
         if !from.is_ascii() || !(15..=100).contains(&from.len()) {
             return Ok(Some(Part { items: Vec::new(), next: None }));
