@@ -2,7 +2,7 @@
 
 use super::{
     Dynamo,
-    calls::unavailable,
+    calls::Calls,
     change::Change,
     item::{Item, at, int, text},
     pool::{adding, place_of},
@@ -20,6 +20,10 @@ use tokio::task::JoinSet;
 
 /// How many entries are put on record at the same time.
 const AT_ONCE: usize = 32;
+/// How many items are read at a time: few enough for one try of a call, also over a slow link.
+const PAGE: i32 = 250;
+/// How many times as long as one of the service's calls a page is asked for: nobody waits for an answer here.
+const MORE_PATIENCE: u32 = 20;
 
 /// What has been read of the table so far.
 #[derive(Default)]
@@ -44,11 +48,13 @@ impl Dynamo {
     }
 
     async fn read_all(&self, before: DateTime<Utc>) -> Result<Exported> {
+        let calls = Calls { patience: self.calls.patience * MORE_PATIENCE, ..self.calls.clone() };
         let mut reading = Reading::default();
         let mut after = None;
         loop {
-            let request = self.calls.client.scan().table_name(&self.calls.table).consistent_read(true);
-            let answer = request.set_exclusive_start_key(after).send().await.map_err(unavailable)?;
+            let request = calls.client.scan().table_name(&calls.table).consistent_read(true).limit(PAGE);
+            let request = request.set_exclusive_start_key(after);
+            let answer = calls.read(|| request.clone().send()).await?;
             for attributes in answer.items.unwrap_or_default() {
                 reading.take(&Item::read(attributes)?)?;
             }

@@ -2,6 +2,7 @@
 
 mod afterwards;
 mod files;
+mod many;
 mod process;
 mod refusals;
 mod round_trip;

@@ -1,0 +1,47 @@
+//! An export of much, through a way that is slow or narrow.
+
+use super::shelf::records;
+use crate::support::between::{Between, Fault};
+use chrono::{TimeDelta, Utc};
+use futures_util::future::join_all;
+use sms_proxy::{
+    domain::Number,
+    snapshot,
+    store::{Dynamo, Store},
+};
+
+const MANY: u64 = 300;
+
+async fn full_table() -> (Dynamo, Between) {
+    let (table, between) = Between::table().await;
+    let store = Dynamo::new(table.client, &table.name, TimeDelta::days(30));
+    let patient = store.clone().with_limit(std::time::Duration::from_secs(60));
+    let numbers = (0..MANY).map(|n| Number::try_from(12_062_990_000 + n).unwrap());
+    for added in join_all(numbers.map(|tn| patient.add_tn(tn, Utc::now()))).await {
+        added.unwrap();
+    }
+    between.calls();
+    (store, between)
+}
+
+async fn export(store: &Dynamo) -> String {
+    let mut file = Vec::new();
+    snapshot::export(store, Utc::now() - TimeDelta::days(30), &mut file).await.unwrap();
+    String::from_utf8(file).unwrap()
+}
+
+#[tokio::test]
+async fn a_table_is_read_in_small_pieces() {
+    let (store, between) = full_table().await;
+    assert_eq!(records(&export(&store).await, "tn").len(), usize::try_from(MANY).unwrap());
+    // Each number is an item, and its place in the draw another. All is read twice, 250 items at a time.
+    assert_eq!(between.calls().get("Scan"), Some(&6));
+}
+
+#[tokio::test]
+async fn an_export_goes_on_when_the_table_is_throttled_for_a_while() {
+    let (store, between) = full_table().await;
+    between.fail(&["Scan"], Fault::Throttled("ProvisionedThroughputExceededException"), 20);
+    assert_eq!(records(&export(&store).await, "tn").len(), usize::try_from(MANY).unwrap());
+    assert_eq!(between.mend(), 0);
+}
