@@ -13,7 +13,7 @@ use serde_json::{Value, error::Category};
 use std::{fmt, time::Duration};
 
 /// How long a client may take to send a body.
-const TIME_LIMIT: Duration = Duration::from_secs(10);
+pub(super) const TIME_LIMIT: Duration = Duration::from_secs(10);
 /// The largest body of a management call.
 const MANAGEMENT_LIMIT: usize = 16 * 1024;
 

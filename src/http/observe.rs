@@ -1,17 +1,21 @@
 //! One id and one log line for every request.
 
-use super::error::{ApiError, Reason};
+use super::{
+    body::TIME_LIMIT,
+    error::{ApiError, Reason},
+};
 use crate::{
     metrics::{Event, count},
     service::Service,
 };
 use axum::{
+    body::HttpBody,
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, StatusCode},
     middleware::Next,
     response::Response,
 };
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -20,12 +24,15 @@ use uuid::Uuid;
 pub struct RequestId(pub String);
 
 /// Ends a request that takes too long. Work that must not be lost goes on in a task of its own.
+///
+/// The service's time begins when it knows what is asked for, so a body that is still to come has its own time besides.
 pub(super) async fn in_time(
     State(service): State<Service>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let answer = tokio::time::timeout(service.request_limit(), next.run(request)).await;
+    let for_body = if request.body().is_end_stream() { Duration::ZERO } else { TIME_LIMIT };
+    let answer = tokio::time::timeout(service.request_limit() + for_body, next.run(request)).await;
     answer.map_err(|_| ApiError::late())
 }
 
@@ -50,7 +57,8 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
         let reason = response.extensions().get::<Reason>().map(|reason| reason.0);
         match response.status() {
             StatusCode::UNAUTHORIZED => count(Event::Unauthorized),
-            // Nothing else than the store is ever unavailable.
+            // Nothing else than the store is ever unavailable, nor waited for until the time is up: what is sent has
+            // its own limit, and the answer is known by then.
             StatusCode::SERVICE_UNAVAILABLE => count(Event::StoreErrors),
             _ => {}
         }
