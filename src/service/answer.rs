@@ -11,8 +11,17 @@ use tokio::time::timeout;
 /// How much earlier than the request the work in it has to be done.
 const EARLIER: Duration = Duration::from_millis(500);
 
-/// What a request would be answered with: there is something as long as that is on record.
-pub(super) struct Answer<T>(Arc<Mutex<Option<T>>>);
+/// What a request would be answered with.
+pub(super) struct Answer<T>(Arc<Mutex<State<T>>>);
+
+enum State<T> {
+    /// Nobody knows yet whether it will be on record.
+    Open,
+    /// It is on record.
+    Prepared(T),
+    /// It was given, or the time for it is over.
+    Closed,
+}
 
 impl<T> Clone for Answer<T> {
     fn clone(&self) -> Self {
@@ -21,14 +30,28 @@ impl<T> Clone for Answer<T> {
 }
 
 impl<T> Answer<T> {
-    /// It is on record: from now on the request may be answered so, whatever becomes of the texts.
-    pub(super) fn prepare(&self, answer: T) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(State::Open)))
     }
 
-    /// Takes the answer away. `None`: none is prepared, or it was given already.
+    /// It is on record: from now on the request may be answered so, whatever becomes of the texts. `false`: it comes too
+    /// late, the caller was told that it took too long.
+    pub(super) fn prepare(&self, answer: T) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = matches!(*state, State::Open);
+        if open {
+            *state = State::Prepared(answer);
+        }
+        open
+    }
+
+    /// Takes the answer away, and closes it. `None`: none is prepared, or it was given already.
     pub(super) fn take(&self) -> Option<T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match std::mem::replace(&mut *state, State::Closed) {
+            State::Prepared(answer) => Some(answer),
+            State::Open | State::Closed => None,
+        }
     }
 }
 
@@ -43,11 +66,16 @@ impl Service {
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        let answer = Answer(Arc::default());
+        let answer = Answer::new();
         let work = self.to_the_end(work(answer.clone()));
-        match timeout(self.options.request_limit.saturating_sub(EARLIER), work).await {
+        match timeout(self.time_for_work(), work).await {
             Ok(done) => done,
             Err(_) => answer.take().ok_or(Error::Late),
         }
+    }
+
+    /// How long a request waits for what it asks for.
+    pub(super) fn time_for_work(&self) -> Duration {
+        self.options.request_limit.saturating_sub(EARLIER)
     }
 }

@@ -7,6 +7,7 @@ use crate::{
     store::{self, Leased, Settlement, StoreError},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
 use std::time::Duration;
 use tokio::{
     task::JoinSet,
@@ -59,6 +60,12 @@ impl Service {
             attempts.spawn(async move { service.send_in_turn(leased, deadline).await }.in_current_span());
         }
         attempts.join_all().await
+    }
+
+    /// Gives messages that were put on record leased to us back to the outbox.
+    pub(super) async fn dispatch_later(&self, leased: Vec<Leased>) {
+        let conclude = async |leased: Leased| self.conclude(&leased, Attempt::NotTried).await;
+        join_all(leased.into_iter().map(conclude)).await;
     }
 
     /// Waits for a place in the pacing, then sends.
@@ -124,7 +131,14 @@ pub(super) async fn insist<T, F>(write: impl Fn() -> F) -> store::Result<T>
 where
     F: Future<Output = store::Result<T>>,
 {
-    let give_up = Instant::now() + SETTLE_LIMIT;
+    insist_until(Instant::now() + SETTLE_LIMIT, write).await
+}
+
+/// Asks a store that is not available again; no longer begins to after `give_up`.
+pub(super) async fn insist_until<T, F>(give_up: Instant, write: impl Fn() -> F) -> store::Result<T>
+where
+    F: Future<Output = store::Result<T>>,
+{
     loop {
         match write().await {
             Err(StoreError::Unavailable(_)) if Instant::now() < give_up => {

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     domain::{Kind, NewSession, Number, Outbound, Session, SessionId},
     metrics::{Event, count},
-    store::{EndCause, Leased, Message, OpenSession, Page, Part, StoreError},
+    store::{self, EndCause, Leased, Message, OpenSession, Page, Part, StoreError},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::{MutexGuard, PoisonError};
@@ -55,8 +55,12 @@ impl Service {
         let opened = self.find_place(new, now, deadline, &mut expired).await;
         let (session, notices) =
             opened.map_or_else(|e| (Err(e), Vec::new()), |(s, notices)| (Ok(s), notices));
-        if let Ok(session) = &session {
-            answer.prepare(session.clone());
+        let in_time = session.as_ref().map_or(true, |session| answer.prepare(session.clone()));
+        if let (Ok(session), false) = (&session, in_time) {
+            // Nobody will know of it. Its texts go back first, so that they are cancelled with it.
+            self.dispatch_later(notices).await;
+            let (undone, _) = tokio::join!(self.undo(session.id), self.dispatch(expired, deadline));
+            return undone.and(Err(Error::Late));
         }
         // Those whose session had expired are told at the same time.
         let (attempts, _) = tokio::join!(self.dispatch(notices, deadline), self.dispatch(expired, deadline));
@@ -76,11 +80,16 @@ impl Service {
             if Instant::now() >= deadline {
                 break;
             }
-            let opened = self.store.open_session(new.clone(), self.lease_until(now)).await;
-            if let Err(StoreError::Unavailable(_)) = opened {
-                self.unwanted().push(new.id);
-            }
-            match opened? {
+            let opened = match self.store.open_session(new.clone(), self.lease_until(now)).await {
+                // It may have happened all the same, or happen later.
+                Err(error @ StoreError::Unavailable(_)) => {
+                    // What fails here is remembered.
+                    let _ = self.undo(new.id).await;
+                    return Err(error.into());
+                }
+                opened => opened?,
+            };
+            match opened {
                 OpenSession::Opened { session, notices } => return Ok((session, notices)),
                 OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
                 // Asked twice: whoever ended the last expired session may have freed more than it took.
@@ -113,27 +122,41 @@ impl Service {
             count(Event::SessionsOpened);
             return Ok(session);
         };
-        let undo = || self.store.end_session(session.id, EndCause::Undone, Vec::new(), self.now(), None);
-        if let Err(error) = outbox::insist(undo).await {
-            self.unwanted().push(session.id);
-            return Err(error.into());
-        }
-        tracing::warn!(session = %session.id, "session undone: its start was refused");
+        self.undo(session.id).await?;
         Err(Error::ProviderRejected(refusal))
     }
 
-    /// Undoes the sessions that may stand although whoever asked for them was told that the store failed. They are
-    /// known to this process only; what another process has left behind shows in the list of sessions.
+    /// Undoes a session that whoever asked for it is told not to have. While the store is not available it is
+    /// remembered.
+    async fn undo(&self, session: SessionId) -> Result<()> {
+        let undone = outbox::insist(|| self.undone(session)).await;
+        if let Err(StoreError::Unavailable(_)) = undone {
+            self.unwanted().push(session);
+        }
+        Ok(undone?)
+    }
+
+    async fn undone(&self, session: SessionId) -> store::Result<()> {
+        let undone = self.store.end_session(session, EndCause::Undone, Vec::new(), self.now(), None).await;
+        match &undone {
+            Ok(Some(_)) => tracing::warn!(%session, "session undone: whoever asked for it does not have it"),
+            Err(error @ StoreError::Unreadable(_)) => {
+                let mend = "end it with DELETE /session/{id}, through the release that wrote it";
+                tracing::error!(%session, %error, mend, "a session stands that nobody knows of");
+            }
+            Ok(None) | Err(StoreError::Unavailable(_)) => {}
+        }
+        undone.map(|_| ())
+    }
+
+    /// Undoes the sessions that could not be undone when whoever asked for them was answered. They are known to this
+    /// process only; what another process has left behind shows in the list of sessions.
     pub(super) async fn undo_unwanted(&self) -> Result<()> {
         loop {
             let Some(session) = self.unwanted().pop() else { return Ok(()) };
-            match self.store.end_session(session, EndCause::Undone, Vec::new(), self.now(), None).await {
-                Ok(None) => {}
-                Ok(Some(_)) => tracing::warn!(%session, "session undone: nobody was told that it had begun"),
-                Err(error) => {
-                    self.unwanted().push(session);
-                    return Err(error.into());
-                }
+            if let Err(error @ StoreError::Unavailable(_)) = self.undone(session).await {
+                self.unwanted().push(session);
+                return Err(error.into());
             }
         }
     }
@@ -155,8 +178,10 @@ impl Service {
             let wording = &service.options.wording;
             let notices = on_record(session.notices(Kind::End, &wording.signed(&wording.session_end)), now);
             let lease_until = Some(service.lease_until(now));
-            let leased = service.store.end_session(id, EndCause::Deleted, notices, now, lease_until).await?;
-            let leased = leased.ok_or(Error::SessionNotFound)?;
+            // A repetition by the caller would find no session. The rest of the time is for the texts.
+            let give_up = Instant::now() + service.options.send_budget.min(service.time_for_work()) / 2;
+            let end = || service.store.end_session(id, EndCause::Deleted, notices.clone(), now, lease_until);
+            let leased = outbox::insist_until(give_up, end).await?.ok_or(Error::SessionNotFound)?;
             answer.prepare(());
             tracing::info!(session = %id, "session ended");
             service.dispatch(leased, deadline).await;

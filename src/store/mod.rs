@@ -89,6 +89,10 @@ pub trait Store: Send + Sync + 'static {
     /// Ends the session, frees its TN, puts the notices on record and cancels the session's unsent relays. Of
     /// several callers, one is answered; the others get `None`, as does a call whose cause does not hold.
     ///
+    /// A caller that was not answered may ask again with the same notices: if its earlier call has ended the session,
+    /// it is answered as that would have been. A session that is undone and not on record cannot be opened any more by a
+    /// call that was not answered.
+    ///
     /// With `lease_until` the notices are leased to the caller; without it they are due at once.
     async fn end_session(
         &self,

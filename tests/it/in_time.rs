@@ -1,10 +1,13 @@
 //! A request ends in time, whatever the store does; what it began goes on.
 
 use crate::support::{ALICE, App, BOB, Outcome, TN, between::Between, flat, fresh_id, unpaced};
+use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
+use futures_util::stream;
 use serde_json::{Value, json};
 use sms_proxy::{http::Auth, service::Options};
 use std::{
+    convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -77,6 +80,40 @@ async fn a_text_that_is_on_record_is_answered_with_200_before_it_is_settled() {
     assert_eq!((answer.status, answer.body.as_str()), (200, ""));
     drop(held.lock().expect("no panic while it is held").take().expect("the provider has the text"));
     scene.relays(&session, &["sent"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_whose_body_comes_slowly_has_as_much_time_as_any_other() {
+    let scene = Scene::new().await;
+    let session = scene.patient.conversation(None).await;
+    let held = scene.hold_from_the_next_text_on(Outcome::Sent);
+    let text = flat(&fresh_id(), ALICE, TN, "on my way").to_string();
+    let slow = stream::once(async move {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        Ok::<_, Infallible>(text)
+    });
+    let post = Request::post("/").header("content-type", "application/json");
+    let answer = scene.hasty.send(post.body(Body::from_stream(slow)).expect("a valid request")).await;
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    drop(held.lock().expect("no panic while it is held").take().expect("the provider has the text"));
+    scene.relays(&session, &["sent"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_is_on_record_after_the_answer_is_undone() {
+    let scene = Scene::new().await;
+    scene.patient.add_tn(TN).await;
+    let held = scene.between.hold().await;
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    let answer = scene.hasty.call("POST", "/session", Some(pair)).await;
+    answer.assert_error(503, "store_unavailable");
+    drop(held);
+    scene.hasty.service.finish().await;
+    let pool = scene.patient.call("GET", "/tn", None).await.json();
+    assert_eq!((&pool["available"], &pool["in_use"]), (&json!(1), &json!(0)));
+    assert!(scene.between.calls()["TransactWriteItems"] >= 2, "it was opened and undone");
+    scene.hasty.settle_everything().await;
+    assert_eq!(scene.hasty.provider.asked(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,6 +5,7 @@ use super::{
     calls::{Committed, Patience, Query},
     change::Change,
     item::{Item, at, int, pair, text},
+    sessions::is_mark,
     table,
 };
 use crate::{
@@ -128,7 +129,8 @@ impl Dynamo {
         now: DateTime<Utc>,
     ) -> Result<Option<Part<Message>>> {
         let item = self.calls.get(table::session(session)).await?;
-        let Some(item) = still_there(item, now)? else { return Ok(None) };
+        let item = still_there(item, now)?.filter(|item| !is_mark(item));
+        let Some(item) = item else { return Ok(None) };
         let session = item.session([None, None])?;
         // The smallest text after a mark: marks have all the same length.
         let from =

@@ -67,28 +67,56 @@ impl Dynamo {
         now: DateTime<Utc>,
         lease_until: Option<DateTime<Utc>>,
     ) -> Result<Option<Vec<Leased>>> {
+        let first = notices.first().map(|notice| table::message(notice.id));
         let (puts, leased) = self.leased(notices, lease_until);
         let mut patience = Patience::new(self.calls.patience);
         loop {
-            let Some(item) = self.calls.get(table::session(id)).await? else { return Ok(None) };
+            let Some(item) = self.calls.get(table::session(id)).await? else {
+                if cause == EndCause::Undone && !self.refuse_opening(id, now).await? {
+                    continue;
+                }
+                return Ok(None);
+            };
+            if item.0.contains_key("ended_at") {
+                // An earlier try of ours, whose answer got lost, if its notices are on record.
+                let own = match &first {
+                    Some(first) => self.calls.get(first.clone()).await?.is_some(),
+                    None => false,
+                };
+                return Ok(own.then_some(leased));
+            }
             let session = item.session([None, None])?;
             let may = match cause {
                 EndCause::Deleted => !session.is_expired(now),
                 EndCause::Expired => session.is_expired(now),
                 EndCause::Undone => true,
             };
-            if !may || item.0.contains_key("ended_at") {
+            if !may {
                 return Ok(None);
             }
             let mut changes = self.ending(&session, cause, now);
             changes.extend(puts.clone());
             changes.extend(self.cancelling(id, cause, &item.texts("notices"), now).await?);
-            if self.calls.transact(changes).await?.is_done() {
-                return Ok(Some(leased));
+            match self.calls.transact(changes).await {
+                Ok(Committed::Done) => return Ok(Some(leased)),
+                // Somebody else ended it, or a message of it changed just now: look again.
+                Ok(Committed::Refused(_)) => patience.wait("contention").await?,
+                // It may have happened, and nobody said so.
+                Err(error) => match self.calls.get(table::session(id)).await? {
+                    Some(item) if item.0.contains_key("ended_at") => {}
+                    _ => return Err(error),
+                },
             }
-            // Somebody else ended it, or a message of it changed just now: look again.
-            patience.wait("contention").await?;
         }
+    }
+
+    /// Leaves a mark where a session would stand whose opening may still be on its way, so that it is refused. `false`:
+    /// it stands there by now.
+    async fn refuse_opening(&self, id: SessionId, now: DateTime<Utc>) -> Result<bool> {
+        let mut mark = Item::new(table::session(id));
+        mark.set("ended_at", at(now));
+        mark.set("ttl_at", int(self.ttl(now)));
+        Ok(self.calls.transact(vec![Change::insert(mark)]).await?.is_done())
     }
 
     /// What ends a session, apart from its messages. The first of these holds only if the session has not ended and may
@@ -169,6 +197,11 @@ impl Dynamo {
         let same = "attribute_not_exists(settled_at) AND message_state = :was AND lease_number = :lease";
         Ok(change.when(same).with("was", text(state.as_str())).with("lease", int(item.int("lease_number")?)))
     }
+}
+
+/// Whether this stands for a session that never was.
+pub(super) fn is_mark(item: &Item) -> bool {
+    !item.0.contains_key("tn_number")
 }
 
 /// What opens a session on its TN, which has this place in the draw; first comes the session itself.

@@ -6,7 +6,7 @@ use super::{
     change::Change,
     item::{Item, at, int, text},
     pool::{adding, place_of},
-    sessions::{opening, session_item},
+    sessions::{is_mark, opening, session_item},
     table,
 };
 use crate::{
@@ -176,6 +176,7 @@ impl Reading {
                 let (number, added_at) = (item.parsed("tn_number")?, item.time("added_at")?);
                 self.entries.push(Entry::Tn { number, added_at });
             }
+            ("S", _) if is_mark(item) => {}
             ("S", _) => {
                 let session = item.session([None, None])?;
                 self.entries.push(Entry::Session { session, ended_at: item.some_time("ended_at")? });

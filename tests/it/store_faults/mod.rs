@@ -4,6 +4,7 @@
 mod lasting;
 mod passing;
 mod settling;
+mod unwanted;
 
 use crate::support::{
     App,

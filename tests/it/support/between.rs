@@ -35,6 +35,8 @@ pub enum Fault {
     DoneUnanswered,
     /// It is done after whoever asked for it has given it up, and perhaps asked again.
     DoneLate,
+    /// It is done when nobody reckons with it any more.
+    DoneMuchLater,
     /// It is not done: the connection ends.
     Cut,
     /// It is not done: something went wrong.
@@ -58,6 +60,8 @@ pub const READS: &[&str] = &["GetItem", "BatchGetItem", "Query"];
 
 /// When a late call is done: after one try of the client, and before its patience ends.
 const LATE: Duration = Duration::from_millis(900);
+/// When such a call is done: after the store call that it was made for, and others.
+const MUCH_LATER: Duration = Duration::from_secs(4);
 /// How long a slow call takes: less than one try of the client.
 const SLOW: Duration = Duration::from_millis(650);
 
@@ -240,10 +244,11 @@ async fn pass(State(between): State<Between>, headers: HeaderMap, body: Bytes) -
         Fault::Lost | Fault::DoneButFailed | Fault::DoneUnanswered => {
             between.forward(&operation, &headers, &body).await;
         }
-        Fault::DoneLate => {
+        Fault::DoneLate | Fault::DoneMuchLater => {
+            let late = if fault == Fault::DoneLate { LATE } else { MUCH_LATER };
             between.passing.lock().expect("no panic while it is held").late += 1;
             tokio::spawn(async move {
-                tokio::time::sleep(LATE).await;
+                tokio::time::sleep(late).await;
                 between.forward(&operation, &headers, &body).await;
                 between.passing.lock().expect("no panic while it is held").late -= 1;
             });

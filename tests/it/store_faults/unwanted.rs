@@ -1,0 +1,88 @@
+//! A caller is told that a call failed, or would be, and it has happened or happens later: what is told is made true.
+
+use super::Trouble;
+use crate::support::{
+    ALICE, App, BOB, Outcome, TN,
+    between::{Fault, WRITES},
+};
+use serde_json::{Value, json};
+
+/// How often the troubled process tries one write within the time of a store call.
+const TRIES: u32 = 2;
+const OTHER_TN: &str = "12062992130";
+
+fn pair() -> Option<Value> {
+    Some(json!({"participant_a": ALICE, "participant_b": BOB}))
+}
+
+async fn free_and_in_use(app: &App) -> (u64, u64) {
+    let pool = app.call("GET", "/tn", None).await.json();
+    (pool["available"].as_u64().unwrap(), pool["in_use"].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn a_session_that_stands_unheard_is_undone_before_the_caller_is_told_that_there_is_none() {
+    let Trouble { troubled, well, between, .. } = &Trouble::new(WRITES, Fault::DoneUnanswered).await;
+    well.add_tn(TN).await;
+    between.fail(WRITES, Fault::DoneUnanswered, TRIES);
+    troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+    assert_eq!(free_and_in_use(well).await, (1, 0));
+    assert_eq!(well.provider.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_session_does_not_begin_after_the_caller_was_told_that_there_is_none() {
+    let Trouble { troubled, well, between, .. } = &Trouble::new(WRITES, Fault::DoneMuchLater).await;
+    well.add_tn(TN).await;
+    between.fail(WRITES, Fault::DoneMuchLater, TRIES);
+    troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+    assert_eq!(between.mend(), 0, "every try of the opening comes later");
+    between.quiet().await;
+    assert_eq!(free_and_in_use(well).await, (1, 0));
+    // Others are opened as ever, and what was left behind is no session for anybody.
+    let session = troubled.open_session(ALICE, BOB, None).await;
+    troubled.end_session(&session).await;
+    assert_eq!(free_and_in_use(well).await, (1, 0));
+}
+
+#[tokio::test]
+async fn a_session_that_only_a_newer_release_can_undo_is_in_nobodys_way() {
+    let trouble = Trouble::new(WRITES, Fault::Cut).await;
+    let Trouble { troubled, well, between, .. } = &trouble;
+    well.add_tn(TN).await;
+    let (script, provider) = (between.clone(), &well.provider);
+    provider.script(move |_| {
+        script.fail(WRITES, Fault::Cut, u32::MAX);
+        Outcome::Refused
+    });
+    troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+    trouble.ends().await;
+    provider.always(Outcome::Sent);
+    let sessions = well.call("GET", "/session", None).await.json();
+    let id = sessions["sessions"][0]["id"].as_str().expect("the session stands");
+    let taken_over = json!({
+        "TableName": between.table_name(),
+        "Key": {"pk": {"S": format!("S#{id}")}, "sk": {"S": "S"}},
+        "UpdateExpression": "SET item_version = :newer",
+        "ExpressionAttributeValues": {":newer": {"N": "99"}},
+    });
+    between.engine("UpdateItem", &taken_over).await;
+    well.add_tn(OTHER_TN).await;
+    let session = troubled.open_session(ALICE, BOB, None).await;
+    assert_eq!(session["virtual_tn"], OTHER_TN);
+}
+
+#[tokio::test]
+async fn an_end_that_is_on_record_unheard_is_told_to_the_caller_and_to_both_people() {
+    let Trouble { troubled, well, between, .. } = &Trouble::new(WRITES, Fault::DoneUnanswered).await;
+    let session = well.conversation(None).await;
+    between.fail(WRITES, Fault::DoneUnanswered, TRIES);
+    troubled.end_session(&session).await;
+    let told: Vec<String> = well.provider.taken().into_iter().map(|text| text.to).collect();
+    assert_eq!(told.len(), 2);
+    assert!([ALICE, BOB].iter().all(|person| told.iter().any(|to| to == person)), "{told:?}");
+    assert_eq!(free_and_in_use(well).await, (1, 0));
+    let id = session["session_id"].as_str().unwrap();
+    let again = well.call("DELETE", &format!("/session/{id}"), None).await;
+    again.assert_error(404, "session_not_found");
+}
