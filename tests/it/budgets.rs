@@ -3,7 +3,9 @@
 //!
 //! The units are exact: but for one long text, every item in play is smaller than 1 KB.
 
-use crate::contract::scene::{alice, at, bob, conversation, end, relay, talking, to_side, waiting};
+use crate::contract::scene::{
+    alice, at, bob, conversation, end, fill_pool, relay, talking, to_side, waiting,
+};
 use crate::support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     between::{Between, Spent},
@@ -201,6 +203,23 @@ async fn a_reading_of_the_outbox_goes_no_further_than_its_limit() {
         cost(&calls, 0.0, 0.0).calls,
         "the end of a session with a relay that waits"
     );
+}
+
+#[tokio::test]
+async fn counting_a_large_outbox_reads_about_as_much_as_it_counts() {
+    let (store, between) = Between::store_within(PATIENCE).await;
+    fill_pool(&store, 8).await;
+    for _ in 0..8 {
+        let session = talking(&store, [alice(), bob()], 0, None).await;
+        let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
+        store.end_session(session.id, EndCause::Deleted, notices, at(90), None).await.unwrap();
+    }
+    between.spent();
+    assert_eq!(store.gauges(100).await.unwrap().waiting, 100);
+    let spent = between.spent();
+    assert!(spent.calls["Query"] <= 2 * 32 + 8 + 2, "{spent:?}");
+    // A part with 25 entries costs up to half a unit more than an empty one, one with 80 two units more.
+    assert!(spent.read_units <= 2.0 * 16.0 + 8.0 + 8.0, "{spent:?}");
 }
 
 #[tokio::test]

@@ -1,11 +1,39 @@
-//! How full the table is.
+//! How full the table is. What this version cannot read is left out: the rest is still worth knowing.
 
-use super::{Dynamo, calls::Query, item::open_kind, table};
-use crate::store::{Gauges, Result, State};
+use super::{
+    Dynamo,
+    calls::Query,
+    item::{Item, open_kind},
+    table,
+};
+use crate::store::{Gauges, Result, State, readable};
 use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
+
+/// What was counted so far in one state.
+#[derive(Default)]
+struct Count {
+    messages: u32,
+    oldest: Option<DateTime<Utc>>,
+    /// How much of it is in each part of the index, and where the last of these stands.
+    parts: BTreeMap<String, (u32, String)>,
+}
+
+impl Count {
+    fn add(&mut self, entry: &Item) -> Result<()> {
+        let (part, place) = (entry.text("open_pk")?, entry.text("open_sk")?);
+        let created_at = entry.time("created_at")?;
+        let (in_part, last) = self.parts.entry(part.to_owned()).or_default();
+        *in_part += 1;
+        place.clone_into(last);
+        self.messages += 1;
+        self.oldest = Some(self.oldest.map_or(created_at, |oldest| oldest.min(created_at)));
+        Ok(())
+    }
+}
 
 impl Dynamo {
-    /// Part after part until enough is counted: a query each where little is open.
+    /// A query for each part where little is open. Where much is, about `up_to` entries are read in all.
     pub(super) async fn do_gauges(&self, up_to: u32) -> Result<Gauges> {
         let (waiting, unknown, free_tns) = tokio::join!(
             self.count_open(State::Waiting, up_to),
@@ -16,16 +44,39 @@ impl Dynamo {
         Ok(Gauges { waiting, waiting_since, unknown: unknown?.0, free_tns: free_tns? })
     }
 
-    /// How many messages are open in this state, and when the oldest of those was decided on.
+    /// How many messages are open in this state, and when the oldest of those was decided on: first a few of each part,
+    /// then part after part until enough is counted.
     async fn count_open(&self, state: State, up_to: u32) -> Result<(u32, Option<DateTime<Utc>>)> {
-        let mut entries = self.open(&open_kind(state), None, None, up_to).await?;
-        entries.truncate(up_to as usize);
-        let mut oldest: Option<DateTime<Utc>> = None;
-        for entry in &entries {
-            let created_at = entry.time("created_at")?;
-            oldest = Some(oldest.map_or(created_at, |oldest| oldest.min(created_at)));
+        if up_to == 0 {
+            return Ok((0, None));
         }
-        Ok((u32::try_from(entries.len()).unwrap_or(u32::MAX), oldest))
+        let kind = open_kind(state);
+        let share = up_to.div_ceil(table::OPEN_SHARDS);
+        let mut count = Count::default();
+        for entry in self.open(&kind, None, None, share).await? {
+            readable(count.add(&entry))?;
+        }
+        for (part, (in_part, last)) in count.parts.clone() {
+            let left = up_to.saturating_sub(count.messages);
+            if left == 0 {
+                break;
+            }
+            if in_part < share {
+                continue;
+            }
+            let rest = Query {
+                index: Some(table::BY_OPEN),
+                hash: ("open_pk", part),
+                range: Some(("open_sk BETWEEN :range AND :until", format!("{last}!"))),
+                until: Some(format!("{kind}#~")),
+                limit: i32::try_from(left).ok(),
+                ..Query::default()
+            };
+            for entry in self.readable_of(rest).await? {
+                readable(count.add(&entry))?;
+            }
+        }
+        Ok((count.messages.min(up_to), count.oldest))
     }
 
     async fn free_tns(&self, up_to: u32) -> Result<u32> {
@@ -35,11 +86,22 @@ impl Dynamo {
             if limit == 0 {
                 break;
             }
-            let part =
-                Query { hash: ("pk", format!("FREE#{shard}")), limit: Some(limit), ..Query::default() };
-            let counted = self.calls.count(part).await?;
-            count += u32::try_from(counted).unwrap_or(u32::MAX);
+            let part = Query {
+                hash: ("pk", table::free_shard(shard)),
+                only: Some("item_version"),
+                limit: Some(limit),
+                ..Query::default()
+            };
+            count += u32::try_from(self.readable_of(part).await?.len()).unwrap_or(u32::MAX);
         }
         Ok(count)
+    }
+
+    async fn readable_of(&self, query: Query) -> Result<Vec<Item>> {
+        let (items, unreadable) = self.calls.query_readable(query).await?;
+        if let Some(error) = unreadable {
+            readable::<()>(Err(error))?;
+        }
+        Ok(items)
     }
 }

@@ -68,3 +68,14 @@ pub async fn counting_stops_at_the_limit(store: Shared) {
         assert_eq!(counted.waiting_since.is_some(), up_to > 0);
     }
 }
+
+pub async fn what_waits_in_one_session_is_counted_whole(store: Shared) {
+    let session = conversation(&store, None).await;
+    for created in (0..70).rev() {
+        waiting(&store, relay(&session, created), 80, 100 - created).await;
+    }
+    for (up_to, waiting) in [(1_000, 70), (70, 70), (69, 69), (40, 40)] {
+        assert_eq!(store.gauges(up_to).await.unwrap().waiting, waiting);
+    }
+    assert_eq!(store.gauges(1_000).await.unwrap().waiting_since, Some(at(0)));
+}

@@ -147,6 +147,7 @@ macro_rules! suite {
                     what_waits_and_what_is_unknown_is_counted_and_nothing_else
                     a_number_is_free_until_a_session_holds_it_and_again_when_that_is_ended
                     counting_stops_at_the_limit
+                    what_waits_in_one_session_is_counted_whole
                 }
                 races {
                     of_many_who_add_a_number_at_once_one_is_told_added
