@@ -21,8 +21,9 @@ const CLOCK_SLACK: TimeDelta = TimeDelta::seconds(60);
 /// How many unknown messages are looked at in one round, in parts of this size.
 const AT_ONCE: u32 = 100;
 const PARTS: usize = 20;
-/// How long a reading may take.
+/// How long a reading may take. It is not begun with less time left than the shorter one.
 const READING_LIMIT: Duration = Duration::from_secs(15);
+const SHORTEST_READING: Duration = Duration::from_secs(2);
 
 /// What the provider's list says about an unknown message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,17 +99,25 @@ impl Readings {
 }
 
 impl Service {
-    /// Reads the provider's list once for all that is unknown, and settles what it can.
+    /// Reads the provider's list once for all that is unknown, and settles what it can in time.
     pub(super) async fn look_up(&self, deadline: Instant, round: &mut Round) -> Result<()> {
         let now = self.now();
-        let unknown = self.all_unknown().await?;
-        let since = self.readings().since(&unknown, now, self.options.lookup_settle / 10);
+        let unknown = self.all_unknown(deadline).await?;
+        // No time left for it is not a failed reading.
+        let since = if self.may_begin(deadline - SHORTEST_READING) {
+            self.readings().since(&unknown, now, self.options.lookup_settle / 10)
+        } else {
+            None
+        };
         let rows = match since {
             Some(since) => self.read_list(since - CLOCK_SLACK, deadline).await.map(|rows| (since, rows)),
             None => None,
         };
         let mut credited = HashSet::new();
         for unknown in unknown {
+            if !self.may_begin(deadline) {
+                break;
+            }
             let verdict = match &rows {
                 Some((since, rows)) if unknown.attempted_at >= *since => {
                     let others = readable(self.store.others(&unknown.leased.outbound).await)?;
@@ -149,9 +158,12 @@ impl Service {
         self.readings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn all_unknown(&self) -> Result<Vec<Unknown>> {
+    async fn all_unknown(&self, deadline: Instant) -> Result<Vec<Unknown>> {
         let mut all: Vec<Unknown> = Vec::new();
         for _ in 0..PARTS {
+            if !self.may_begin(deadline) {
+                break;
+            }
             let after = all.last().map(|unknown| unknown.leased.outbound.id);
             let part = self.store.unknown(AT_ONCE, after).await?;
             let more = part.len() == AT_ONCE as usize;

@@ -8,7 +8,8 @@
 //! past its expiry counts as ended everywhere, whether or not somebody has ended it yet.
 //!
 //! A record that this version cannot read is [`StoreError::Unreadable`] for whoever asks for it. What maintenance asks
-//! for (expired sessions, messages to reclaim or look up) leaves it out, so that the others are seen to.
+//! for (expired sessions, messages to reclaim, to send or to look up, gauges) leaves it out, so that the others are seen
+//! to; so is an expired session of somebody about whom such a record speaks.
 
 mod dynamodb;
 mod gauges;
@@ -126,10 +127,12 @@ pub trait Store: Send + Sync + 'static {
     /// session ended, is cancelled.
     async fn settle(&self, leased: &Leased, settlement: Settlement, now: DateTime<Utc>) -> Result<bool>;
 
-    /// Messages whose lease has run out (`now` is past its `until`) become `unknown`, at most `limit`; how many did.
+    /// Messages whose lease has run out (`now` is past its `until`) become `unknown`, at most `limit`; how many did. Each by
+    /// itself is atomic: a slow backend stops in time and says how many it was until then.
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize>;
 
-    /// At most `limit` messages that wait and are due, the oldest first.
+    /// At most `limit` messages that wait and are due, the oldest first. Where more are due than that, a backend may choose
+    /// those that have been due for the longest time, and gives these oldest first.
     async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>>;
 
     /// Leases a message that waits and is due. Of several callers one gets it.

@@ -106,8 +106,13 @@ impl Calls {
 
     /// Several items, as they are now, in the order of the keys.
     pub(super) async fn get_all(&self, keys: &[Key]) -> Result<Vec<Option<Item>>> {
+        self.get_each(keys).await?.into_iter().collect()
+    }
+
+    /// The same, where what this version cannot read says so by itself.
+    pub(super) async fn get_each(&self, keys: &[Key]) -> Result<Vec<Result<Option<Item>>>> {
         let found = self.fetch(keys).await?;
-        found.into_iter().map(|item| item.map(Item::read).transpose()).collect()
+        Ok(found.into_iter().map(|item| item.map(Item::read).transpose()).collect())
     }
 
     /// Those of several items that are there and that this version can read, as they are now. The others are left to

@@ -13,23 +13,54 @@ use crate::{
     store::{Due, Leased, Others, Result, State, Unknown, readable},
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::join_all;
+use tokio::time::Instant;
 
 /// How old a message can be that is still open.
 const OPEN_FOR: TimeDelta = TimeDelta::hours(25);
+/// How many messages are reclaimed side by side.
+const RECLAIMED_AT_ONCE: usize = 8;
 
 impl Dynamo {
+    /// Stops by itself when its time is over, and when the store fails after some were reclaimed.
     pub(super) async fn do_reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
-        let entries = self.open(&open_kind(State::Sending), None, Some(now), limit).await?;
+        let late = self.half_of_a_list();
         let mut reclaimed = 0;
-        for entries in entries.chunks(limit.max(1) as usize) {
-            for item in self.calls.get_readable(&keys(entries)?).await? {
-                if reclaimed == limit as usize {
-                    return Ok(reclaimed);
-                }
-                reclaimed += usize::from(readable(self.reclaim_one(&item, now).await)?.unwrap_or(false));
-            }
+        match self.reclaim_until(late, limit, now, &mut reclaimed).await {
+            Err(error) if reclaimed > 0 => tracing::warn!(%error, reclaimed, "not all could be reclaimed"),
+            done => done?,
         }
         Ok(reclaimed)
+    }
+
+    async fn reclaim_until(
+        &self,
+        late: Instant,
+        limit: u32,
+        now: DateTime<Utc>,
+        reclaimed: &mut usize,
+    ) -> Result<()> {
+        let entries = self.open(&open_kind(State::Sending), None, Some(now), limit).await?;
+        let limit = limit as usize;
+        for entries in entries.chunks(limit.max(1)) {
+            let mut items = self.calls.get_readable(&keys(entries)?).await?.into_iter();
+            while *reclaimed < limit && Instant::now() < late {
+                let at_once: Vec<Item> =
+                    items.by_ref().take(RECLAIMED_AT_ONCE.min(limit - *reclaimed)).collect();
+                if at_once.is_empty() {
+                    break;
+                }
+                let mut failed = Ok(());
+                for done in join_all(at_once.iter().map(|item| self.reclaim_one(item, now))).await {
+                    match readable(done) {
+                        Ok(done) => *reclaimed += usize::from(done == Some(true)),
+                        Err(error) => failed = Err(error),
+                    }
+                }
+                failed?;
+            }
+        }
+        Ok(())
     }
 
     async fn reclaim_one(&self, item: &Item, now: DateTime<Utc>) -> Result<bool> {

@@ -14,6 +14,7 @@ use crate::{
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
+use tokio::time::Instant;
 
 impl Dynamo {
     /// The session of an item, with what keeps its people from being texted.
@@ -90,28 +91,44 @@ impl Dynamo {
         Ok((sessions, before + read + rest))
     }
 
+    /// Goes on past what it has to leave out, for as long as there is time: what it has by then is worth having.
     pub(super) async fn do_expired(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
-        let entries = self.open(table::EXPIRY, None, Some(now), limit).await?;
-        let mut over = Vec::new();
-        // The index may still show some that have been ended.
-        for entries in entries.chunks(limit.max(1) as usize) {
-            let ids: Vec<Option<SessionId>> =
-                entries.iter().map(|entry| readable(entry.parsed("session_id"))).collect::<Result<_>>()?;
-            let keys: Vec<Key> = ids.into_iter().flatten().map(table::session).collect();
-            let items = self.calls.get_readable(&keys).await?.into_iter();
-            let open = items.filter(|item| !item.0.contains_key("ended_at"));
-            over.extend(open.take(limit as usize - over.len()));
-            if over.len() >= limit as usize {
-                break;
+        let (enough, late) = (limit as usize, self.half_of_a_list());
+        let mut sessions = Vec::new();
+        let mut after: Option<String> = None;
+        loop {
+            let mut entries = self.open(table::EXPIRY, after.as_deref(), Some(now), limit).await?;
+            // Only among the first of them no other is missing.
+            let more = entries.len() >= enough;
+            entries.truncate(enough);
+            after = entries.last().map(|last| last.text("open_sk").map(str::to_owned)).transpose()?;
+            sessions.extend(self.over(&entries).await?);
+            if !more || sessions.len() >= enough || Instant::now() >= late {
+                sessions.truncate(enough);
+                return Ok(sessions);
             }
         }
+    }
+
+    /// The sessions of these entries that nobody has ended: the index may still show some that have been.
+    async fn over(&self, entries: &[Item]) -> Result<Vec<Session>> {
+        let ids: Vec<Option<SessionId>> =
+            entries.iter().map(|entry| readable(entry.parsed("session_id"))).collect::<Result<_>>()?;
+        let keys: Vec<Key> = ids.into_iter().flatten().map(table::session).collect();
         let mut sessions = Vec::new();
-        for item in &over {
-            sessions.extend(readable(item.session([None, None]))?);
+        for item in self.calls.get_readable(&keys).await? {
+            if !item.0.contains_key("ended_at") {
+                sessions.extend(readable(item.session([None, None]))?);
+            }
         }
         let keys: Vec<Key> = sessions.iter().flat_map(keys_of_barred).collect();
-        let found = self.calls.get_all(&keys).await?;
-        sessions.into_iter().zip(found.chunks(4)).map(|(session, found)| bar(session, found)).collect()
+        let found = self.calls.get_each(&keys).await?;
+        let mut over = Vec::new();
+        for (session, found) in sessions.into_iter().zip(found.chunks(4)) {
+            let found: Result<Vec<Option<Item>>> = found.iter().cloned().collect();
+            over.extend(readable(found.and_then(|found| bar(session, &found)))?);
+        }
+        Ok(over)
     }
 
     pub(super) async fn do_route(&self, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {

@@ -33,7 +33,8 @@
 //! | a round of maintenance finds nothing | | | 128 | | | 64 | 0 |
 //! | a round sends one text | 1 | 1 | 192 | 2 | 3 | 100 | 13 |
 //!
-//! - In Lambda a round also counts what is open and free, for the operator: 72 queries, 40 read units or more.
+//! - In Lambda a round also counts what is open and free, for the operator: 72 queries, 40 read units or more. Of each it
+//!   reads about 1,000 entries at most, however much there is.
 //! - Items under 1 KB are counted, which a text of up to 400 bytes leads to. Each further KB of it costs a participant's
 //!   text 3 write units more.
 //! - Opening a session takes more than one query when its part of the pool has no free TN: one part of eight is drawn.

@@ -2,8 +2,8 @@
 
 use crate::{
     contract::scene::{
-        Shared, alice, at, bob, conversation, due, fill_pool, nobody_knows, not_taken, relay, sending,
-        talking, unknown,
+        Shared, alice, at, bob, conversation, due, eve, fill_pool, nobody_knows, not_taken, opt, person,
+        relay, sending, talking, tn, unknown,
     },
     support::{ALICE, App, BOB, Outcome, TN, between::Between, unpaced},
 };
@@ -71,6 +71,47 @@ async fn an_expired_session_of_a_newer_release_hides_no_other() {
     let second = talking(&store, [alice(), bob()], 1, Some(60)).await;
     write_newer(&between, format!("S#{}", first.id), "S").await;
     assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), [second]);
+}
+
+#[tokio::test]
+async fn expired_sessions_of_somebody_whom_a_newer_release_has_written_about_hide_no_other() {
+    let (store, between) = Between::store().await;
+    fill_pool(&store, 4).await;
+    for second in 0..3 {
+        talking(&store, [alice(), bob()], second, Some(60)).await;
+    }
+    opt(&store, tn(9), alice(), true, 3).await;
+    write_newer(&between, format!("P#{}", alice().digits()), "OPT").await;
+    let other = talking(&store, [eve(), person(9)], 5, Some(60)).await;
+    assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), std::slice::from_ref(&other));
+    assert_eq!(store.expired_sessions(100, at(90)).await.unwrap(), [other]);
+}
+
+#[tokio::test]
+async fn a_lease_of_a_newer_release_is_an_answer_of_the_store() {
+    let (store, between) = Between::store().await;
+    assert!(store.begin_drain("somebody", at(0), at(30)).await.unwrap());
+    write_newer(&between, "DRAIN".into(), "DRAIN").await;
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_free_number_of_a_newer_release_is_left_out_of_what_is_counted() {
+    let (store, between) = Between::store().await;
+    let session = conversation(&store, None).await;
+    for message in 0..2 {
+        let leased = sending(&store, relay(&session, message), 0).await;
+        assert!(store.settle(&leased, not_taken(5), at(5)).await.unwrap());
+    }
+    for pk in ["FREE#0", "FREE#1"] {
+        let item = |version| json!({"pk": {"S": pk}, "sk": {"S": version}, "item_version": {"N": version}});
+        for version in ["1", "99"] {
+            let put = json!({"TableName": between.table_name(), "Item": item(version)});
+            between.engine("PutItem", &put).await;
+        }
+    }
+    let gauges = store.gauges(1_000).await.unwrap();
+    assert_eq!((gauges.free_tns, gauges.waiting), (2, 2));
 }
 
 #[tokio::test]

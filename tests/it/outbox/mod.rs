@@ -7,3 +7,4 @@ mod opt_out;
 mod pacing;
 mod receipts;
 mod retries;
+mod rounds;

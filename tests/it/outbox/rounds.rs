@@ -1,0 +1,142 @@
+//! A round of maintenance gets to everything: no part of it, and nothing that can't be done, keeps it from the rest.
+
+use crate::{
+    contract::scene::{alice, at, bob, conversation, fill_pool, relay, sending, talking},
+    support::{
+        ALICE, App, BOB, Outcome, TN,
+        between::{Between, Fault},
+        number, unhurried, unpaced,
+    },
+};
+use chrono::TimeDelta;
+use rusqlite::Connection;
+use serde_json::json;
+use sms_proxy::http::Auth;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Sessions of which this is true cannot be ended.
+fn break_sessions(app: &App, condition: &str) {
+    let database = Connection::open(app.folder.path().join("test.db")).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
+    let broken = format!(
+        "CREATE TRIGGER broken BEFORE UPDATE OF ended_at ON session WHEN {condition}
+         BEGIN SELECT RAISE(ABORT, 'broken by the test'); END"
+    );
+    database.execute_batch(&broken).unwrap();
+}
+
+/// Opens sessions of different people on numbers of their own.
+async fn open_sessions(app: &App, count: u32, minutes: u32) -> Vec<String> {
+    let mut ids = Vec::new();
+    for n in 0..count {
+        app.add_tn(&number(1_000 + n)).await;
+        let session = app.open_session(&number(2_000 + 2 * n), &number(2_001 + 2 * n), Some(minutes)).await;
+        ids.push(session["session_id"].as_str().unwrap().to_owned());
+    }
+    ids
+}
+
+#[tokio::test]
+async fn sessions_that_cannot_be_ended_stop_neither_the_others_nor_the_outbox() {
+    let app = App::new();
+    app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    app.text(ALICE, TN, "hello").await;
+    app.provider.always(Outcome::Sent);
+    let ids = open_sessions(&app, 130, 1).await;
+    app.add_tn(&number(900)).await;
+    let last = app.open_session(&number(901), &number(902), Some(2)).await;
+    break_sessions(&app, &format!("OLD.id <> '{}'", last["session_id"].as_str().unwrap()));
+    app.provider.clear();
+    app.clock.advance(TimeDelta::minutes(3));
+    let round = app.maintain().await;
+    assert_eq!((round.expired, round.sent), (1, 3), "{} cannot be ended; a text, two notices", ids.len());
+}
+
+#[tokio::test]
+async fn a_session_that_cannot_be_undone_yet_does_not_keep_the_outbox_waiting() {
+    let app = App::new();
+    app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    app.text(ALICE, TN, "hello").await;
+    break_sessions(&app, "true");
+    app.provider.always(Outcome::Refused);
+    app.add_tn(&number(900)).await;
+    let pair = json!({"participant_a": number(901), "participant_b": number(902)});
+    assert_ne!(app.call("POST", "/session", Some(pair)).await.status, 200);
+    app.provider.always(Outcome::Sent);
+    app.clock.advance(TimeDelta::seconds(2));
+    assert!(app.maintain().await.sent >= 1);
+    assert!(app.provider.bodies().contains(&"hello".to_owned()));
+}
+
+#[tokio::test]
+async fn one_round_reclaims_more_than_the_store_does_at_a_time() {
+    let app = App::new();
+    let session = conversation(&app.store, None).await;
+    for n in 0..130 {
+        sending(&app.store, relay(&session, n), 1).await;
+    }
+    app.clock.advance(TimeDelta::minutes(5));
+    assert_eq!(app.maintain().await.reclaimed, 130);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_store_reclaims_what_it_can_in_its_time_and_says_how_much() {
+    let (store, between) = Between::store_within(Duration::from_secs(2)).await;
+    let session = conversation(&store, None).await;
+    for n in 0..24 {
+        sending(&store, relay(&session, n), 1).await;
+    }
+    between.fail(&["UpdateItem"], Fault::Slow, u32::MAX);
+    let mut reclaimed = 0;
+    while reclaimed < 24 {
+        let more = store.reclaim(100, at(60)).await.unwrap();
+        assert!(more > 0);
+        reclaimed += more;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_very_many_sessions_expire_at_once_the_outbox_still_gets_its_time() {
+    let (store, between) = Between::store_within(Duration::from_secs(60)).await;
+    let app = App::on(store, TempDir::new().unwrap(), unhurried(), Auth::default());
+    app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    app.text(ALICE, TN, "hello").await;
+    app.provider.always(Outcome::Sent);
+    fill_pool(&app.store, 200).await;
+    for _ in 0..200 {
+        talking(&app.store, [alice(), bob()], 0, Some(60)).await;
+    }
+    app.provider.clear();
+    app.clock.advance(TimeDelta::minutes(5));
+    between.fail(&["TransactWriteItems"], Fault::Slow, u32::MAX);
+    let round = app.maintain().await;
+    assert!(round.expired > 0 && round.expired < 200, "{round}");
+    assert!(app.provider.taken_by().contains(&(BOB.to_owned(), "hello".to_owned())), "{round}");
+    between.mend();
+    while !app.store.expired_sessions(1, app.clock.now()).await.unwrap().is_empty() {
+        assert!(app.maintain().await.expired > 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_that_cannot_be_leased_hide_no_other() {
+    let (store, between) = Between::store_within(Duration::from_secs(60)).await;
+    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+    app.conversation(None).await;
+    app.provider.always(Outcome::Busy);
+    for n in 0..101 {
+        app.text(ALICE, TN, &format!("hidden {n}")).await;
+    }
+    let newer = json!({"pk": {"S": format!("P#{BOB}")}, "sk": {"S": "OPT"}, "item_version": {"N": "99"}});
+    between.engine("PutItem", &json!({"TableName": between.table_name(), "Item": newer})).await;
+    app.clock.advance(TimeDelta::seconds(1));
+    app.text(BOB, TN, "shown").await;
+    app.provider.always(Outcome::Sent);
+    app.clock.advance(TimeDelta::seconds(5));
+    assert_eq!(app.maintain().await.sent, 1);
+    assert_eq!(app.provider.bodies(), ["shown"]);
+}
