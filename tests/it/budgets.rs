@@ -141,7 +141,8 @@ async fn costs(size: u64, openings: u32) -> f64 {
     let unanswered = [with_reading[0], with_reading[1], text[1]];
     assert_eq!(between.spent(), cost(&unanswered, 6.0, 2.0), "a stranger who has been answered often enough");
 
-    app.text(&number(1), tn, "hi").await;
+    let another_tn = if tn == number(1) { number(2) } else { number(1) };
+    app.text(&another_tn, tn, "hi").await;
     assert_eq!(between.spent(), cost(&with_reading, 6.0, 0.0), "a sender who is a TN");
     app.text(ALICE, &fresh_number(), "hi").await;
     assert_eq!(between.spent(), cost(&with_reading, 6.0, 0.0), "a text to no TN of ours");
