@@ -1,7 +1,7 @@
 //! Two people text each other through a Flowroute number that belongs to neither.
 //!
 //! ```text
-//! http ──► service ──┬──► store     (trait) ◄── store::sqlite
+//! http ──► service ──┬──► store     (trait) ◄── store::sqlite, store::dynamodb
 //!                    └──► provider  (trait) ◄── provider::flowroute, provider::sandbox
 //! main     picks          domain    used by all, uses none
 //! ```

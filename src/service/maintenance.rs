@@ -217,8 +217,8 @@ impl Service {
         done
     }
 
-    /// Sends what is due, oldest first among what is read at a time. Stops when the provider takes nothing at the moment: it counts refused
-    /// attempts too, and takes insistence for spam (FLOWROUTE.md 1.5).
+    /// Sends what is due, oldest first among what is read at a time. Stops when the provider takes nothing at the
+    /// moment: it counts refused attempts too, and takes insistence for spam (FLOWROUTE.md 1.5).
     async fn drain(
         &self,
         holder: &str,

@@ -94,6 +94,8 @@ pub trait Store: Send + Sync + 'static {
     /// it is answered as that would have been. A session that is undone and not on record cannot be opened any more by a
     /// call that was not answered.
     ///
+    /// A relay that a backend does not find at that moment is cancelled instead of being leased again.
+    ///
     /// With `lease_until` the notices are leased to the caller; without it they are due at once.
     async fn end_session(
         &self,
