@@ -9,6 +9,7 @@
 //! A text comes in through [`http`], is read by [`provider::flowroute`], goes its way in [`service::relay`] and out
 //! through [`service::outbox`]. A whole store is written to a file, and filled from one, by [`snapshot`].
 
+pub mod aws;
 pub mod domain;
 mod fresh;
 pub mod http;

@@ -226,7 +226,7 @@ async fn make_table(settings: &Settings) -> Outcome<()> {
     let Storage::DynamoDb { table } = &settings.storage else {
         return Err("STORAGE is not dynamodb, so there is no table to make".into());
     };
-    create_table(&Dynamo::client().await, table).await?;
+    create_table(&Dynamo::client(false).await, table).await?;
     writeln!(std::io::stdout(), "made the table {table}")?;
     Ok(())
 }

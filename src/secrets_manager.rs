@@ -1,7 +1,7 @@
 //! Fetches the secret that holds the keys from AWS Secrets Manager.
 
-use crate::settings::SecretArn;
-use aws_config::{BehaviorVersion, Region, retry::RetryConfig, timeout::TimeoutConfig};
+use crate::{aws, settings::SecretArn};
+use aws_config::{Region, retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_secretsmanager::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
@@ -53,13 +53,10 @@ pub async fn fetch(arn: &SecretArn) -> Result<SecretString, Unobtainable> {
 }
 
 async fn ask(arn: &SecretArn) -> Result<SecretString, Unobtainable> {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(TRY_LIMIT)
-        .build();
+    let timeouts = TimeoutConfig::builder().operation_attempt_timeout(TRY_LIMIT).build();
     let retries =
         RetryConfig::standard().with_max_attempts(TRIES).with_initial_backoff(Duration::from_millis(100));
-    let config = aws_config::defaults(BehaviorVersion::latest())
+    let config = aws::environment(false)
         .region(Region::new(arn.region().to_owned()))
         .timeout_config(timeouts)
         .retry_config(retries)

@@ -5,7 +5,6 @@ mod change;
 mod draw;
 mod gauges;
 mod history;
-mod http;
 mod item;
 mod open;
 mod outbox;
@@ -25,7 +24,10 @@ use super::{
     Part, PoolSize, Receipted, Record, Recorded, RemoveTn, Result, Route, Settlement, Snapshot, Store,
     StoreError, Unknown, VirtualTn,
 };
-use crate::domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId};
+use crate::{
+    aws,
+    domain::{MessageId, NewSession, Number, Outbound, Receipt, Session, SessionId},
+};
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
@@ -33,7 +35,6 @@ use aws_sdk_dynamodb::{
 };
 use calls::Calls;
 use chrono::{DateTime, TimeDelta, Utc};
-use http::FreshHttp;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -58,19 +59,14 @@ pub struct Dynamo {
 
 impl Dynamo {
     /// A client that reaches DynamoDB as the environment says (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …).
-    pub async fn client() -> Client {
-        let config = aws_config::load_defaults(aws_config::BehaviorVersion::latest()).await;
-        Client::from_conf(config_of(&config))
+    pub async fn client(may_freeze: bool) -> Client {
+        Client::from_conf(config_of(&aws::environment(may_freeze).load().await))
     }
 
     /// The store in this table, reached as the environment says, by a process that may be frozen between two calls or
     /// not.
     pub async fn connect(table: impl Into<String>, retention: TimeDelta, may_freeze: bool) -> Self {
-        let mut client = Self::client().await;
-        if may_freeze {
-            client = Client::from_conf(client.config().to_builder().http_client(FreshHttp::new()).build());
-        }
-        Self::new(client, table, retention)
+        Self::new(Self::client(may_freeze).await, table, retention)
     }
 
     /// The store in this table, reached by this client.
@@ -115,11 +111,8 @@ async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Re
 /// How the client behaves: what it repeats stays within the time of one store call.
 #[must_use]
 pub fn config_of(config: &aws_config::SdkConfig) -> aws_sdk_dynamodb::Config {
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(Duration::from_secs(1))
-        .operation_attempt_timeout(TRY_LIMIT)
-        .operation_timeout(CALL_LIMIT)
-        .build();
+    let timeouts =
+        TimeoutConfig::builder().operation_attempt_timeout(TRY_LIMIT).operation_timeout(CALL_LIMIT).build();
     let retries =
         RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(50));
     aws_sdk_dynamodb::config::Builder::from(config).timeout_config(timeouts).retry_config(retries).build()

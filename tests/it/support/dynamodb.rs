@@ -9,6 +9,7 @@ use aws_sdk_dynamodb::{
 };
 use chrono::TimeDelta;
 use sms_proxy::{
+    aws,
     domain::MessageId,
     store::{Dynamo, Store, config_of, create_table},
 };
@@ -69,6 +70,7 @@ pub fn sdk_config(url: &str) -> aws_config::SdkConfig {
             KEY, KEY, None, None, "test",
         )))
         .endpoint_url(url)
+        .http_client(aws::http_client(false))
         .build()
 }
 
