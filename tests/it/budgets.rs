@@ -4,7 +4,7 @@
 //! The units are exact: but for one long text, every item in play is smaller than 1 KB.
 
 use crate::contract::scene::{
-    alice, at, bob, conversation, end, fill_pool, relay, talking, to_side, waiting,
+    alice, at, bob, conversation, end, fill_pool, relay, state, talking, to_side, waiting,
 };
 use crate::support::{
     ALICE, App, BOB, EVE, Outcome, TN,
@@ -17,7 +17,7 @@ use sms_proxy::{
     domain::{Kind, Role},
     http::Auth,
     service::Options,
-    store::EndCause,
+    store::{EndCause, State},
 };
 use std::{collections::BTreeMap, time::Duration};
 use tempfile::TempDir;
@@ -250,4 +250,26 @@ async fn the_one_tn_that_a_participant_has_not_opted_out_of_is_found_page_by_pag
     assert!(between.spent().calls["Query"] <= 8 * 2 * 2);
     assert_ne!(app.open_session(BOB, EVE, None).await["virtual_tn"], number(123));
     assert_eq!(between.spent().calls["Query"], 1);
+}
+
+#[tokio::test]
+async fn a_session_with_more_waiting_than_one_transaction_may_hold_ends_and_sends_none_of_it() {
+    const SIZE: usize = 250_000;
+    let (store, _between) = Between::store_within(PATIENCE).await;
+    let session = conversation(&store, None).await;
+    let mut texts = Vec::new();
+    for n in 0..30 {
+        let mut text = relay(&session, n);
+        text.text.content = "x".repeat(SIZE).as_str().into();
+        texts.push(waiting(&store, text, n, n).await);
+    }
+    assert!(end(&store, session.id, EndCause::Deleted, 100).await);
+    let mut cancelled = 0;
+    for text in &texts {
+        cancelled += usize::from(state(&store, text).await == State::Cancelled);
+        assert_eq!(store.lease(text.outbound.id, at(101), at(131)).await.unwrap(), None);
+        assert_eq!(state(&store, text).await, State::Cancelled);
+    }
+    // AWS refuses more than 4 MB, before or after. The engines here count what is written, which is little.
+    assert!(cancelled > 0 && cancelled * SIZE < 4_000_000, "{cancelled} in one transaction");
 }

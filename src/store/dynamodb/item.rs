@@ -197,6 +197,12 @@ impl Item {
         item
     }
 
+    /// About how many bytes of a transaction a message takes. All but its content is under 1 KB.
+    pub(super) fn size(&self) -> Result<usize> {
+        let media: usize = self.texts("media_urls").iter().map(String::len).sum();
+        Ok(1_000 + self.some_text("body_text")?.map_or(0, str::len) + media)
+    }
+
     pub(super) fn kind(&self) -> Result<Kind> {
         let name = self.text("message_kind")?;
         Kind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or_else(|| unreadable("message_kind"))
