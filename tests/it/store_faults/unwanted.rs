@@ -9,10 +9,24 @@ use serde_json::{Value, json};
 
 /// How often the troubled process tries one write within the time of a store call.
 const TRIES: u32 = 2;
+/// How often a call is made again that a busy machine left too little time.
+const PATIENCE: u32 = 20;
 const OTHER_TN: &str = "12062992130";
 
 fn pair() -> Option<Value> {
     Some(json!({"participant_a": ALICE, "participant_b": BOB}))
+}
+
+/// Opens a session, as a caller would that is told to try again: on a busy machine the process may have too little time.
+async fn open_at_last(app: &App) -> Value {
+    for _ in 0..PATIENCE {
+        let answer = app.call("POST", "/session", pair()).await;
+        if answer.status != 503 {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            return answer.json();
+        }
+    }
+    panic!("no session opens");
 }
 
 async fn free_and_in_use(app: &App) -> (u64, u64) {
@@ -40,8 +54,8 @@ async fn a_session_does_not_begin_after_the_caller_was_told_that_there_is_none()
     between.quiet().await;
     assert_eq!(free_and_in_use(well).await, (1, 0));
     // Others are opened as ever, and what was left behind is no session for anybody.
-    let session = troubled.open_session(ALICE, BOB, None).await;
-    troubled.end_session(&session).await;
+    let session = open_at_last(troubled).await;
+    well.end_session(&session).await;
     assert_eq!(free_and_in_use(well).await, (1, 0));
 }
 
@@ -55,11 +69,19 @@ async fn a_session_that_only_a_newer_release_can_undo_is_in_nobodys_way() {
         script.fail(WRITES, Fault::Cut, u32::MAX);
         Outcome::Refused
     });
-    troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
-    trouble.ends().await;
+    let mut id = None;
+    for _ in 0..PATIENCE {
+        troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+        trouble.ends().await;
+        let sessions = well.call("GET", "/session", None).await.json();
+        // On a busy machine the opening may not have come so far that the session stands.
+        id = sessions["sessions"][0]["id"].as_str().map(str::to_owned);
+        if id.is_some() {
+            break;
+        }
+    }
+    let id = id.expect("the session stands");
     provider.always(Outcome::Sent);
-    let sessions = well.call("GET", "/session", None).await.json();
-    let id = sessions["sessions"][0]["id"].as_str().expect("the session stands");
     let taken_over = json!({
         "TableName": between.table_name(),
         "Key": {"pk": {"S": format!("S#{id}")}, "sk": {"S": "S"}},
@@ -68,8 +90,7 @@ async fn a_session_that_only_a_newer_release_can_undo_is_in_nobodys_way() {
     });
     between.engine("UpdateItem", &taken_over).await;
     well.add_tn(OTHER_TN).await;
-    let session = troubled.open_session(ALICE, BOB, None).await;
-    assert_eq!(session["virtual_tn"], OTHER_TN);
+    assert_eq!(open_at_last(troubled).await["virtual_tn"], OTHER_TN);
 }
 
 #[tokio::test]
