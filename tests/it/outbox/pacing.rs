@@ -11,6 +11,7 @@ on_each_backend! {
     what_finds_no_place_within_the_budget_goes_to_the_outbox_untried
     a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent
     media_are_paced_apart_and_count_as_texts_too
+    nobody_drains_the_outbox_while_somebody_else_does
 }
 
 on_each_backend! { with 4 threads:
@@ -152,4 +153,19 @@ async fn a_store_that_stalls_makes_no_burst() {
     posts.join_all().await;
     assert_eq!(app.provider.taken().len(), 12);
     assert!(most_in_a_second(&app.provider.times()) <= 5);
+}
+
+async fn nobody_drains_the_outbox_while_somebody_else_does(backend: Backend) {
+    let (app, _) = paced(backend, RATE).await;
+    app.provider.always(Outcome::Busy);
+    app.text(ALICE, TN, "hello").await;
+    app.provider.always(Outcome::Sent);
+    app.clock.advance(TimeDelta::seconds(5));
+    let now = app.clock.now();
+    let asked = app.provider.asked();
+    assert!(app.store.begin_drain("somebody else", now, now + TimeDelta::seconds(30)).await.unwrap());
+    assert_eq!(app.maintain().await.sent, 0);
+    assert_eq!(app.provider.asked(), asked, "two would send at twice the pace");
+    app.clock.advance(TimeDelta::seconds(31));
+    assert_eq!(app.maintain().await.sent, 1);
 }
