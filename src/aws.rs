@@ -1,19 +1,23 @@
-//! How the AWS SDK reaches AWS: over the HTTP client that everything else goes over too.
+//! How the AWS SDK reaches AWS: with the same HTTP client as everything else.
 //!
 //! The SDK has one of its own, with HTTP/2, which nothing here needs: it would be a tenth of the function.
 
-use crate::fresh::{self, Fresh};
+use crate::{
+    fresh::{self, Fresh},
+    http_client,
+};
 use aws_config::{BehaviorVersion, ConfigLoader};
 use aws_sdk_dynamodb::config::{HttpClient, RuntimeComponents, SharedHttpClient};
 use aws_smithy_runtime_api::client::{
+    connection::{CaptureSmithyConnection, ConnectionMetadata},
     http::{HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
     result::ConnectorError,
 };
 use axum::http::Response;
 use http_body_util::BodyExt;
-use reqwest::{Client, Request, redirect, retry};
-use std::time::Duration;
+use reqwest::{Client, Request};
+use std::{sync::Arc, time::Duration};
 
 /// How long connecting to AWS may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -26,39 +30,39 @@ pub(crate) fn environment(may_freeze: bool) -> ConfigLoader {
 /// The HTTP client for the SDK's clients. In a process that may be frozen between two calls it is made anew when its
 /// connections may be dead.
 ///
-/// It connects within a second, whatever connect timeout an SDK client is given.
+/// It gives up connecting after a second, whatever connect timeout an SDK client is given.
 #[must_use]
 pub fn http_client(may_freeze: bool) -> SharedHttpClient {
-    SharedHttpClient::new(Http(Fresh::new(may_freeze.then_some(fresh::LIMIT), || {
-        Client::builder()
-            .connect_timeout(CONNECT_LIMIT)
-            // What is tried again, and when, is for the SDK to say.
-            .redirect(redirect::Policy::none())
-            .retry(retry::never())
-            .build()
-            .map_err(|e| e.to_string())
-    })))
+    let make = || {
+        let client = http_client::builder(CONNECT_LIMIT).map_err(|error| error.to_string());
+        let client = client.and_then(|client| client.build().map_err(|error| error.to_string()));
+        client.inspect_err(|error| tracing::error!(%error, "AWS cannot be reached"))
+    };
+    SharedHttpClient::new(Http(Arc::new(Fresh::new(may_freeze.then_some(fresh::LIMIT), make))))
 }
 
+type Clients = Fresh<Result<Client, String>>;
+
 #[derive(Debug)]
-struct Http(Fresh<Result<Client, String>>);
+struct Http(Arc<Clients>);
 
 impl HttpClient for Http {
     fn http_connector(&self, settings: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(Connector { client: self.0.client(), limit: settings.read_timeout() })
+        SharedHttpConnector::new(Connector { clients: Arc::clone(&self.0), limit: settings.read_timeout() })
     }
 }
 
-/// The client for one call of the SDK, and how long the answer may take.
+/// What one call of the SDK goes over, and how long the answer may take.
 #[derive(Debug)]
 struct Connector {
-    client: Result<Client, String>,
+    clients: Arc<Clients>,
     limit: Option<Duration>,
 }
 
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let (client, limit) = (self.client.clone(), self.limit);
+        self.let_go_after_an_error(&request);
+        let (client, limit) = (self.clients.client(), self.limit);
         HttpConnectorFuture::new(async move {
             let client = client.map_err(|error| ConnectorError::user(error.into()))?;
             let request = request.try_into_http1x().map_err(|error| ConnectorError::user(error.into()))?;
@@ -69,6 +73,19 @@ impl HttpConnector for Connector {
             HttpResponse::try_from(Response::from_parts(head, body.into()))
                 .map_err(|error| ConnectorError::other(error.into(), None))
         })
+    }
+}
+
+impl Connector {
+    /// After an error that may pass, the SDK wants another connection, perhaps to another machine: all of them are let
+    /// go.
+    fn let_go_after_an_error(&self, request: &HttpRequest) {
+        let Some(wish) = request.extension::<CaptureSmithyConnection>() else { return };
+        let clients = Arc::clone(&self.clients);
+        wish.set_connection_retriever(move || {
+            let clients = Arc::clone(&clients);
+            Some(ConnectionMetadata::builder().proxied(false).poison_fn(move || clients.renew()).build())
+        });
     }
 }
 

@@ -47,6 +47,11 @@ impl<T: Clone> Fresh<T> {
         Self { last: Mutex::new((make(), wall, monotonic)), make: Box::new(make), limit, clocks }
     }
 
+    /// Makes the client anew for whoever asks next.
+    pub(crate) fn renew(&self) {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).0 = (self.make)();
+    }
+
     /// The client to be used now.
     pub(crate) fn client(&self) -> T {
         let (wall, monotonic) = (self.clocks)();
@@ -114,6 +119,15 @@ mod tests {
     #[test]
     fn a_wall_clock_that_is_put_back_makes_a_client_anew() {
         assert_eq!(used_at!(Some(LIMIT), (99, 0), (99, 0)), [1, 1]);
+    }
+
+    #[test]
+    fn a_client_is_made_anew_on_demand() {
+        let made = AtomicU32::new(0);
+        let fresh = Fresh::new(None, move || made.fetch_add(1, SeqCst));
+        assert_eq!((fresh.client(), fresh.client()), (0, 0));
+        fresh.renew();
+        assert_eq!((fresh.client(), fresh.client()), (1, 1));
     }
 
     #[test]

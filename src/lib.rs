@@ -13,6 +13,7 @@ pub mod aws;
 pub mod domain;
 mod fresh;
 pub mod http;
+mod http_client;
 pub mod lambda;
 pub mod logging;
 mod metrics;

@@ -40,8 +40,16 @@ fn cost(calls: Calls, read_units: f64, write_units: f64) -> Spent {
     Spent { calls, read_units, write_units }
 }
 
-/// A service on a table with so many free TNs in the pool.
+/// Which part of the pool a TN lies in, and where.
+type Place = (u64, u64);
+
+/// A service on a table with so many free TNs in the pool, at random places.
 async fn with_pool(size: u64) -> (App, Between) {
+    with_pool_at(size, |_| (rand::random_range(0..PARTS), rand::random())).await
+}
+
+/// The same, with the n-th of them there, the first one apart.
+async fn with_pool_at(size: u64, place: impl Fn(u64) -> Place) -> (App, Between) {
     // However slow the machine is, nothing is given up or put off: that would cost something else.
     let (store, between) = Between::store_within(PATIENCE).await;
     let options = Options { send_budget: PATIENCE, request_limit: PATIENCE, ..unpaced() };
@@ -55,7 +63,7 @@ async fn with_pool(size: u64) -> (App, Between) {
         if one["pk"]["S"].as_str().unwrap().starts_with("TN#") { (one, other) } else { (other, one) };
     let mut items = Vec::new();
     for n in 1..size {
-        items.extend(alike(tn, free, n));
+        items.extend(alike(tn, free, n, place(n)));
     }
     let mut writing = JoinSet::new();
     for part in items.chunks(BATCH * 200) {
@@ -74,13 +82,10 @@ async fn with_pool(size: u64) -> (App, Between) {
     (app, between)
 }
 
-/// The two items of the n-th TN, made after those of another. The first of each part of the pool lies in its middle,
-/// where a look at the larger side of any place finds it.
-fn alike(tn: &Value, free: &Value, n: u64) -> [Value; 2] {
+/// The two items of the n-th TN, made after those of another.
+fn alike(tn: &Value, free: &Value, n: u64, (shard, place): Place) -> [Value; 2] {
     let (mut tn, mut free) = (tn.clone(), free.clone());
-    let (number, shard) = (number(n as u32), n % PARTS);
-    let place = if n <= PARTS { 1 << 63 } else { rand::random::<u64>() };
-    let place = format!("{place:016x}");
+    let (number, place) = (number(n as u32), format!("{place:016x}"));
     tn["pk"]["S"] = json!(format!("TN#{}", &number[10..]));
     tn["sk"]["S"] = json!(number);
     tn["tn_number"]["S"] = json!(number);
@@ -181,8 +186,10 @@ async fn each_operation_costs_what_it_may_in_a_small_pool() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_costs_one_query_in_a_small_pool_of_which_no_part_is_empty() {
+    // In the middle of a part, where a look at the larger side of any place finds it.
+    let in_the_middle = |n| (n % PARTS, (1 << 63) + n);
     for _ in 0..PARTS {
-        let (app, between) = with_pool(10).await;
+        let (app, between) = with_pool_at(10, in_the_middle).await;
         assert_eq!(open_and_end(&app, &between, None).await, 1);
     }
 }

@@ -151,3 +151,17 @@ async fn a_function_that_was_frozen_asks_the_store_over_a_new_connection() {
     assert_eq!(call(&runtime, "GET", &path, None).await, 404);
     assert_eq!(dynamodb.connections(), before + 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_an_error_of_the_store_that_passes_it_is_asked_over_a_new_connection_and_nobody_is_alarmed() {
+    let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
+    let statuses = [200, 500, 200];
+    let dynamodb = Loopback::answering(statuses.map(|status| Reply::answer(status, "{}"))).await;
+    let url = dynamodb.url("http");
+    let settings =
+        [("STORAGE", "dynamodb"), ("SMS_PROVIDER", "sandbox"), ("AWS_ENDPOINT_URL_DYNAMODB", &url)];
+    let binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
+    assert_eq!(call(&runtime, "GET", &format!("/tn/{TN}"), None).await, 404);
+    assert_eq!((dynamodb.requests().len(), dynamodb.connections()), (3, 2));
+    assert!(!binary.stdout().contains("ERROR"), "{}", binary.stdout());
+}

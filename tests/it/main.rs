@@ -27,4 +27,5 @@ mod snapshot;
 mod store_faults;
 mod support;
 mod template;
+mod tls;
 mod webhook;

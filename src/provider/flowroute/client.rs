@@ -4,11 +4,12 @@ use super::{list, scrub::scrub, webhook::short};
 use crate::{
     domain::{MessageId, Outbound},
     fresh::{self, Fresh},
+    http_client,
     provider::{ListError, Listed, NotTaken, Provider, SendError},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use reqwest::{RequestBuilder, Response, StatusCode, header, redirect, retry};
+use reqwest::{RequestBuilder, Response, StatusCode, header};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use std::{str::FromStr, time::Duration};
@@ -147,7 +148,7 @@ impl Client {
     /// # Errors
     /// When the address can't be joined with the API's path, or TLS can't be set up.
     pub fn new(options: ClientOptions) -> Result<Self, BuildError> {
-        let http = Fresh::new(options.may_freeze.then_some(fresh::LIMIT), http_client);
+        let http = Fresh::new(options.may_freeze.then_some(fresh::LIMIT), make_client);
         http.client()?;
         let mut client = Self { http, endpoint: options.url.clone(), options };
         client.endpoint =
@@ -235,14 +236,11 @@ impl Provider for Client {
     }
 }
 
-fn http_client() -> Result<reqwest::Client, BuildError> {
-    reqwest::Client::builder()
+fn make_client() -> Result<reqwest::Client, BuildError> {
+    http_client::builder(CONNECT_LIMIT)
+        .map_err(|e| BuildError(e.to_string()))?
         .user_agent(concat!("sms-proxy/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_LIMIT)
         .pool_idle_timeout(IDLE_LIMIT)
-        // What happens after a failure is the outbox's decision alone.
-        .redirect(redirect::Policy::none())
-        .retry(retry::never())
         .build()
         .map_err(|e| BuildError(e.to_string()))
 }

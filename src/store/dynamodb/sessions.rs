@@ -21,6 +21,8 @@ const CANCELLED_AT_ONCE: usize = 80;
 /// How large these may be together, in bytes: a transaction is refused if its items have more than 4 MB, cancelled texts
 /// included.
 const CANCELLED_SIZE: usize = 3_000_000;
+/// How many of them are read together: the largest that the webhook takes are 4 MB then.
+const READ_AT_ONCE: usize = 16;
 
 impl Dynamo {
     pub(super) async fn do_open(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
@@ -176,15 +178,17 @@ impl Dynamo {
         keys.truncate(CANCELLED_AT_ONCE);
         // The index lags behind: what the messages themselves say counts.
         let (mut changes, mut size) = (Vec::new(), 0);
-        for item in self.calls.get_all(&keys).await?.into_iter().flatten() {
-            if item.0.contains_key("settled_at") {
-                continue;
+        for keys in keys.chunks(READ_AT_ONCE) {
+            for item in self.calls.get_all(keys).await?.into_iter().flatten() {
+                if item.0.contains_key("settled_at") {
+                    continue;
+                }
+                size += item.size()?;
+                if size > CANCELLED_SIZE {
+                    return Ok(changes);
+                }
+                changes.push(self.cancel(&item, now)?);
             }
-            size += item.size()?;
-            if size > CANCELLED_SIZE {
-                break;
-            }
-            changes.push(self.cancel(&item, now)?);
         }
         Ok(changes)
     }

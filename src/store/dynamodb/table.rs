@@ -38,9 +38,9 @@
 //! - Items under 1 KB are counted, which a text of up to 400 bytes leads to. Each further KB of it costs a participant's
 //!   text 3 write units more.
 //! - Opening a session takes more than one query when there is no free TN on the larger side of a random place in one
-//!   of eight parts, which happens where few are free: of ten, to about a third of the sessions. To look where one is
+//!   of eight parts, which happens where few are free: of ten, to nearly two sessions in five. To look where one is
 //!   known to be would give the same TN to one pair after another.
-//! - Ending a session that has texts in the outbox takes a BatchGetItem more, and 2 write units for each and those of
+//! - Ending a session that has texts in the outbox takes a BatchGetItem more for each 16 of them, and 2 write units for each and those of
 //!   its index entries.
 //! - AWS charges for the transaction that a repeated text is refused with too, which no engine of the tests says: 4 write
 //!   units, if it is what the items alone would have cost.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 /// How often the troubled process tries one write within the time of a store call.
 const TRIES: u32 = 2;
 /// How often a call is made again that a busy machine left too little time.
-const PATIENCE: u32 = 20;
+const PATIENCE: u32 = 5;
 const OTHER_TN: &str = "12062992130";
 
 fn pair() -> Option<Value> {
