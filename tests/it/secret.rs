@@ -104,13 +104,16 @@ async fn a_function_has_them_before_its_first_event() {
 
 #[tokio::test]
 async fn secrets_manager_is_asked_again_when_it_stumbles() {
-    let throttled = refused(400, "ThrottlingException");
-    let vault =
-        Vault::answering([throttled, Reply::answer(500, "{}"), found(&json!({"API_KEYS": API_KEY}))]).await;
-    let folder = TempDir::new().unwrap();
-    let server = Binary::serve(folder.path(), &vault.settings(&[])).await;
-    assert_eq!(read(server.request("GET", "/tn")).await.status, 401);
-    assert_eq!(vault.server.requests().len(), 3);
+    let half = Reply::Cut { status: 200, body: "{".into() };
+    for trouble in
+        [refused(400, "ThrottlingException"), Reply::answer(500, "{}"), Reply::HangUp, half, Reply::Silence]
+    {
+        let vault = Vault::answering([trouble.clone(), found(&json!({"API_KEYS": API_KEY}))]).await;
+        let folder = TempDir::new().unwrap();
+        let server = Binary::serve(folder.path(), &vault.settings(&[])).await;
+        assert_eq!(read(server.request("GET", "/tn")).await.status, 401, "{trouble:?}");
+        assert_eq!(vault.server.requests().len(), 2, "{trouble:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
