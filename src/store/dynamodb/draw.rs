@@ -2,8 +2,8 @@
 
 use super::{
     Dynamo,
-    calls::Query,
     pool::random_place,
+    query::Query,
     table::{self, Key},
 };
 use crate::{

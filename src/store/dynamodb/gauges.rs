@@ -2,8 +2,8 @@
 
 use super::{
     Dynamo,
-    calls::Query,
     item::{Item, open_kind},
+    query::Query,
     table,
 };
 use crate::store::{Gauges, Result, State, readable};

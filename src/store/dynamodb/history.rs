@@ -2,9 +2,10 @@
 
 use super::{
     Dynamo,
-    calls::{Committed, Patience, Query},
+    calls::{Committed, Patience},
     change::Change,
     item::{Item, at, int, pair, text},
+    query::Query,
     sessions::is_mark,
     table,
 };

@@ -9,6 +9,7 @@ mod item;
 mod open;
 mod outbox;
 mod pool;
+mod query;
 mod retry;
 mod routes;
 mod sessions;

@@ -1,6 +1,6 @@
 //! Reading the index of what is open: its parts side by side, no further than needed, and past what cannot be read.
 
-use super::{Dynamo, calls::Query, item::Item, table};
+use super::{Dynamo, item::Item, query::Query, table};
 use crate::{
     domain::SessionId,
     store::{Result, readable},

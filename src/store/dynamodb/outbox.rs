@@ -2,9 +2,9 @@
 
 use super::{
     Dynamo,
-    calls::Query,
     change::Change,
     item::{Item, at, int, open_kind, open_sk, pair, text},
+    query::Query,
     routes::{barred, is_live, live_at},
     table::{self, Key},
 };

@@ -2,9 +2,10 @@
 
 use super::{
     Dynamo,
-    calls::{Patience, Query},
+    calls::Patience,
     change::Change,
     item::{Item, at, phone, text},
+    query::Query,
     table,
 };
 use crate::{

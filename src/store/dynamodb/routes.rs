@@ -2,9 +2,9 @@
 
 use super::{
     Dynamo,
-    calls::Query,
     change::Change,
     item::{Item, VERSION, at, int},
+    query::Query,
     table::{self, Key},
     texts::{counters, keys_of_answers},
 };

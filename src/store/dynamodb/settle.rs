@@ -2,9 +2,10 @@
 
 use super::{
     Dynamo,
-    calls::{Committed, Patience, Query},
+    calls::{Committed, Patience},
     change::Change,
     item::{Item, at, int, open_sk, text},
+    query::Query,
     table,
 };
 use crate::store::{Leased, Opt, Result, Settlement, State};
