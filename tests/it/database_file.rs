@@ -104,20 +104,25 @@ async fn an_empty_file_becomes_a_database() {
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
 }
 
+/// Many open this file at the same moment, and all can.
+fn open_at_once(file: &Path) {
+    let start = Barrier::new(8);
+    thread::scope(|threads| {
+        for _ in 0..8 {
+            threads.spawn(|| {
+                start.wait();
+                Sqlite::open(file).unwrap();
+            });
+        }
+    });
+}
+
 #[test]
 fn many_may_make_the_database_at_once() {
     for _ in 0..20 {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join(PRODUCTION);
-        let start = Barrier::new(8);
-        thread::scope(|threads| {
-            for _ in 0..8 {
-                threads.spawn(|| {
-                    start.wait();
-                    Sqlite::open(&file).unwrap();
-                });
-            }
-        });
+        open_at_once(&file);
     }
 }
 
@@ -222,15 +227,7 @@ fn many_may_bring_a_file_up_to_date_at_once() {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("old.db");
         of_version_1(&file, &fresh_id());
-        let start = Barrier::new(8);
-        thread::scope(|threads| {
-            for _ in 0..8 {
-                threads.spawn(|| {
-                    start.wait();
-                    Sqlite::open(&file).unwrap();
-                });
-            }
-        });
+        open_at_once(&file);
     }
 }
 

@@ -37,13 +37,18 @@ async fn open_sessions(app: &App, count: u32, minutes: u32) -> Vec<String> {
     ids
 }
 
-#[tokio::test]
-async fn sessions_that_cannot_be_ended_stop_neither_the_others_nor_the_outbox() {
-    let app = App::new();
+/// Alice's "hello" to Bob is in the outbox, and the provider takes texts again.
+async fn a_text_waits(app: &App) {
     app.conversation(None).await;
     app.provider.always(Outcome::Busy);
     app.text(ALICE, TN, "hello").await;
     app.provider.always(Outcome::Sent);
+}
+
+#[tokio::test]
+async fn sessions_that_cannot_be_ended_stop_neither_the_others_nor_the_outbox() {
+    let app = App::new();
+    a_text_waits(&app).await;
     let ids = open_sessions(&app, 130, 1).await;
     app.add_tn(&number(900)).await;
     let last = app.open_session(&number(901), &number(902), Some(2)).await;
@@ -57,9 +62,7 @@ async fn sessions_that_cannot_be_ended_stop_neither_the_others_nor_the_outbox() 
 #[tokio::test]
 async fn a_session_that_cannot_be_undone_yet_does_not_keep_the_outbox_waiting() {
     let app = App::new();
-    app.conversation(None).await;
-    app.provider.always(Outcome::Busy);
-    app.text(ALICE, TN, "hello").await;
+    a_text_waits(&app).await;
     break_sessions(&app, "true");
     app.provider.always(Outcome::Refused);
     app.add_tn(&number(900)).await;
@@ -102,10 +105,7 @@ async fn a_slow_store_reclaims_what_it_can_in_its_time_and_says_how_much() {
 async fn when_very_many_sessions_expire_at_once_the_outbox_still_gets_its_time() {
     let (store, between) = Between::store_within(Duration::from_secs(60)).await;
     let app = App::on(store, TempDir::new().unwrap(), unhurried(), Auth::default());
-    app.conversation(None).await;
-    app.provider.always(Outcome::Busy);
-    app.text(ALICE, TN, "hello").await;
-    app.provider.always(Outcome::Sent);
+    a_text_waits(&app).await;
     fill_pool(&app.store, 200).await;
     for _ in 0..200 {
         talking(&app.store, [alice(), bob()], 0, Some(60)).await;
