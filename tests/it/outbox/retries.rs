@@ -1,12 +1,12 @@
 //! What the provider does not take, and what becomes of it.
 
 use crate::support::{
-    ALICE, App, BOB, Backend, EVE, Outcome, TN, flat, fresh_id, fresh_number, on_each_backend, unpaced,
+    ALICE, App, BOB, Backend, EVE, Outcome, TN, flat, fresh_id, fresh_number, logged, on_each_backend,
+    unpaced,
 };
 use chrono::TimeDelta;
 use serde_json::json;
 use sms_proxy::http::Auth;
-use std::sync::{Arc, Mutex};
 use tokio::task::JoinSet;
 
 on_each_backend! {
@@ -266,11 +266,6 @@ async fn a_provider_that_takes_nothing_is_not_pressed(backend: Backend) {
 }
 
 async fn rejected_credentials_lose_nothing_and_the_log_says_what_to_mend(backend: Backend) {
-    let log = Arc::new(Mutex::new(Vec::new()));
-    let sink = Arc::clone(&log);
-    let writer = move || LogWriter(Arc::clone(&sink));
-    let subscriber = tracing_subscriber::fmt().with_writer(writer).with_ansi(false).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::BadCredentials);
@@ -280,25 +275,12 @@ async fn rejected_credentials_lose_nothing_and_the_log_says_what_to_mend(backend
     app.clock.advance(TimeDelta::hours(3));
     app.maintain().await;
     assert_eq!(app.relays(&session).await, ["waiting"; 5]);
-    let lines = String::from_utf8(log.lock().unwrap().clone()).unwrap();
+    let lines = logged();
     assert!(lines.contains("ERROR") && lines.contains("FLOWROUTE_SECRET_KEY"), "{lines}");
     assert!(![ALICE, BOB, TN, "text 0"].iter().any(|secret| lines.contains(secret)), "{lines}");
     app.provider.always(Outcome::Sent);
     app.settle_everything().await;
     assert_eq!(app.provider.taken().len(), 5);
-}
-
-struct LogWriter(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for LogWriter {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 async fn what_becomes_of_messages_is_shown_in_pages_and_only_for_known_sessions(backend: Backend) {

@@ -9,6 +9,7 @@ pub mod dynamodb;
 pub mod events;
 pub mod flowroute_standin;
 pub mod gate;
+mod log;
 mod loopback;
 mod provider;
 pub mod runtime_api;
@@ -17,6 +18,7 @@ mod texts;
 pub use answer::Answer;
 pub use backend::Records;
 pub(crate) use backend::{Backend, on_each_backend};
+pub use log::logged;
 pub use loopback::{Loopback, Reply, Seen};
 pub use provider::{Outcome, Recorder, SentText};
 pub use texts::{ALICE, BOB, EVE, TN, flat, fresh_id, fresh_number, number};
@@ -119,6 +121,7 @@ impl App {
         options: Options,
         auth: Auth,
     ) -> Self {
+        log::listen();
         let ticking = clock.clone();
         let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
             .with_clock(Arc::new(move || ticking.now()));
