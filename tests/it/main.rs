@@ -24,6 +24,7 @@ mod secret;
 mod sessions;
 mod settings;
 mod snapshot;
+mod spread;
 mod store_faults;
 mod support;
 mod template;

@@ -181,6 +181,27 @@ async fn a_newer_free_number_is_left_to_those_who_know_it() {
 }
 
 #[tokio::test]
+async fn a_pool_that_is_counted_in_a_newer_way_is_neither_used_nor_counted() {
+    let scene = Scene::new(None).await;
+    scene.app.add_tn(&number(100)).await;
+    let newer = scene.takes_over("POOL", "").await;
+    assert_eq!(newer.len(), 1);
+    let of = format!("/session/{}", scene.id());
+    let tn = |n| Some(json!({"value": number(n)}));
+    scene
+        .refuses(&[
+            ("POST", "/session", pair()),
+            ("DELETE", &of, None),
+            ("POST", "/tn", tn(1)),
+            ("POST", "/tn", tn(200)),
+        ])
+        .await;
+    scene.app.text(ALICE, TN, "hello").await;
+    assert_eq!(scene.app.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())]);
+    assert_eq!(scene.newer().await, newer);
+}
+
+#[tokio::test]
 async fn newer_opt_outs_are_not_overruled() {
     let scene = Scene::new(None).await;
     scene.app.text(BOB, TN, "STOP").await;

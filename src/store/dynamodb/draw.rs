@@ -2,7 +2,7 @@
 
 use super::{
     Dynamo,
-    pool::random_place,
+    place::Place,
     query::Query,
     table::{self, Key},
 };
@@ -17,9 +17,13 @@ const DRAWN: i32 = 10;
 const DRAWN_ON: i32 = 500;
 
 impl Dynamo {
-    /// A free TN, near a random place of a random part, that none of these have opted out of.
-    pub(super) async fn draw(&self, opted_out: &HashSet<String>) -> Result<Option<(Number, Key)>> {
-        let (first, place) = random_place();
+    /// A free TN, near a random place of a pool of this size, that none of these have opted out of.
+    pub(super) async fn draw(
+        &self,
+        pool_size: u64,
+        opted_out: &HashSet<String>,
+    ) -> Result<Option<(Number, Key)>> {
+        let Place { part: first, within: place } = Place::random(pool_size);
         // The side on which there is more comes first: it has something even in a small pool.
         let backwards = place.as_str() >= "8";
         let mut newer = None;

@@ -8,6 +8,7 @@ mod history;
 mod item;
 mod open;
 mod outbox;
+mod place;
 mod pool;
 mod query;
 mod retry;
@@ -36,7 +37,10 @@ use aws_sdk_dynamodb::{
 };
 use calls::Calls;
 use chrono::{DateTime, TimeDelta, Utc};
-use std::time::Duration;
+use std::{
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use tokio::time::Instant;
 
 /// How long one operation of the store may take in all (DESIGN.md 3, Times). Within it, one call to DynamoDB is tried
@@ -56,6 +60,8 @@ pub struct Dynamo {
     calls: Calls,
     retention: TimeDelta,
     limit: Duration,
+    /// About how many TNs the pool has, as this process last read it: for whoever has just done so.
+    pool_size: Arc<AtomicU64>,
 }
 
 impl Dynamo {
@@ -73,7 +79,7 @@ impl Dynamo {
     /// The store in this table, reached by this client.
     pub fn new(client: Client, table: impl Into<String>, retention: TimeDelta) -> Self {
         let calls = Calls { client, table: table.into(), patience: Duration::ZERO };
-        Self { calls, retention, limit: LIMIT }.with_limit(LIMIT)
+        Self { calls, retention, limit: LIMIT, pool_size: Arc::default() }.with_limit(LIMIT)
     }
 
     /// The same store, of which one operation may take so long.

@@ -5,48 +5,16 @@ use super::{
     calls::Patience,
     change::Change,
     item::{Item, at, phone, text},
+    place::{Place, counting},
     query::Query,
     table,
 };
 use crate::{
     domain::Number,
-    store::{AddTn, Page, Part, PoolSize, RemoveTn, Result, StoreError, VirtualTn, cut},
+    store::{AddTn, Page, Part, PoolSize, RemoveTn, Result, VirtualTn, cut},
 };
 use chrono::{DateTime, Utc};
 use futures_util::future::try_join_all;
-
-/// A random place in the draw.
-pub(super) fn random_place() -> (u32, String) {
-    (rand::random_range(0..table::SHARDS), format!("{:016x}", rand::random::<u64>()))
-}
-
-/// The entry of a free TN.
-pub(super) fn free_item(tn: Number, place: &(u32, String)) -> Item {
-    let mut item = Item::new(table::free(place.0, &place.1));
-    item.set("tn_number", phone(tn));
-    item
-}
-
-/// A free TN's place, as its item keeps it.
-pub(super) fn place_text(place: &(u32, String)) -> String {
-    format!("{}#{}", place.0, place.1)
-}
-
-pub(super) fn place_of(text: &str) -> Result<(u32, String)> {
-    let parsed =
-        text.split_once('#').and_then(|(shard, place)| Some((shard.parse().ok()?, place.to_owned())));
-    parsed.ok_or_else(|| StoreError::Unreadable("a TN's place in the draw".into()))
-}
-
-/// What puts a number into the pool, as a free one.
-pub(super) fn adding(tn: Number, now: DateTime<Utc>) -> Vec<Change> {
-    let place = random_place();
-    let mut item = Item::new(table::tn(tn));
-    item.set("tn_number", phone(tn));
-    item.set("added_at", at(now));
-    item.set("free_place", text(place_text(&place)));
-    vec![Change::insert(item), Change::insert(free_item(tn, &place))]
-}
 
 impl Dynamo {
     pub(super) async fn do_add_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {
@@ -60,11 +28,30 @@ impl Dynamo {
                 return Ok(AddTn::IsParticipant);
             }
         }
-        Ok(if self.calls.transact(adding(tn, now)).await?.is_done() {
-            AddTn::Added
-        } else {
-            AddTn::Duplicate
-        })
+        let mut patience = Patience::new(self.calls.patience);
+        loop {
+            let committed = self.calls.transact(self.adding(tn, now).await?).await?;
+            if committed.is_done() {
+                return Ok(AddTn::Added);
+            }
+            if committed.failed_at(0) {
+                return Ok(AddTn::Duplicate);
+            }
+            patience.wait("contention").await?;
+        }
+    }
+
+    /// What puts a number into the pool, as a free one; first comes the number itself.
+    pub(super) async fn adding(&self, tn: Number, now: DateTime<Utc>) -> Result<Vec<Change>> {
+        let counted = self.calls.get(table::pool()).await?;
+        let place = Place::next(self.learn_pool_size(counted.as_ref())?);
+        let mut item = Item::new(table::tn(tn));
+        item.set("tn_number", phone(tn));
+        item.set("added_at", at(now));
+        item.set("free_place", text(place.to_string()));
+        let mut changes = vec![Change::insert(item), Change::insert(place.item(tn))];
+        changes.extend(counting(tn, 1));
+        Ok(changes)
     }
 
     pub(super) async fn do_remove_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
@@ -82,12 +69,14 @@ impl Dynamo {
                 patience.wait("contention").await?;
                 continue;
             }
-            let place = item.text("free_place")?.to_owned();
-            let (shard, sk) = place_of(&place)?;
-            let changes = vec![
-                Change::delete(table::tn(tn)).when("free_place = :place").with("place", text(place)),
-                Change::delete(table::free(shard, &sk)).when("attribute_exists(pk)"),
+            let place: Place = item.parsed("free_place")?;
+            let mut changes = vec![
+                Change::delete(table::tn(tn))
+                    .when("free_place = :place")
+                    .with("place", text(place.to_string())),
+                Change::delete(place.key()).when("attribute_exists(pk)"),
             ];
+            changes.extend(counting(tn, -1));
             if self.calls.transact(changes).await?.is_done() {
                 return Ok(RemoveTn::Removed);
             }

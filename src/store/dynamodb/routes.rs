@@ -143,6 +143,7 @@ impl Dynamo {
                     return Ok(Route::Live(session));
                 }
                 keys.extend(keys_of_barred(&session));
+                keys.push(table::pool());
                 over = Some(session);
             }
             None => {
@@ -156,7 +157,9 @@ impl Dynamo {
             return Ok(Route::SenderIsTn);
         }
         if let Some(session) = over {
-            return Ok(Route::Expired(bar(session, &found[1..])?));
+            // Whoever reads this is about to end the session, and its TN becomes free.
+            self.learn_pool_size(found[5].as_ref())?;
+            return Ok(Route::Expired(bar(session, &found[1..5])?));
         }
         let live = item.some_time("expires_at")?.is_none_or(|expiry| expiry > now);
         Ok(Route::Stranger {

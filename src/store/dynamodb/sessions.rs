@@ -5,8 +5,7 @@ use super::{
     calls::{Committed, Patience},
     change::Change,
     item::{Item, at, int, text},
-    pool::{free_item, place_text, random_place},
-    table,
+    table::{self, Key},
 };
 use crate::{
     domain::{Kind, NewSession, Outbound, Role, Session, SessionId},
@@ -27,7 +26,7 @@ const READ_AT_ONCE: usize = 16;
 impl Dynamo {
     pub(super) async fn do_open(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
         let [a, b] = new.participants;
-        let keys = [table::tn(a), table::tn(b), table::opt_outs(a), table::opt_outs(b)];
+        let keys = [table::tn(a), table::tn(b), table::opt_outs(a), table::opt_outs(b), table::pool()];
         let found = self.calls.get_all(&keys).await?;
         for (role, item) in [(Role::A, &found[0]), (Role::B, &found[1])] {
             if item.is_some() {
@@ -35,10 +34,13 @@ impl Dynamo {
             }
         }
         let opted_out: HashSet<String> =
-            found[2..].iter().flatten().flat_map(|item| item.texts("opted_out")).collect();
+            found[2..4].iter().flatten().flat_map(|item| item.texts("opted_out")).collect();
+        let pool_size = self.learn_pool_size(found[4].as_ref())?;
         let mut patience = Patience::new(self.calls.patience);
         loop {
-            let Some((tn, place)) = self.draw(&opted_out).await? else { return Ok(OpenSession::NoFreeTn) };
+            let Some((tn, place)) = self.draw(pool_size, &opted_out).await? else {
+                return Ok(OpenSession::NoFreeTn);
+            };
             let (session, notices) = new.on(tn);
             let mut changes = opening(&session, &notices, place);
             let (puts, notices) = self.leased(notices.into(), Some(lease_until));
@@ -76,7 +78,9 @@ impl Dynamo {
         let (puts, leased) = self.leased(notices, lease_until);
         let mut patience = Patience::new(self.calls.patience);
         loop {
-            let Some(item) = self.calls.get(table::session(id)).await? else {
+            let found = self.calls.get_all(&[table::session(id), table::pool()]).await?;
+            self.learn_pool_size(found[1].as_ref())?;
+            let Some(item) = &found[0] else {
                 if cause == EndCause::Undone && !self.refuse_opening(id, now).await? {
                     continue;
                 }
@@ -132,7 +136,7 @@ impl Dynamo {
             EndCause::Expired => " AND expires_at <= :now",
             EndCause::Undone => "",
         };
-        let place = random_place();
+        let place = self.place_again();
         let mut changes = vec![
             Change::update(table::session(session.id), "SET ended_at = :now, ttl_at = :ttl")
                 .when(format!("attribute_exists(pk) AND attribute_not_exists(ended_at){may}"))
@@ -144,9 +148,9 @@ impl Dynamo {
                 "SET free_place = :place REMOVE session_id, in_use_since, expires_at",
             )
             .when("session_id = :session")
-            .with("place", text(place_text(&place)))
+            .with("place", text(place.to_string()))
             .with("session", text(session.id.to_string())),
-            Change::put(free_item(session.tn, &place)),
+            Change::put(place.item(session.tn)),
         ];
         for participant in session.participants {
             changes.push(Change::delete(table::route(session.tn, participant.number)));
@@ -217,7 +221,7 @@ pub(super) fn is_mark(item: &Item) -> bool {
 }
 
 /// What opens a session on its TN, which has this place in the draw; first comes the session itself.
-pub(super) fn opening(session: &Session, notices: &[Outbound], place: table::Key) -> Vec<Change> {
+pub(super) fn opening(session: &Session, notices: &[Outbound], place: Key) -> Vec<Change> {
     let mut changes = vec![
         Change::insert(session_item(session, notices)),
         take_tn(session),

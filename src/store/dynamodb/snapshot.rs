@@ -5,7 +5,7 @@ use super::{
     calls::Calls,
     change::Change,
     item::{Item, at, int, text},
-    pool::{adding, place_of},
+    place::Place,
     sessions::{is_mark, opening, session_item},
     table,
 };
@@ -90,7 +90,7 @@ impl Dynamo {
     /// `false`, with nothing written, when something is in the way.
     async fn put_entry(&self, entry: &Entry) -> Result<bool> {
         let changes = match entry {
-            Entry::Tn { number, added_at } => adding(*number, *added_at),
+            Entry::Tn { number, added_at } => self.adding(*number, *added_at).await?,
             Entry::Session { session, ended_at: None } => {
                 let Some(place) = self.free_place(session.tn).await? else { return Ok(false) };
                 opening(session, &[], place)
@@ -107,8 +107,7 @@ impl Dynamo {
 
     async fn free_place(&self, tn: Number) -> Result<Option<table::Key>> {
         let Some(item) = self.calls.get(table::tn(tn)).await? else { return Ok(None) };
-        let place = item.some_text("free_place")?.map(place_of).transpose()?;
-        Ok(place.map(|(shard, place)| table::free(shard, &place)))
+        Ok(item.some_parsed::<Place>("free_place")?.map(|place| place.key()))
     }
 
     fn ended(&self, session: &Session, ended_at: DateTime<Utc>) -> Item {
@@ -199,7 +198,7 @@ impl Reading {
             ("M", _) if item.state()? == State::Sending => self.leased += 1,
             ("M", _) => self.entries.push(Entry::Message(Box::new(message(item)?))),
             // What a session and a free TN consist of besides, and what is not taken along.
-            ("P", Some('R' | 'A')) | ("LIVE" | "FREE" | "C" | "ANSWERS" | "DRAIN", _) => {}
+            ("P", Some('R' | 'A')) | ("LIVE" | "FREE" | "POOL" | "C" | "ANSWERS" | "DRAIN", _) => {}
             _ => return Err(unknown_item()),
         }
         Ok(())

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | virtual TN | `TN#` last digit | the number |
 //! | free TN | `FREE#` shard | random, new each time it becomes free |
+//! | about how many TNs there are | `POOL` | `POOL` |
 //! | session | `S#` id | `S` |
 //! | live session, for lists | `LIVE#` shard | creation time and id |
 //! | route | `P#` sender | `R#` TN |
@@ -26,10 +27,10 @@
 //! | a stranger is answered | 1 | 1 | | 1 | 1 | 6 | 11 |
 //! | a stranger is answered no more | 1 | 1 | | 1 | | 6 | 2 |
 //! | a text from a TN, or to none of ours | 1 | 1 | | | | 6 | 0 |
-//! | a late text ends its session | 1 | 1 | 1 | 1 | 2 | 6.5 | 27 |
-//! | a session opens | | 1 | 1 | 1 | 2 | 5 | 27, or 26 without an expiry |
-//! | a session is ended by its users | 2 | 1 | 1 | 1 | 2 | 6.5 | 27, or 26 |
-//! | a TN is added | | | 1 | 1 | | 1 | 4 |
+//! | a late text ends its session | 1 | 1 | 1 | 1 | 2 | 7.5 | 27 |
+//! | a session opens | | 1 | 1 | 1 | 2 | 6 | 27, or 26 without an expiry |
+//! | a session is ended by its users | 1 | 2 | 1 | 1 | 2 | 7.5 | 27, or 26 |
+//! | a TN is added | 1 | | 1 | 1 | | 2 | 4, or 6 if it is counted |
 //! | a round of maintenance finds nothing | | | 128 | | | 64 | 0 |
 //! | a round sends one text | 1 | 1 | 192 | 2 | 3 | 100 | 13 |
 //!
@@ -37,9 +38,9 @@
 //!   reads about 1,000 entries at most, however much there is.
 //! - Items under 1 KB are counted, which a text of up to 400 bytes leads to. Each further KB of it costs a participant's
 //!   text 3 write units more.
-//! - Opening a session takes more than one query when there is no free TN on the larger side of a random place in one
-//!   of eight parts, which happens where few are free: of ten, to nearly two sessions in five. To look where one is
-//!   known to be would give the same TN to one pair after another.
+//! - Opening a session takes another query when no free TN is on the larger side of a random place: of ten free ones in a
+//!   small pool, one time in ten thousand; of three, one in thirty. A large pool of which so few are free in one
+//!   of its parts takes up to sixteen.
 //! - Ending a session that has texts in the outbox takes a BatchGetItem more for each 16 of them, and 2 write units for each and those of
 //!   its index entries.
 //! - AWS charges for the transaction that a repeated text is refused with too, which no engine of the tests says: 4 write
@@ -69,7 +70,7 @@ pub(super) const BY_PAIR: &str = "by_pair";
 /// Finds messages by the provider's id.
 pub(super) const BY_PROVIDER: &str = "by_provider";
 
-/// How many parts the pool's free numbers are spread over: none of them gets hot.
+/// How many parts the free numbers of a large pool are spread over: none of them gets hot.
 pub(super) const SHARDS: u32 = 8;
 /// How many parts of [`BY_OPEN`] there are: none of them gets hot.
 pub(super) const OPEN_SHARDS: u32 = 32;
@@ -102,6 +103,10 @@ pub(super) fn free(shard: u32, place: &str) -> Key {
 
 pub(super) fn free_shard(shard: u32) -> String {
     format!("FREE#{shard}")
+}
+
+pub(super) fn pool() -> Key {
+    key("POOL", "POOL")
 }
 
 pub(super) fn session(id: SessionId) -> Key {

@@ -1,0 +1,126 @@
+//! How the free TNs lie in the table: all in one part while the pool is small, and over all parts when it is large,
+//! whoever opens and ends the sessions.
+
+use crate::contract::scene::{Shared, at, at_once, end, fill_pool, person, talking, tn};
+use crate::support::{App, dynamodb::Table, dynamodb::engine_url, unhurried};
+use chrono::TimeDelta;
+use sms_proxy::{
+    domain::Session,
+    http::Auth,
+    store::{AddTn, EndCause, RemoveTn},
+};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tempfile::TempDir;
+
+/// A table that several processes reach.
+struct Pool {
+    table: Table,
+}
+
+impl Pool {
+    async fn new() -> Self {
+        Self { table: Table::create(engine_url()).await.at_the_engine() }
+    }
+
+    /// With a hundred of those numbers in it of which there are a hundred in ten thousand.
+    async fn large() -> Self {
+        let pool = Self::new().await;
+        let store = pool.process();
+        for tens in 0..10 {
+            let adding = (1..=10).map(|n| {
+                let store = Arc::clone(&store);
+                async move { store.add_tn(tn(100 * (10 * tens + n)), at(0)).await.unwrap() }
+            });
+            assert_eq!(at_once(adding).await, [AddTn::Added; 10]);
+        }
+        pool
+    }
+
+    /// A process that knows nothing yet.
+    fn process(&self) -> Shared {
+        self.table.store(Duration::from_secs(60))
+    }
+
+    /// How many free TNs lie in each part.
+    async fn parts(&self) -> BTreeMap<String, usize> {
+        let all = self.table.client.scan().table_name(&self.table.name).consistent_read(true).send().await;
+        let mut parts = BTreeMap::new();
+        for item in all.unwrap().items.unwrap() {
+            let pk = item["pk"].as_s().unwrap();
+            if let Some(part) = pk.strip_prefix("FREE#") {
+                *parts.entry(part.to_owned()).or_default() += 1;
+            }
+        }
+        parts
+    }
+}
+
+async fn open(store: &Shared, count: u64) -> Vec<Session> {
+    let mut sessions = Vec::new();
+    for n in 0..count {
+        sessions.push(talking(store, [person(2 * n), person(2 * n + 1)], 1, None).await);
+    }
+    sessions
+}
+
+#[tokio::test]
+async fn a_small_pool_lies_in_one_part() {
+    let pool = Pool::new().await;
+    fill_pool(&pool.process(), 10).await;
+    assert_eq!(pool.parts().await, [("0".to_owned(), 10)].into());
+    for session in open(&pool.process(), 10).await {
+        assert!(end(&pool.process(), session.id, EndCause::Deleted, 2).await);
+    }
+    assert_eq!(pool.parts().await, [("0".to_owned(), 10)].into());
+}
+
+#[tokio::test]
+async fn a_large_pool_is_spread_over_the_parts_and_all_of_it_is_found() {
+    let pool = Pool::large().await;
+    assert_spread(&pool.parts().await, 100);
+    let sessions = open(&pool.process(), 100).await;
+    assert_eq!(pool.parts().await, BTreeMap::new());
+    let process = pool.process();
+    for session in sessions {
+        assert!(end(&process, session.id, EndCause::Deleted, 2).await);
+    }
+    assert_spread(&pool.parts().await, 100);
+}
+
+#[tokio::test]
+async fn the_tns_of_sessions_that_late_texts_end_are_spread_too() {
+    let pool = Pool::large().await;
+    let app = App::on(pool.process(), TempDir::new().unwrap(), unhurried(), Auth::default());
+    let mut tns = Vec::new();
+    for n in 0..100 {
+        let (a, b) = (person(2 * n).digits(), person(2 * n + 1).digits());
+        let session = app.open_session(&a, &b, Some(1)).await;
+        tns.push((a, session["virtual_tn"].as_str().unwrap().to_owned()));
+    }
+    app.clock.advance(TimeDelta::minutes(1));
+    let another = app.beside(pool.process(), unhurried());
+    for (sender, tn) in tns {
+        another.text(&sender, &tn, "late").await;
+    }
+    assert_spread(&pool.parts().await, 100);
+}
+
+#[tokio::test]
+async fn a_pool_that_got_small_is_gathered_in_one_part_and_all_of_it_is_found() {
+    let pool = Pool::large().await;
+    let store = pool.process();
+    for n in 1..=95 {
+        assert_eq!(store.remove_tn(tn(100 * n), at(1)).await.unwrap(), RemoveTn::Removed);
+    }
+    fill_pool(&store, 5).await;
+    for session in open(&store, 10).await {
+        assert!(end(&store, session.id, EndCause::Deleted, 2).await);
+    }
+    assert_eq!(pool.parts().await, [("0".to_owned(), 10)].into());
+}
+
+/// Asserts that so many TNs lie in most parts, and not half of them in any.
+fn assert_spread(parts: &BTreeMap<String, usize>, tns: usize) {
+    assert_eq!(parts.values().sum::<usize>(), tns);
+    assert!(parts.len() >= 6 && parts.values().all(|part| *part < tns / 2), "{parts:?}");
+}
