@@ -4,7 +4,7 @@
 //! The units are exact: but for one long text, every item in play is smaller than 1 KB.
 
 use crate::contract::scene::{
-    alice, at, bob, conversation, end, fill_pool, relay, state, talking, to_side, waiting,
+    alice, at, bob, conversation, end, fill_pool, person, relay, state, talking, tn, to_side, waiting,
 };
 use crate::support::{
     ALICE, App, BOB, EVE, Outcome, TN,
@@ -17,7 +17,7 @@ use sms_proxy::{
     domain::{Kind, Role},
     http::Auth,
     service::Options,
-    store::{EndCause, State},
+    store::{AddTn, EndCause, State},
 };
 use std::{collections::BTreeMap, time::Duration};
 use tempfile::TempDir;
@@ -201,6 +201,23 @@ async fn one_look_finds_a_free_tn_in_a_small_pool_as_the_service_fills_it() {
     // One for each opening and one for each end.
     let queries = between.spent().calls["Query"];
     assert!((80..=82).contains(&queries), "{queries}");
+}
+
+#[tokio::test]
+async fn a_pool_that_has_just_got_large_is_looked_at_where_most_of_it_lies() {
+    let (store, between) = Between::store_within(PATIENCE).await;
+    fill_pool(&store, 90).await;
+    // These are counted as a thousand, and the last of them may lie anywhere.
+    for n in 1..=11 {
+        assert_eq!(store.add_tn(tn(100 * n), at(0)).await.unwrap(), AddTn::Added);
+    }
+    let mut by_one_look = 0;
+    for n in 0..60 {
+        between.spent();
+        talking(&store, [person(2 * n), person(2 * n + 1)], 0, None).await;
+        by_one_look += u32::from(between.spent().calls["Query"] == 1);
+    }
+    assert!(by_one_look > 35, "{by_one_look} of 60");
 }
 
 #[tokio::test]
