@@ -60,7 +60,7 @@ pub struct Dynamo {
     calls: Calls,
     retention: TimeDelta,
     limit: Duration,
-    /// About how many TNs the pool has, as this process last read it: for whoever has just done so.
+    /// About how many TNs the pool has, as this process last read it. Whoever uses it has just done so.
     pool_size: Arc<AtomicU64>,
 }
 

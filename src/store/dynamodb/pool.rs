@@ -28,20 +28,14 @@ impl Dynamo {
                 return Ok(AddTn::IsParticipant);
             }
         }
-        let mut patience = Patience::new(self.calls.patience);
-        loop {
-            let committed = self.calls.transact(self.adding(tn, now).await?).await?;
-            if committed.is_done() {
-                return Ok(AddTn::Added);
-            }
-            if committed.failed_at(0) {
-                return Ok(AddTn::Duplicate);
-            }
-            patience.wait("contention").await?;
-        }
+        Ok(if self.calls.transact(self.adding(tn, now).await?).await?.is_done() {
+            AddTn::Added
+        } else {
+            AddTn::Duplicate
+        })
     }
 
-    /// What puts a number into the pool, as a free one; first comes the number itself.
+    /// What puts a number into the pool, as a free one.
     pub(super) async fn adding(&self, tn: Number, now: DateTime<Utc>) -> Result<Vec<Change>> {
         let counted = self.calls.get(table::pool()).await?;
         let place = Place::next(self.learn_pool_size(counted.as_ref())?);

@@ -38,9 +38,9 @@
 //!   reads about 1,000 entries at most, however much there is.
 //! - Items under 1 KB are counted, which a text of up to 400 bytes leads to. Each further KB of it costs a participant's
 //!   text 3 write units more.
-//! - Opening a session takes another query when no free TN is on the larger side of a random place: of ten free ones in a
-//!   small pool, one time in ten thousand; of three, one in thirty. A large pool of which so few are free in one
-//!   of its parts takes up to sixteen.
+//! - Opening a session takes another query when no free TN is on the larger side of a random place: with ten free ones in
+//!   a small pool, one time in a thousand; with three, one in twenty. A pool that is large, or was, and has few free
+//!   ones takes up to sixteen.
 //! - Ending a session that has texts in the outbox takes a BatchGetItem more for each 16 of them, and 2 write units for each and those of
 //!   its index entries.
 //! - AWS charges for the transaction that a repeated text is refused with too, which no engine of the tests says: 4 write

@@ -36,6 +36,11 @@ pub fn tn(n: u64) -> Number {
     Number::try_from(12_060_000_000 + n).expect("valid")
 }
 
+/// The n-th of the numbers by which the DynamoDB backend tells how large its pool is, one in 97.
+pub fn counted(n: u64) -> Number {
+    tn(10_000 + 97 * n)
+}
+
 /// The n-th person.
 pub fn person(n: u64) -> Number {
     Number::try_from(13_000_000_000 + n).expect("valid")
