@@ -71,7 +71,7 @@ async fn with_pool(size: u64, place: fn(u64) -> Place) -> (App, Between) {
     if size > 97 {
         let counted = (size / 97).to_string();
         items.push(json!({
-            "pk": {"S": "POOL"}, "sk": {"S": "POOL"}, "item_version": {"N": "1"}, "counted": {"N": counted},
+            "pk": {"S": "POOL"}, "sk": {"S": "POOL"}, "item_version": {"N": "1"}, "counted_tns": {"N": counted},
         }));
     }
     for n in 1..size {

@@ -60,7 +60,7 @@ impl Pool {
     async fn counted(&self) -> String {
         let items = self.items().await;
         let pool = items.iter().find(|item| item["pk"].as_s().unwrap() == "POOL").unwrap();
-        pool["counted"].as_n().unwrap().clone()
+        pool["counted_tns"].as_n().unwrap().clone()
     }
 
     /// How many free TNs lie in each part.

@@ -79,7 +79,7 @@ impl FromStr for Place {
 
 /// What counts a TN that is added (`by` 1) or removed (-1), if it is one of those that are counted.
 pub(super) fn counting(tn: Number, by: i64) -> Option<Change> {
-    let count = "SET item_version = if_not_exists(item_version, :version) ADD counted :by";
+    let count = "SET item_version = if_not_exists(item_version, :version) ADD counted_tns :by";
     let change = Change::update(table::pool(), count).with("version", int(VERSION)).with("by", int(by));
     tn.as_u64().is_multiple_of(COUNTED).then_some(change)
 }
@@ -87,7 +87,7 @@ pub(super) fn counting(tn: Number, by: i64) -> Option<Change> {
 impl Dynamo {
     /// About how many TNs the pool has, by the item that counts them. The process remembers it.
     pub(super) fn learn_pool_size(&self, pool: Option<&Item>) -> Result<u64> {
-        let counted = pool.map_or(Ok(None), |item| item.some_int("counted"))?.unwrap_or(0);
+        let counted = pool.map_or(Ok(None), |item| item.some_int("counted_tns"))?.unwrap_or(0);
         let size = u64::try_from(counted).unwrap_or(0).saturating_mul(COUNTED);
         self.pool_size.store(size, Ordering::Relaxed);
         Ok(size)
