@@ -18,11 +18,7 @@ use super::{
     table::{self, Key},
 };
 use crate::{domain::Number, store::Result};
-use std::{
-    fmt::{Display, Formatter, Result as Formatted},
-    str::FromStr,
-    sync::atomic::Ordering,
-};
+use std::{fmt, str::FromStr, sync::atomic::Ordering};
 
 /// How many TNs lie in the first part before any lie elsewhere.
 const IN_ONE_PART: u64 = 1_000;
@@ -62,8 +58,8 @@ impl Place {
     }
 }
 
-impl Display for Place {
-    fn fmt(&self, f: &mut Formatter<'_>) -> Formatted {
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}#{}", self.part, self.within)
     }
 }
