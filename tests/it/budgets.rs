@@ -3,6 +3,8 @@
 //!
 //! The units are exact: but for one long text, every item in play is smaller than 1 KB.
 
+mod others;
+
 use crate::contract::scene::{
     alice, at, bob, conversation, counted, end, fill_pool, person, relay, state, talking, to_side, waiting,
 };

@@ -30,7 +30,12 @@
 //! | a late text ends its session | 1 | 1 | 1 | 1 | 2 | 7.5 | 27 |
 //! | a session opens | | 1 | 1 | 1 | 2 | 6 | 27, or 26 without an expiry |
 //! | a session is ended by its users | 1 | 2 | 1 | 1 | 2 | 7.5 | 27, or 26 |
-//! | a TN is added | 1 | | 1 | 1 | | 2 | 4, or 6 if it is counted |
+//! | a text is too old | 1 | | | | | 1 | 0 |
+//! | a participant opts out, or in again | 2 | | | 1 | | 2 | 8 |
+//! | a delivery receipt comes | 1 | | 1 | 1 | | 1.5 | 4 |
+//! | a session is shown | 1 | 1 | | | | 5 | 0 |
+//! | a TN is added | 1 | | 1 | 1 | | 2 | 4, or 6 if it counts (see `place`) |
+//! | a TN is removed | 1 | | | 1 | | 1 | 4, or 6 if it counts |
 //! | a round of maintenance finds nothing | | | 128 | | | 64 | 0 |
 //! | a round sends one text | 1 | 1 | 192 | 2 | 3 | 100 | 13 |
 //!
@@ -41,8 +46,8 @@
 //! - Opening a session takes another query when no free TN is on the larger side of a random place: with ten free ones in
 //!   a small pool, one time in a thousand; with three, one in twenty. A pool that is large, or was, and has few free
 //!   ones takes up to sixteen.
-//! - Ending a session that has texts in the outbox takes a BatchGetItem more for each 16 of them, and 2 write units for each and those of
-//!   its index entries.
+//! - Ending a session that has texts in the outbox takes a BatchGetItem more for each 16 of them, and 2 write units for
+//!   each and those of its index entries.
 //! - AWS charges for the transaction that a repeated text is refused with too, which no engine of the tests says: 4 write
 //!   units, if it is what the items alone would have cost.
 //!
