@@ -1,7 +1,8 @@
 //! Many texts at once.
 
-use crate::support::{Backend, Conversation, PATIENT, Poster, Scene, binary::Server, on_each_backend};
+use crate::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
 use std::{fs, time::Duration};
+use test_support::{Backend, binary::Server, on_each_backend};
 
 on_each_backend! { with 2 threads:
     a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_health_answers
@@ -16,11 +17,9 @@ fn peak_memory(server: &Server) -> u64 {
 }
 
 async fn a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_health_answers(backend: Backend) {
-    let scene = Scene::set_alone(backend).await;
-    let server = scene.serve(&PATIENT).await;
-    let conversation = Conversation::begin(&server).await;
-    scene.flowroute.clear();
-    scene.flowroute.delay(Duration::from_secs(2));
+    let fixture = Fixture::exclusive(backend).await;
+    let (server, conversation) = fixture.begin(&DEFAULT_TIMES).await;
+    fixture.flowroute.delay_answering(Duration::from_secs(2));
     let texts = conversation.texts(backend.many(200, 40) as usize);
     let posts = tokio::spawn({
         let (poster, texts) = (Poster::to(&server), texts.clone());
@@ -38,20 +37,20 @@ async fn a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_healt
     posts.await.unwrap();
     assert!(asked >= 10, "health was asked {asked} times only");
     conversation.all_sent(&server).await;
-    scene.assert_each_arrived_once(&texts);
+    fixture.assert_each_arrived_once(&texts);
     let peak = peak_memory(&server);
     assert!(peak < 150, "{peak} MB");
 }
 
 async fn a_burst_arrives_at_no_more_than_the_pace_that_flowroute_allows(backend: Backend) {
     const PACE: usize = 10;
-    let scene = Scene::set_alone(backend).await;
-    let server = scene.serve(&[("FLOWROUTE_MAX_PER_SECOND", &PACE.to_string())]).await;
+    let fixture = Fixture::exclusive(backend).await;
+    let server = fixture.serve(&[("FLOWROUTE_MAX_PER_SECOND", &PACE.to_string())]).await;
     let conversation = Conversation::begin(&server).await;
     let texts = conversation.texts(40);
     Poster::to(&server).deliver_all(&texts).await;
     conversation.all_sent(&server).await;
-    let arrivals = scene.flowroute.arrivals();
+    let arrivals = fixture.flowroute.arrivals();
     assert_eq!(arrivals.len(), 2 + texts.len(), "the start messages, and each text once");
     for window in arrivals.windows(PACE + 1) {
         let span = window[PACE].duration_since(window[0]);

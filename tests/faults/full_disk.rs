@@ -1,14 +1,17 @@
 //! The disk is full.
 
-use crate::support::{
-    Backend, Conversation, Poster, Scene, assert_all_can_be_changed, assert_nothing_can_be_changed,
-    binary::{Binary, Server, prepare},
+use crate::fixture::{
+    Conversation, Fixture, Poster, assert_all_can_be_changed, assert_nothing_can_be_changed,
 };
 use std::{
     fs::{self, File},
     io::{ErrorKind, Write},
     path::PathBuf,
     process::Command,
+};
+use test_support::{
+    Backend,
+    binary::{Binary, Server, prepare},
 };
 
 /// Large enough for the database, its log and what the test writes there.
@@ -22,17 +25,17 @@ fn namespace() -> Command {
 }
 
 /// Starts the service with its database on a small disk of its own.
-async fn serve_on_a_small_disk(scene: &Scene) -> Server {
-    fs::create_dir(scene.folder().join("disk")).unwrap();
+async fn serve_on_a_small_disk(fixture: &Fixture) -> Server {
+    fs::create_dir(fixture.folder().join("disk")).unwrap();
     let mount = format!("mount -t tmpfs -o size={SIZE} small disk");
-    let tried = namespace().args(["/bin/sh", "-c", &mount]).current_dir(scene.folder()).output();
+    let tried = namespace().args(["/bin/sh", "-c", &mount]).current_dir(fixture.folder()).output();
     assert!(
         tried.as_ref().is_ok_and(|output| output.status.success()),
         "this test mounts a disk in a namespace of its own (unshare, mount), and may not do so here; \
          it needs root, or a container with CAP_SYS_ADMIN: {tried:?}"
     );
     let mut command = namespace();
-    prepare(&mut command, scene.folder(), &scene.settings(&[("SQLITE_PATH", "disk/sms-proxy.db")]));
+    prepare(&mut command, fixture.folder(), &fixture.settings(&[("SQLITE_PATH", "disk/sms-proxy.db")]));
     command.args(["/bin/sh", "-c", &format!("{mount} && exec \"$0\""), env!("CARGO_BIN_EXE_sms-proxy")]);
     Binary::start(command).listening().await
 }
@@ -41,8 +44,8 @@ async fn serve_on_a_small_disk(scene: &Scene) -> Server {
 struct Filler(PathBuf);
 
 impl Filler {
-    fn new(server: &Server, scene: &Scene) -> Self {
-        let folder = scene.folder().join("disk");
+    fn new(server: &Server, fixture: &Fixture) -> Self {
+        let folder = fixture.folder().join("disk");
         let seen_by_the_server = format!("/proc/{}/root{}/filler", server.binary.pid(), folder.display());
         let filler = Self(seen_by_the_server.into());
         filler.grow();
@@ -66,15 +69,15 @@ impl Filler {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn while_the_disk_is_full_nothing_is_accepted_or_lost_and_then_all_is_well() {
-    let scene = Scene::set(Backend::Sqlite).await;
-    let server = serve_on_a_small_disk(&scene).await;
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let server = serve_on_a_small_disk(&fixture).await;
     let conversation = Conversation::begin(&server).await;
-    scene.flowroute.clear();
+    fixture.flowroute.clear();
     let poster = Poster::to(&server);
     let mut texts = conversation.texts(20);
     poster.deliver_all(&texts).await;
 
-    let filler = Filler::new(&server, &scene);
+    let filler = Filler::new(&server, &fixture);
     // What is left of the last page of the log may take one more.
     let mut refused = Vec::new();
     for n in 0..30 {
@@ -92,7 +95,7 @@ async fn while_the_disk_is_full_nothing_is_accepted_or_lost_and_then_all_is_well
     poster.deliver_all(&refused).await;
     texts.extend(refused);
     conversation.all_sent(&server).await;
-    scene.assert_each_arrived_once(&texts);
+    fixture.assert_each_arrived_once(&texts);
     assert_all_can_be_changed(&server, conversation).await;
     server.stop().await;
 }

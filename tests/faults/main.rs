@@ -4,11 +4,11 @@
 mod broken_dynamodb;
 mod broken_store;
 mod crowd;
+mod fixture;
 mod full_disk;
 mod maintenance;
 mod outage;
 mod stop;
 mod sudden_death;
-mod support;
 mod two_instances;
 mod unheard;

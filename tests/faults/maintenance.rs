@@ -1,16 +1,17 @@
 //! `sms-proxy maintenance`: one round, as a command.
 
-use crate::support::{
-    Backend, Conversation, PATIENT, Poster, Scene,
-    binary::{Binary, Server, command},
-    flowroute_standin::Mode,
-    gate::Way,
-    on_each_backend, until,
-};
+use crate::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster, until};
 use chrono::Utc;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::time::Duration;
+use test_support::{
+    Backend,
+    binary::{Binary, Server, command},
+    fault_proxy::{Calls, Fault},
+    flowroute_standin::Mode,
+    on_each_backend,
+};
 
 on_each_backend! { with 2 threads:
     two_rounds_at_once_send_each_text_once_and_say_so
@@ -18,19 +19,18 @@ on_each_backend! { with 2 threads:
 }
 
 /// A service that leaves its outbox alone, and so many texts that are due.
-async fn full_outbox(scene: &Scene, texts: usize) -> (Server, Conversation, Vec<Value>) {
-    let server = scene.serve(&[&PATIENT[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat()).await;
-    let conversation = Conversation::begin(&server).await;
-    scene.flowroute.clear();
-    scene.flowroute.mode(Mode::Answer(503));
+async fn full_outbox(fixture: &Fixture, texts: usize) -> (Server, Conversation, Vec<Value>) {
+    let (server, conversation) =
+        fixture.begin(&[&DEFAULT_TIMES[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat()).await;
+    fixture.flowroute.mode(Mode::Answer(503));
     let texts = conversation.texts(texts);
     let poster = Poster::to(&server);
     for text in &texts {
         assert_eq!(poster.deliver(text).await, Some(200));
     }
-    scene.flowroute.mode(Mode::Take);
-    scene.flowroute.delay(Duration::from_millis(100));
-    let store = scene.store();
+    fixture.flowroute.mode(Mode::Take);
+    fixture.flowroute.delay_answering(Duration::from_millis(100));
+    let store = fixture.store();
     until("all texts are due", &server, async || {
         let due = store.due(1000, Utc::now()).await.unwrap();
         (due.len() == texts.len()).then_some(())
@@ -40,8 +40,8 @@ async fn full_outbox(scene: &Scene, texts: usize) -> (Server, Conversation, Vec<
 }
 
 /// Starts one round.
-fn round(scene: &Scene) -> Binary {
-    let mut command = command(scene.folder(), &scene.settings(&PATIENT));
+fn round(fixture: &Fixture) -> Binary {
+    let mut command = command(fixture.folder(), &fixture.settings(&DEFAULT_TIMES));
     command.arg("maintenance");
     Binary::start(command)
 }
@@ -57,59 +57,59 @@ async fn sent_by(mut round: Binary) -> usize {
 }
 
 /// How many texts two rounds at once have sent together.
-async fn sent_by_two(scene: &Scene) -> usize {
-    let (one, other) = (round(scene), round(scene));
+async fn sent_by_two(fixture: &Fixture) -> usize {
+    let (one, other) = (round(fixture), round(fixture));
     let (one, other) = tokio::join!(sent_by(one), sent_by(other));
     one + other
 }
 
 async fn two_rounds_at_once_send_each_text_once_and_say_so(backend: Backend) {
-    let scene = Scene::set(backend).await;
-    let (server, conversation, texts) = full_outbox(&scene, 30).await;
+    let fixture = Fixture::new(backend).await;
+    let (server, conversation, texts) = full_outbox(&fixture, 30).await;
     server.stop().await;
-    assert_eq!(sent_by_two(&scene).await, texts.len());
-    scene.assert_each_arrived_once(&texts);
-    let server = scene.serve(&[]).await;
+    assert_eq!(sent_by_two(&fixture).await, texts.len());
+    fixture.assert_each_arrived_once(&texts);
+    let server = fixture.serve(&[]).await;
     assert_eq!(conversation.states(&server).await, vec!["sent"; texts.len()]);
 }
 
 async fn rounds_beside_the_running_service_send_each_text_once(backend: Backend) {
-    let scene = Scene::set(backend).await;
-    let (server, conversation, mut texts) = full_outbox(&scene, 30).await;
-    assert_eq!(sent_by_two(&scene).await, texts.len());
+    let fixture = Fixture::new(backend).await;
+    let (server, conversation, mut texts) = full_outbox(&fixture, 30).await;
+    assert_eq!(sent_by_two(&fixture).await, texts.len());
     texts.push(conversation.text(1, "one more"));
     assert_eq!(Poster::to(&server).deliver(&texts[30]).await, Some(200));
     assert_eq!(conversation.states(&server).await, vec!["sent"; texts.len()]);
-    scene.assert_each_arrived_once(&texts);
+    fixture.assert_each_arrived_once(&texts);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_round_that_sqlite_breaks_off_finishes_the_sends_that_are_under_way() {
-    let scene = Scene::set(Backend::Sqlite).await;
-    let (server, conversation, texts) = full_outbox(&scene, 3).await;
-    let database = Connection::open(scene.database()).unwrap();
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let (server, conversation, texts) = full_outbox(&fixture, 3).await;
+    let database = Connection::open(fixture.database()).unwrap();
     database.busy_timeout(Duration::from_secs(5)).unwrap();
     let broken = "CREATE TRIGGER broken BEFORE UPDATE OF lease ON outbound WHEN OLD.body = 'text 2'
                   BEGIN SELECT RAISE(ABORT, 'broken by the test'); END";
     database.execute_batch(broken).unwrap();
-    let mut failing = round(&scene);
+    let mut failing = round(&fixture);
     assert_eq!(failing.ended().await.code(), Some(1));
     assert_eq!(conversation.states(&server).await, ["sent", "sent", "waiting"]);
     database.execute_batch("DROP TRIGGER broken").unwrap();
-    assert_eq!(sent_by(round(&scene)).await, 1);
-    scene.assert_each_arrived_once(&texts);
+    assert_eq!(sent_by(round(&fixture)).await, 1);
+    fixture.assert_each_arrived_once(&texts);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_round_that_dynamodb_breaks_off_finishes_the_sends_that_are_under_way() {
-    let (scene, gate) = Scene::behind_a_gate().await;
-    let (server, conversation, texts) = full_outbox(&scene, 3).await;
+    let (fixture, proxy) = Fixture::behind_fault_proxy().await;
+    let (server, conversation, texts) = full_outbox(&fixture, 3).await;
     let last = conversation.relays(&server).await[2]["id"].as_str().unwrap().to_owned();
-    gate.only(&[&last], Way::Throttled);
-    let mut failing = round(&scene);
+    proxy.fail(Calls::Containing(last), Fault::THROTTLED, u32::MAX);
+    let mut failing = round(&fixture);
     assert_eq!(failing.ended().await.code(), Some(1));
-    gate.way(Way::Open);
+    proxy.recover();
     assert_eq!(conversation.states(&server).await, ["sent", "sent", "waiting"]);
-    assert_eq!(sent_by(round(&scene)).await, 1);
-    scene.assert_each_arrived_once(&texts);
+    assert_eq!(sent_by(round(&fixture)).await, 1);
+    fixture.assert_each_arrived_once(&texts);
 }

@@ -1,8 +1,7 @@
 //! Flowroute takes nothing for a while.
 
-use crate::support::{
-    Backend, Conversation, Poster, Scene, binary::Server, flowroute_standin::Mode, on_each_backend, until,
-};
+use crate::fixture::{Conversation, Fixture, Poster, until};
+use test_support::{Backend, binary::Server, flowroute_standin::Mode, on_each_backend};
 
 const TEXTS: usize = 20;
 
@@ -27,17 +26,15 @@ async fn texts_in_vain(conversation: &Conversation, server: &Server) -> Vec<serd
 
 /// A service that answers this status to every text, and then takes them all.
 async fn outage(backend: Backend, status: u16) {
-    let scene = Scene::set(backend).await;
-    let server = scene.serve(&[]).await;
-    let conversation = Conversation::begin(&server).await;
-    scene.flowroute.clear();
-    scene.flowroute.mode(Mode::Answer(status));
+    let fixture = Fixture::new(backend).await;
+    let (server, conversation) = fixture.begin(&[]).await;
+    fixture.flowroute.mode(Mode::Answer(status));
     let texts = texts_in_vain(&conversation, &server).await;
-    assert_eq!(scene.flowroute.taken(), []);
-    scene.flowroute.mode(Mode::Take);
+    assert_eq!(fixture.flowroute.taken(), []);
+    fixture.flowroute.mode(Mode::Take);
     conversation.all_sent(&server).await;
-    scene.assert_each_arrived_once(&texts);
-    assert_eq!(scene.flowroute.readings(), 0, "nothing was unknown");
+    fixture.assert_each_arrived_once(&texts);
+    assert_eq!(fixture.flowroute.readings(), 0, "nothing was unknown");
 }
 
 async fn texts_that_flowroute_was_closed_for_arrive_once_when_it_opens(backend: Backend) {
@@ -49,13 +46,11 @@ async fn texts_that_were_too_many_for_flowroute_arrive_once_later(backend: Backe
 }
 
 async fn texts_that_found_nobody_listening_arrive_once_when_somebody_does(backend: Backend) {
-    let mut scene = Scene::set(backend).await;
-    let server = scene.serve(&[]).await;
-    let conversation = Conversation::begin(&server).await;
-    scene.flowroute.clear();
-    scene.flowroute.close().await;
+    let fixture = Fixture::new(backend).await;
+    let (server, conversation) = fixture.begin(&[]).await;
+    fixture.flowroute.stop().await;
     let texts = texts_in_vain(&conversation, &server).await;
-    scene.flowroute.open();
+    fixture.flowroute.restart();
     conversation.all_sent(&server).await;
-    scene.assert_each_arrived_once(&texts);
+    fixture.assert_each_arrived_once(&texts);
 }

@@ -1,8 +1,9 @@
 //! The process is killed under load, again and again.
 
-use crate::support::{Backend, Conversation, Poster, Scene, binary::eventually, on_each_backend};
+use crate::fixture::{Conversation, Fixture, Poster};
 use serde_json::Value;
 use std::time::Duration;
+use test_support::{Backend, binary::eventually, on_each_backend};
 use tokio::task::JoinSet;
 
 const DEATHS: usize = 3;
@@ -35,16 +36,16 @@ async fn post_until_the_end(
 }
 
 async fn texts_arrive_once_however_often_the_service_dies_while_it_sends_them(backend: Backend) {
-    let scene = Scene::set(backend).await;
-    let mut server = scene.serve(&[]).await;
+    let fixture = Fixture::new(backend).await;
+    let mut server = fixture.serve(&[]).await;
     let mut conversations = Vec::new();
     for _ in 0..CONVERSATIONS {
         conversations.push(Conversation::begin(&server).await);
     }
-    scene.flowroute.clear();
+    fixture.flowroute.clear();
     // Of the texts that are under way at a death, some are taken and some are not.
-    scene.flowroute.hesitate(Duration::from_millis(60));
-    scene.flowroute.delay(Duration::from_millis(60));
+    fixture.flowroute.delay_accepting(Duration::from_millis(60));
+    fixture.flowroute.delay_answering(Duration::from_millis(60));
     let mut texts = Vec::new();
     for round in 0..DEATHS {
         let mut senders = JoinSet::new();
@@ -53,13 +54,13 @@ async fn texts_arrive_once_however_often_the_service_dies_while_it_sends_them(ba
                 senders.spawn(post_until_the_end(Poster::to(&server), conversation.clone(), person, round));
             }
         }
-        let enough = scene.flowroute.taken().len() + TAKEN_BEFORE_DEATH;
-        eventually("texts are under way", || (scene.flowroute.taken().len() >= enough).then_some(())).await;
+        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_DEATH;
+        eventually("texts are under way", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
         server.binary.kill();
         let posted = senders.join_all().await.concat();
         assert_eq!(posted.iter().filter(|(_, answered)| !answered).count(), 2 * CONVERSATIONS);
 
-        server = scene.serve(&[]).await;
+        server = fixture.serve(&[]).await;
         let repeated = posted.iter().enumerate().filter(|(n, (_, answered))| !answered || n % 3 == 0);
         let repeated: Vec<Value> = repeated.map(|(_, (text, _))| text.clone()).collect();
         Poster::to(&server).deliver_all(&repeated).await;
@@ -68,6 +69,6 @@ async fn texts_arrive_once_however_often_the_service_dies_while_it_sends_them(ba
     for conversation in &conversations {
         conversation.all_sent(&server).await;
     }
-    scene.assert_each_arrived_once(&texts);
-    assert!(scene.flowroute.readings() > 0, "nothing was under way at a death");
+    fixture.assert_each_arrived_once(&texts);
+    assert!(fixture.flowroute.readings() > 0, "nothing was under way at a death");
 }

@@ -1,11 +1,6 @@
 //! Two instances on the same records, under load, and now one of them dies, now the other.
 
-use crate::support::{
-    Backend, Conversation, Poster, Scene,
-    binary::{Server, eventually},
-    flowroute_standin::Mode,
-    on_each_backend, until,
-};
+use crate::fixture::{Conversation, Fixture, Poster, until};
 use serde_json::Value;
 use std::{
     sync::{
@@ -13,6 +8,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
+};
+use test_support::{
+    Backend,
+    binary::{Server, eventually},
+    flowroute_standin::Mode,
+    on_each_backend,
 };
 use tokio::task::JoinSet;
 
@@ -73,17 +74,17 @@ async fn text_away(
 }
 
 async fn texts_arrive_once_however_often_one_of_two_instances_dies(backend: Backend) {
-    let scene = Scene::set(backend).await;
-    let mut servers = [scene.serve(&[]).await, scene.serve(&[]).await];
+    let fixture = Fixture::new(backend).await;
+    let mut servers = [fixture.serve(&[]).await, fixture.serve(&[]).await];
     let balancer = Balancer::before(&servers);
     let mut conversations = Vec::new();
     for n in 0..CONVERSATIONS {
         conversations.push(Conversation::begin(&servers[n % 2]).await);
     }
-    scene.flowroute.clear();
+    fixture.flowroute.clear();
     // Of the texts that are under way at a death, some are taken and some are not.
-    scene.flowroute.hesitate(Duration::from_millis(60));
-    scene.flowroute.delay(Duration::from_millis(60));
+    fixture.flowroute.delay_accepting(Duration::from_millis(60));
+    fixture.flowroute.delay_answering(Duration::from_millis(60));
     let stop = Arc::new(AtomicBool::new(false));
     let mut senders = JoinSet::new();
     for conversation in &conversations {
@@ -95,20 +96,20 @@ async fn texts_arrive_once_however_often_one_of_two_instances_dies(backend: Back
         let (dying, other) = (death % 2, (death + 1) % 2);
         if death % 3 == 2 {
             // Both have something in the outbox to send when one of them dies.
-            scene.flowroute.mode(Mode::Answer(503));
+            fixture.flowroute.mode(Mode::Answer(503));
             until("texts wait", &servers[other], async || {
                 let states = conversations[0].states(&servers[other]).await;
                 (states.iter().filter(|state| *state == "waiting").count() >= 3).then_some(())
             })
             .await;
-            scene.flowroute.mode(Mode::Take);
+            fixture.flowroute.mode(Mode::Take);
         }
-        let enough = scene.flowroute.taken().len() + TAKEN_BEFORE_DEATH;
-        eventually("texts are under way", || (scene.flowroute.taken().len() >= enough).then_some(())).await;
+        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_DEATH;
+        eventually("texts are under way", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
         servers[dying].binary.kill();
-        let enough = scene.flowroute.taken().len() + TAKEN_BEFORE_DEATH / 2;
-        eventually("the other goes on", || (scene.flowroute.taken().len() >= enough).then_some(())).await;
-        servers[dying] = scene.serve(&[]).await;
+        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_DEATH / 2;
+        eventually("the other goes on", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
+        servers[dying] = fixture.serve(&[]).await;
         balancer.restarted(dying, &servers[dying]);
     }
     stop.store(true, Ordering::SeqCst);
@@ -116,8 +117,8 @@ async fn texts_arrive_once_however_often_one_of_two_instances_dies(backend: Back
     for conversation in &conversations {
         conversation.all_sent(&servers[0]).await;
     }
-    scene.assert_each_arrived_once(&texts);
-    assert!(scene.flowroute.readings() > 0, "nothing was under way at a death");
+    fixture.assert_each_arrived_once(&texts);
+    assert!(fixture.flowroute.readings() > 0, "nothing was under way at a death");
     let [one, other] = servers;
     one.stop().await;
     other.stop().await;

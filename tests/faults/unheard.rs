@@ -1,12 +1,13 @@
 //! Flowroute's answer does not arrive, and its list of messages has to tell.
 
-use crate::support::{
-    Backend, Conversation, Poster, Scene,
+use crate::fixture::{Conversation, Fixture, Poster};
+use serde_json::Value;
+use test_support::{
+    Backend,
     binary::{Server, eventually},
     flowroute_standin::{FlowrouteStandin, ListMode, Mode, PAGE},
     on_each_backend,
 };
-use serde_json::Value;
 
 on_each_backend! { with 2 threads:
     texts_that_were_taken_without_an_answer_are_found_in_the_list_and_not_sent_again
@@ -19,11 +20,9 @@ async fn unheard(
     backend: Backend,
     modes: [Mode; 2],
     list: ListMode,
-) -> (Scene, Server, Conversation, Vec<Value>) {
-    let scene = Scene::set(backend).await;
-    let server = scene.serve(&[]).await;
-    let conversation = Conversation::begin(&server).await;
-    scene.flowroute.clear();
+) -> (Fixture, Server, Conversation, Vec<Value>) {
+    let fixture = Fixture::new(backend).await;
+    let (server, conversation) = fixture.begin(&[]).await;
     // So many others that the list has two pages.
     let mut texts = conversation.texts(PAGE + 1);
     let poster = Poster::to(&server);
@@ -31,58 +30,58 @@ async fn unheard(
         assert_eq!(poster.deliver(text).await, Some(200));
     }
     conversation.all_sent(&server).await;
-    scene.flowroute.list(list);
+    fixture.flowroute.list(list);
     for (person, mode) in modes.into_iter().enumerate() {
-        scene.flowroute.mode(mode);
+        fixture.flowroute.mode(mode);
         let text = conversation.text(person, format!("unheard from {person}"));
         poster.deliver_all(std::slice::from_ref(&text)).await;
         texts.push(text);
         // It may have been too late for its request, and come with maintenance.
         eventually("Flowroute has got it", || {
-            (scene.flowroute.arrivals().len() == texts.len()).then_some(())
+            (fixture.flowroute.arrivals().len() == texts.len()).then_some(())
         })
         .await;
     }
-    scene.flowroute.mode(Mode::Take);
-    (scene, server, conversation, texts)
+    fixture.flowroute.mode(Mode::Take);
+    (fixture, server, conversation, texts)
 }
 
 async fn texts_that_were_taken_without_an_answer_are_found_in_the_list_and_not_sent_again(backend: Backend) {
-    let (scene, server, conversation, texts) =
+    let (fixture, server, conversation, texts) =
         unheard(backend, [Mode::TakeAndHangUp; 2], ListMode::Whole).await;
     conversation.all_sent(&server).await;
-    scene.assert_each_arrived_once(&texts);
-    assert!(scene.flowroute.readings() > 0);
-    assert_eq!(scene.flowroute.arrivals().len(), texts.len());
+    fixture.assert_each_arrived_once(&texts);
+    assert!(fixture.flowroute.readings() > 0);
+    assert_eq!(fixture.flowroute.arrivals().len(), texts.len());
 }
 
 async fn texts_that_were_dropped_without_an_answer_are_sent_again_once(backend: Backend) {
-    let (scene, server, conversation, texts) = unheard(backend, [Mode::HangUp; 2], ListMode::Whole).await;
+    let (fixture, server, conversation, texts) = unheard(backend, [Mode::HangUp; 2], ListMode::Whole).await;
     conversation.all_sent(&server).await;
-    scene.assert_each_arrived_once(&texts);
-    assert!(scene.flowroute.readings() >= 2, "one reading alone does not decide");
-    assert_eq!(scene.flowroute.arrivals().len(), texts.len() + 2);
+    fixture.assert_each_arrived_once(&texts);
+    assert!(fixture.flowroute.readings() >= 2, "one reading alone does not decide");
+    assert_eq!(fixture.flowroute.arrivals().len(), texts.len() + 2);
 }
 
 /// Nothing is sent again as long as the list is shown so, and then all is settled.
 async fn unheard_without_a_list(backend: Backend, list: ListMode) {
-    let (scene, server, conversation, texts) =
+    let (fixture, server, conversation, texts) =
         unheard(backend, [Mode::TakeAndHangUp, Mode::HangUp], list.clone()).await;
     // One reading a second, and an attempt is decided on after eight.
-    let enough = scene.flowroute.readings() + 12;
+    let enough = fixture.flowroute.readings() + 12;
     eventually("the list is asked for again and again", || {
-        assert_eq!(scene.flowroute.arrivals().len(), texts.len(), "{list:?}: a text was sent again");
-        (scene.flowroute.readings() >= enough).then_some(())
+        assert_eq!(fixture.flowroute.arrivals().len(), texts.len(), "{list:?}: a text was sent again");
+        (fixture.flowroute.readings() >= enough).then_some(())
     })
     .await;
     let states = conversation.states(&server).await;
     let unknown = states.iter().filter(|state| *state == "unknown").count();
     assert_eq!(unknown, 2, "{list:?}: {states:?}");
 
-    scene.flowroute.list(ListMode::Whole);
+    fixture.flowroute.list(ListMode::Whole);
     conversation.all_sent(&server).await;
-    scene.assert_each_arrived_once(&texts);
-    assert_eq!(scene.flowroute.arrivals().len(), texts.len() + 1, "{list:?}");
+    fixture.assert_each_arrived_once(&texts);
+    assert_eq!(fixture.flowroute.arrivals().len(), texts.len() + 1, "{list:?}");
 }
 
 async fn nothing_is_sent_again_while_the_list_is_down_cut_off_or_leads_elsewhere(backend: Backend) {

@@ -1,6 +1,5 @@
 //! Who may call, and what every answer has in common.
 
-use crate::support::{ALICE, App, BOB, TN, flat, fresh_id, unpaced};
 use axum::{body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::json;
@@ -10,6 +9,7 @@ use sms_proxy::{
     service::Service,
 };
 use std::{collections::HashSet, sync::Arc};
+use test_support::{ALICE, App, BOB, TN, flat, fresh_id, unpaced};
 
 const KEY: &str = "0123456789abcdef";
 const OTHER_KEY: &str = "fedcba9876543210";
@@ -148,7 +148,7 @@ async fn every_answer_has_a_request_id_of_its_own() {
 
 #[tokio::test]
 async fn the_sandbox_shows_its_texts_newest_first_to_those_with_a_key() {
-    let (store, _folder) = crate::support::sqlite();
+    let (store, _folder) = test_support::sqlite();
     let sandbox = Arc::new(Sandbox::default());
     let service = Service::new(store, Arc::clone(&sandbox) as _, unpaced());
     let auth = Auth { api_keys: vec![KEY.into()], webhook_token: None };
@@ -181,7 +181,7 @@ async fn the_sandbox_shows_its_texts_newest_first_to_those_with_a_key() {
 async fn a_list_that_is_too_long_for_the_way_back_is_refused_and_names_limit() {
     let app = App::new();
     for n in 0..20 {
-        app.add_tn(&crate::support::number(n)).await;
+        app.add_tn(&test_support::number(n)).await;
     }
     let parts =
         Parts { service: app.service.clone(), auth: Auth::default(), sandbox: None, answer_limit: Some(500) };

@@ -5,24 +5,22 @@
 
 mod others;
 
-use crate::contract::scene::{
+use crate::contract::fixtures::{
     alice, at, bob, conversation, counted, end, fill_pool, person, relay, state, talking, to_side, waiting,
-};
-use crate::support::{
-    ALICE, App, BOB, EVE, Outcome, TN,
-    between::{Between, Spent},
-    flat, fresh_id, fresh_number, number, unpaced,
 };
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::{
     domain::{Kind, Role},
-    http::Auth,
     service::Options,
     store::{AddTn, EndCause, State},
 };
 use std::{collections::BTreeMap, time::Duration};
-use tempfile::TempDir;
+use test_support::{
+    ALICE, App, BOB, EVE, Outcome, TN,
+    fault_proxy::{FaultProxy, Spent},
+    flat, fresh_id, fresh_number, number, unpaced,
+};
 use tokio::task::JoinSet;
 
 /// How many items one BatchWriteItem takes.
@@ -55,15 +53,15 @@ fn in_the_middle(n: u64) -> Place {
 
 /// A service on a table with so many free TNs in the pool, the n-th of them at its place, but the first where the service
 /// has put it.
-async fn with_pool(size: u64, place: fn(u64) -> Place) -> (App, Between) {
+async fn with_pool(size: u64, place: fn(u64) -> Place) -> (App, FaultProxy) {
     // However slow the machine is, nothing is given up or put off: that would cost something else.
-    let (store, between) = Between::store_within(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     let options = Options { send_budget: PATIENCE, request_limit: PATIENCE, ..unpaced() };
-    let app = App::on(store, TempDir::new().unwrap(), options, Auth::default());
+    let app = App::on(store, options);
     app.add_tn(&number(0)).await;
     // What the store wrote for one TN is written alike for the others.
-    let table = between.table_name();
-    let found = between.engine("Scan", &json!({"TableName": &table})).await;
+    let table = proxy.table_name();
+    let found = proxy.engine("Scan", &json!({"TableName": &table})).await;
     let written = |kind: &str| {
         let items = found["Items"].as_array().unwrap();
         items.iter().find(|item| item["pk"]["S"].as_str().unwrap().starts_with(kind)).unwrap().clone()
@@ -81,19 +79,19 @@ async fn with_pool(size: u64, place: fn(u64) -> Place) -> (App, Between) {
     }
     let mut writing = JoinSet::new();
     for part in items.chunks(BATCH * 200) {
-        let (between, table, part) = (between.clone(), table.clone(), part.to_vec());
+        let (proxy, table, part) = (proxy.clone(), table.clone(), part.to_vec());
         writing.spawn(async move {
             for items in part.chunks(BATCH) {
                 let puts: Vec<Value> =
                     items.iter().map(|item| json!({"PutRequest": {"Item": item}})).collect();
-                let answer = between.engine("BatchWriteItem", &json!({"RequestItems": {&table: puts}})).await;
+                let answer = proxy.engine("BatchWriteItem", &json!({"RequestItems": {&table: puts}})).await;
                 assert_eq!(answer["UnprocessedItems"], json!({}));
             }
         });
     }
     writing.join_all().await;
-    between.spent();
-    (app, between)
+    proxy.spent();
+    (app, proxy)
 }
 
 /// The two items of the n-th TN, made after those of another.
@@ -112,11 +110,11 @@ fn alike(tn: &Value, free: &Value, n: u64, (shard, place): Place) -> [Value; 2] 
 
 /// Holds each operation to what it may cost with so many TNs in the pool.
 async fn costs(size: u64, place: fn(u64) -> Place) {
-    let (app, between) = with_pool(size, place).await;
+    let (app, proxy) = with_pool(size, place).await;
     for (tn, write_units) in [(TN, 4.0), (&counted(1).digits(), 6.0)] {
         app.add_tn(tn).await;
         let added = [("GetItem", 1), ("Query", 1), ("TransactWriteItems", 1)];
-        assert_eq!(between.spent(), cost(&added, 2.0, write_units), "a TN");
+        assert_eq!(proxy.spent(), cost(&added, 2.0, write_units), "a TN");
     }
     for n in 0..9 {
         let minutes = (n % 2 == 0).then_some(1);
@@ -124,66 +122,66 @@ async fn costs(size: u64, place: fn(u64) -> Place) {
         // What expires has an entry in the index of what is open.
         let write_units = if minutes.is_some() { 27.0 } else { 26.0 };
         let opened = [("BatchGetItem", 1), ("Query", 1), ("TransactWriteItems", 1), ("UpdateItem", 2)];
-        assert_eq!(between.spent(), cost(&opened, 6.0, write_units), "a session");
+        assert_eq!(proxy.spent(), cost(&opened, 6.0, write_units), "a session");
         app.end_session(&session).await;
         let ended =
             [("GetItem", 1), ("BatchGetItem", 2), ("Query", 1), ("TransactWriteItems", 1), ("UpdateItem", 2)];
-        assert_eq!(between.spent(), cost(&ended, 7.5, write_units), "the end of a session");
+        assert_eq!(proxy.spent(), cost(&ended, 7.5, write_units), "the end of a session");
     }
 
     let session = app.open_session(ALICE, BOB, Some(1)).await;
     let tn = session["virtual_tn"].as_str().unwrap();
-    between.spent();
+    proxy.spent();
     let id = fresh_id();
     let text = [("GetItem", 1), ("TransactWriteItems", 1), ("UpdateItem", 1)];
     assert_eq!(app.post(flat(&id, ALICE, tn, "hi")).await.status, 200);
-    assert_eq!(between.spent(), cost(&text, 1.0, 9.0), "a participant's text");
+    assert_eq!(proxy.spent(), cost(&text, 1.0, 9.0), "a participant's text");
 
     for (length, write_units) in [(400, 9.0), (1_000, 12.0)] {
         app.text(ALICE, tn, &"x".repeat(length)).await;
-        assert_eq!(between.spent(), cost(&text, 1.0, write_units), "a text of {length} bytes");
+        assert_eq!(proxy.spent(), cost(&text, 1.0, write_units), "a text of {length} bytes");
     }
 
     // DynamoDB charges a transaction that is refused as if it were not, which no engine here says.
     assert_eq!(app.post(flat(&id, ALICE, tn, "hi")).await.status, 200);
     let again = [("GetItem", 1), ("TransactWriteItems", 1)];
-    assert_eq!(between.spent(), cost(&again, 1.0, 0.0), "a repeated text");
+    assert_eq!(proxy.spent(), cost(&again, 1.0, 0.0), "a repeated text");
 
     let with_reading = [("GetItem", 1), ("BatchGetItem", 1)];
     app.text(EVE, tn, "hi").await;
     let stranger = [with_reading[0], with_reading[1], text[1], text[2]];
-    assert_eq!(between.spent(), cost(&stranger, 6.0, 11.0), "a stranger's text");
+    assert_eq!(proxy.spent(), cost(&stranger, 6.0, 11.0), "a stranger's text");
     for _ in 0..2 {
         app.text(EVE, tn, "hi").await;
     }
-    between.spent();
+    proxy.spent();
     app.text(EVE, tn, "hi").await;
     let unanswered = [with_reading[0], with_reading[1], text[1]];
-    assert_eq!(between.spent(), cost(&unanswered, 6.0, 2.0), "a stranger who has been answered often enough");
+    assert_eq!(proxy.spent(), cost(&unanswered, 6.0, 2.0), "a stranger who has been answered often enough");
 
     let another_tn = if tn == number(1) { number(2) } else { number(1) };
     app.text(&another_tn, tn, "hi").await;
-    assert_eq!(between.spent(), cost(&with_reading, 6.0, 0.0), "a sender who is a TN");
+    assert_eq!(proxy.spent(), cost(&with_reading, 6.0, 0.0), "a sender who is a TN");
     app.text(ALICE, &fresh_number(), "hi").await;
-    assert_eq!(between.spent(), cost(&with_reading, 6.0, 0.0), "a text to no TN of ours");
+    assert_eq!(proxy.spent(), cost(&with_reading, 6.0, 0.0), "a text to no TN of ours");
 
     assert_eq!(app.maintain().await, Default::default());
-    assert_eq!(between.spent(), cost(&[("Query", 4 * 32)], 64.0, 0.0), "maintenance with nothing to do");
+    assert_eq!(proxy.spent(), cost(&[("Query", 4 * 32)], 64.0, 0.0), "maintenance with nothing to do");
 
     app.provider.always(Outcome::Busy);
     app.text(ALICE, tn, "hi").await;
     app.provider.always(Outcome::Sent);
     app.clock.advance(TimeDelta::seconds(2));
-    between.spent();
+    proxy.spent();
     assert_eq!(app.maintain().await.sent, 1);
     // The drain reads what is due until nothing is, and what is unknown.
     let drain = [("Query", 6 * 32), text[0], with_reading[1], ("TransactWriteItems", 2), ("UpdateItem", 3)];
-    assert_eq!(between.spent(), cost(&drain, 100.0, 13.0), "maintenance that sends a text");
+    assert_eq!(proxy.spent(), cost(&drain, 100.0, 13.0), "maintenance that sends a text");
 
     app.clock.advance(TimeDelta::minutes(1));
     app.text(ALICE, tn, "late").await;
     let late = [with_reading[0], with_reading[1], ("Query", 1), text[1], ("UpdateItem", 2)];
-    assert_eq!(between.spent(), cost(&late, 7.5, 27.0), "a late text");
+    assert_eq!(proxy.spent(), cost(&late, 7.5, 27.0), "a late text");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -198,21 +196,21 @@ async fn each_operation_costs_the_same_in_a_large_pool() {
 
 #[tokio::test]
 async fn one_look_finds_a_free_tn_in_a_small_pool_as_the_service_fills_it() {
-    let (store, between) = Between::store_within(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     fill_pool(&store, 10).await;
-    between.spent();
+    proxy.spent();
     for _ in 0..40 {
         let session = talking(&store, [alice(), bob()], 0, None).await;
         assert!(end(&store, session.id, EndCause::Undone, 0).await);
     }
     // One for each opening and one for each end; if the TNs lay in all parts, there would be dozens more.
-    let queries = between.spent().calls["Query"];
+    let queries = proxy.spent().calls["Query"];
     assert!((80..=88).contains(&queries), "{queries}");
 }
 
 #[tokio::test]
 async fn a_pool_that_has_just_got_large_is_looked_at_where_most_of_it_lies() {
-    let (store, between) = Between::store_within(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     fill_pool(&store, 90).await;
     // These are counted as a thousand, and the last of them may lie anywhere.
     for n in 1..=12 {
@@ -220,35 +218,31 @@ async fn a_pool_that_has_just_got_large_is_looked_at_where_most_of_it_lies() {
     }
     let mut by_one_look = 0;
     for n in 0..60 {
-        between.spent();
+        proxy.spent();
         talking(&store, [person(2 * n), person(2 * n + 1)], 0, None).await;
-        by_one_look += u32::from(between.spent().calls["Query"] == 1);
+        by_one_look += u32::from(proxy.spent().calls["Query"] == 1);
     }
     assert!(by_one_look > 35, "{by_one_look} of 60");
 }
 
 #[tokio::test]
 async fn a_reading_of_the_outbox_goes_no_further_than_its_limit() {
-    let (store, between) = Between::store_within(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     let session = conversation(&store, None).await;
     let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
     store.end_session(session.id, EndCause::Deleted, notices, at(90), None).await.unwrap();
-    between.spent();
+    proxy.spent();
     for (limit, read_units) in [(1, 16.5), (80, 18.0)] {
         assert_eq!(store.due(limit, at(90)).await.unwrap().len(), limit as usize);
-        assert_eq!(
-            between.spent(),
-            cost(&[("Query", 32)], read_units, 0.0),
-            "{limit} of 80 in one part of 32"
-        );
+        assert_eq!(proxy.spent(), cost(&[("Query", 32)], read_units, 0.0), "{limit} of 80 in one part of 32");
     }
     let gone = talking(&store, [alice(), bob()], 91, None).await;
     waiting(&store, relay(&gone, 92), 92, 92).await;
-    between.spent();
+    proxy.spent();
     assert!(end(&store, gone.id, EndCause::Deleted, 93).await);
     let calls = [("Query", 1), ("BatchGetItem", 2), ("TransactWriteItems", 1)];
     assert_eq!(
-        between.spent().calls,
+        proxy.spent().calls,
         cost(&calls, 0.0, 0.0).calls,
         "the end of a session with a relay that waits"
     );
@@ -256,16 +250,16 @@ async fn a_reading_of_the_outbox_goes_no_further_than_its_limit() {
 
 #[tokio::test]
 async fn counting_a_large_outbox_reads_about_as_much_as_it_counts() {
-    let (store, between) = Between::store_within(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     fill_pool(&store, 8).await;
     for _ in 0..8 {
         let session = talking(&store, [alice(), bob()], 0, None).await;
         let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
         store.end_session(session.id, EndCause::Deleted, notices, at(90), None).await.unwrap();
     }
-    between.spent();
+    proxy.spent();
     assert_eq!(store.gauges(100).await.unwrap().waiting, 100);
-    let spent = between.spent();
+    let spent = proxy.spent();
     assert!(spent.calls["Query"] <= 2 * 32 + 8 + 2, "{spent:?}");
     // A part with 25 entries costs up to half a unit more than an empty one, one with 80 two units more.
     assert!(spent.read_units <= 2.0 * 16.0 + 8.0 + 8.0, "{spent:?}");
@@ -273,24 +267,24 @@ async fn counting_a_large_outbox_reads_about_as_much_as_it_counts() {
 
 #[tokio::test]
 async fn the_one_tn_that_a_participant_has_not_opted_out_of_is_found_page_by_page() {
-    let (app, between) = with_pool(400, anywhere).await;
+    let (app, proxy) = with_pool(400, anywhere).await;
     let all_but_one: Vec<String> = (0..400).filter(|n| *n != 123).map(number).collect();
     let opt_outs = json!({
         "pk": {"S": format!("P#{ALICE}")}, "sk": {"S": "OPT"}, "item_version": {"N": "1"},
         "opted_out": {"SS": all_but_one},
     });
-    between.engine("PutItem", &json!({"TableName": between.table_name(), "Item": opt_outs})).await;
+    proxy.engine("PutItem", &json!({"TableName": proxy.table_name(), "Item": opt_outs})).await;
     assert_eq!(app.open_session(ALICE, BOB, None).await["virtual_tn"], number(123));
     // Of each side, a first page and a larger one.
-    assert!(between.spent().calls["Query"] <= 2 * 2);
+    assert!(proxy.spent().calls["Query"] <= 2 * 2);
     assert_ne!(app.open_session(BOB, EVE, None).await["virtual_tn"], number(123));
-    assert_eq!(between.spent().calls["Query"], 1);
+    assert_eq!(proxy.spent().calls["Query"], 1);
 }
 
 #[tokio::test]
 async fn a_session_with_more_waiting_than_one_transaction_may_hold_ends_and_sends_none_of_it() {
     const SIZE: usize = 250_000;
-    let (store, _between) = Between::store_within(PATIENCE).await;
+    let (store, _proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     let session = conversation(&store, None).await;
     let mut texts = Vec::new();
     for n in 0..30 {

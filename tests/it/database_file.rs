@@ -1,10 +1,9 @@
 //! The database file at start-up: made, emptied, refused, left alone.
 
-use crate::support::{ALICE, App, BOB, EVE, TN, binary::Binary, flat, fresh_id, unpaced};
 use chrono::Utc;
 use rusqlite::Connection;
 use serde_json::json;
-use sms_proxy::{http::Auth, store::Sqlite};
+use sms_proxy::store::Sqlite;
 use std::{
     collections::BTreeMap,
     fs,
@@ -13,6 +12,7 @@ use std::{
     thread,
 };
 use tempfile::TempDir;
+use test_support::{ALICE, App, BOB, EVE, TN, binary::Binary, flat, fresh_id, unpaced};
 
 const PRODUCTION: &str = "local-sqlite/sms-proxy.db";
 const TEST: &str = "local-sqlite/test.db";
@@ -199,7 +199,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
     let text_id = fresh_id();
     of_version_1(&file, &text_id);
     let store = Arc::new(Sqlite::open(&file).unwrap());
-    let app = App::on(store, folder, unpaced(), Auth::default());
+    let app = App::on(store, unpaced());
 
     // The text is known, and Bob's wish holds.
     assert_eq!(app.post(flat(&text_id, ALICE, TN, "hello")).await.status, 200);

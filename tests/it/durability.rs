@@ -1,14 +1,6 @@
 //! What is acknowledged is on disk, or DynamoDB has said that it is: the order of the system calls, as strace sees it,
 //! or of DynamoDB's answers.
 
-use crate::support::{
-    ALICE, BOB, Backend, TN,
-    binary::{Binary, Server, eventually, prepare, read},
-    flat,
-    flowroute_standin::FlowrouteStandin,
-    fresh_id,
-    gate::Gate,
-};
 use serde_json::json;
 use std::{
     collections::HashMap,
@@ -18,6 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
+use test_support::{
+    ALICE, BOB, Backend, TN,
+    binary::{Binary, Server, eventually, prepare, read},
+    fault_proxy::FaultProxy,
+    flat,
+    flowroute_standin::FlowrouteStandin,
+    fresh_id,
+};
 
 const TRACED: &str = "trace=fsync,fdatasync,read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg";
 
@@ -51,7 +51,7 @@ async fn trace_of(server: Server, trace: &Path) -> Vec<SystemCall> {
     parse(&text)
 }
 
-/// One call a line, unless another thread's came in between: then its beginning and its end have a line each.
+/// A call is one line, or two if a call of another thread is logged while it runs.
 fn parse(trace: &str) -> Vec<SystemCall> {
     let mut calls: Vec<SystemCall> = Vec::new();
     let mut unfinished = HashMap::new();
@@ -126,15 +126,15 @@ async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_it_is_acknow
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dynamodb_has_confirmed_a_text_before_it_is_sent_and_its_outcome_before_it_is_acknowledged() {
-    let (gate, flowroute) = (Gate::start().await, FlowrouteStandin::start().await);
-    let records = Backend::Dynamodb.records_through(Some(gate.url())).await;
+    let (proxy, flowroute) = (FaultProxy::start().await, FlowrouteStandin::start().await);
+    let records = Backend::Dynamodb.records_through(Some(proxy.url())).await;
     let server = Binary::serve(records.folder(), &flowroute.settings(&records.settings())).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
     let pair = json!({"participant_a": ALICE, "participant_b": BOB});
     let session = server.ok("POST", "/session", Some(pair)).await.json();
     flowroute.clear();
-    // Long enough to be overtaken by somebody who does not wait.
-    gate.delay(Duration::from_millis(150));
+    // Long enough that a service that does not wait for the response is noticed.
+    proxy.delay_responses(Duration::from_millis(150));
     let text = flat(&fresh_id(), ALICE, TN, "keep this");
     assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
     let acknowledged = Instant::now();
@@ -142,19 +142,16 @@ async fn dynamodb_has_confirmed_a_text_before_it_is_sent_and_its_outcome_before_
     let relay = server.ok("GET", &path, None).await.json()["messages"][2].clone();
     let sent = flowroute.arrivals();
     let (record, outcome) =
-        (confirmed(&gate, "keep this"), confirmed(&gate, relay["provider_id"].as_str().unwrap()));
+        (confirmed(&proxy, "keep this"), confirmed(&proxy, relay["provider_id"].as_str().unwrap()));
     assert_eq!(sent.len(), 1);
-    assert!(record < sent[0], "it was sent before it was on record");
-    assert!(
-        sent[0] < outcome && outcome < acknowledged,
-        "it was acknowledged before its outcome was on record"
-    );
+    assert!(record < sent[0], "it was sent before it was stored");
+    assert!(sent[0] < outcome && outcome < acknowledged, "it was acknowledged before its outcome was stored");
 }
 
-/// When DynamoDB confirmed the one write with these words in it.
+/// When DynamoDB confirmed the one write that contains these words.
 #[track_caller]
-fn confirmed(gate: &Gate, words: &str) -> Instant {
-    let writes: Vec<_> = gate.passed().into_iter().filter(|passed| passed.asked.contains(words)).collect();
+fn confirmed(proxy: &FaultProxy, words: &str) -> Instant {
+    let writes: Vec<_> = proxy.answered().into_iter().filter(|call| call.request.contains(words)).collect();
     assert_eq!(writes.len(), 1, "{writes:?}");
-    writes[0].answered
+    writes[0].at
 }

@@ -1,12 +1,5 @@
 //! What the function does before it asks for its first event, and when it was frozen between two.
 
-use crate::support::{
-    ALICE, BOB, Loopback, Reply, TN,
-    binary::Binary,
-    events::{Call, HTTP_DEFAULT},
-    fresh_id,
-    runtime_api::RuntimeApi,
-};
 use axum::Router;
 use serde_json::{Value, json};
 use std::{
@@ -15,6 +8,13 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
+use test_support::{
+    ALICE, BOB, Loopback, Reply, TN,
+    binary::Binary,
+    events::{Call, HTTP_DEFAULT},
+    fresh_id,
+    runtime_api::RuntimeApi,
+};
 use tokio::net::TcpListener;
 
 const KEYS: [(&str, &str); 4] = [
@@ -130,7 +130,7 @@ async fn a_function_that_was_frozen_sends_its_next_text_over_a_new_connection() 
 
     let before = flowroute.connections();
     freeze(&binary).await;
-    let text = crate::support::flat(&fresh_id(), ALICE, TN, "on my way");
+    let text = test_support::flat(&fresh_id(), ALICE, TN, "on my way");
     assert_eq!(call(&runtime, "POST", "/", Some(text)).await, 200);
     assert_eq!(flowroute.connections(), before + 1);
 }

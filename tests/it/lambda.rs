@@ -6,16 +6,16 @@ mod life;
 mod schedule;
 mod two_on_dynamodb;
 
-use crate::support::{
+use function::{API_KEY, Cloud, WEBHOOK_TOKEN, maintenance};
+use lambda_http::request::from_str;
+use serde_json::{Value, json};
+use test_support::{
     ALICE, BOB, Backend,
-    events::{Call, DOORS, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN, REST_CUSTOM_DOMAIN, REST_PROD},
+    events::{Call, GATEWAYS, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN, REST_CUSTOM_DOMAIN, REST_PROD},
     flat,
     flowroute_standin::Mode,
     fresh_id, on_each_backend,
 };
-use function::{API_KEY, Cloud, WEBHOOK_TOKEN, maintenance};
-use lambda_http::request::from_str;
-use serde_json::{Value, json};
 
 on_each_backend! { with 2 threads:
     every_log_line_is_json_and_a_requests_carry_its_id
@@ -74,7 +74,7 @@ fn routed(event: &Value) -> String {
 
 #[test]
 fn every_door_leads_to_every_path() {
-    for door in DOORS {
+    for door in GATEWAYS {
         for path in
             ["/", "/tn", "/tn/+12062992129", "/tn/tn", "/tn/prod", "/session", "/session/0a1b", "/prod"]
         {
@@ -86,7 +86,7 @@ fn every_door_leads_to_every_path() {
 
 #[test]
 fn a_path_with_unusual_letters_is_found_too() {
-    for door in DOORS {
+    for door in GATEWAYS {
         let event = door.event(&Call { method: "GET", path: "/tn/1 2é", ..Call::default() });
         assert_eq!(routed(&event), "/tn/1%202%C3%A9", "{event}");
     }
@@ -116,7 +116,7 @@ fn a_custom_domain_without_a_base_path_has_no_stage_in_its_paths() {
 
 #[test]
 fn the_query_comes_through_every_door() {
-    for door in DOORS {
+    for door in GATEWAYS {
         let query = &[("token", WEBHOOK_TOKEN), ("limit", "5")];
         let event = door.event(&Call { method: "POST", path: "/", query, ..Call::default() });
         let request = sms_proxy::lambda::request(from_str(&event.to_string()).unwrap());

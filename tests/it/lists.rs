@@ -1,11 +1,9 @@
 //! Lists: what they show, and what they cost on DynamoDB.
 
-use crate::support::{ALICE, App, BOB, Backend, TN, between::Between, number, on_each_backend, unpaced};
 use chrono::TimeDelta;
 use serde_json::Value;
-use sms_proxy::http::Auth;
 use std::collections::BTreeMap;
-use tempfile::TempDir;
+use test_support::{ALICE, App, BOB, Backend, TN, fault_proxy::FaultProxy, number, on_each_backend, unpaced};
 
 on_each_backend! {
     the_messages_of_sessions_that_followed_each_other_on_one_number_are_kept_apart
@@ -103,8 +101,8 @@ async fn what_dynamodb_should_have_forgotten_is_not_shown() {
 
 #[tokio::test]
 async fn each_part_of_a_list_is_read_once() {
-    let (store, between) = Between::store().await;
-    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+    let (store, proxy) = FaultProxy::store().await;
+    let app = App::on(store, unpaced());
     let session = app.conversation(None).await;
     for n in 0..20 {
         app.add_tn(&number(n)).await;
@@ -123,8 +121,8 @@ async fn each_part_of_a_list_is_read_once() {
             only(&[("GetItem", 1), ("Query", 2), ("BatchGetItem", 2)]),
         ),
     ] {
-        between.calls();
+        proxy.calls();
         assert_eq!(app.call("GET", &path, None).await.status, 200);
-        assert_eq!(between.calls(), expected, "{path}");
+        assert_eq!(proxy.calls(), expected, "{path}");
     }
 }

@@ -1,10 +1,10 @@
 //! The local server's limits: slow, silent and many clients.
 
-use crate::support::{App, TN};
 use axum::{Router, routing::get};
 use serde_json::json;
 use sms_proxy::server::{Limits, serve};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
+use test_support::{App, TN};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

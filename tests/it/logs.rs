@@ -1,15 +1,15 @@
 //! What the log must not hold, at its most talkative.
 
-use crate::support::{
+use base64::{Engine, prelude::BASE64_STANDARD};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_support::{
     ALICE, BOB, EVE, TN,
     binary::{Binary, read},
     flat,
     flowroute_standin::{ACCESS_KEY, FlowrouteStandin, Mode, SECRET_KEY},
     fresh_id,
 };
-use base64::{Engine, prelude::BASE64_STANDARD};
-use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const API_KEY: &str = "right-key-of-the-test";
 const WRONG_KEY: &str = "wrong-key-of-the-test";

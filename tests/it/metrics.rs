@@ -1,6 +1,9 @@
 //! The metrics that the function writes, read as CloudWatch reads them from its log.
 
-use crate::support::{
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, time::SystemTime};
+use tempfile::TempDir;
+use test_support::{
     ALICE, BOB, EVE, Loopback, Reply, TN,
     binary::{Binary, eventually},
     events::{Call, HTTP_DEFAULT},
@@ -9,9 +12,6 @@ use crate::support::{
     fresh_id,
     runtime_api::RuntimeApi,
 };
-use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::SystemTime};
-use tempfile::TempDir;
 
 const API_KEY: &str = "an-api-key-of-the-test";
 
@@ -163,7 +163,7 @@ async fn maintenance_samples_how_full_the_store_is_once() {
     }
     // It is 503 whatever is tried, and the list can't be read: nothing is settled.
     flowroute.mode(Mode::Answer(503));
-    flowroute.list(crate::support::flowroute_standin::ListMode::Down);
+    flowroute.list(test_support::flowroute_standin::ListMode::Down);
     age_the_outbox(&function);
     for _ in 0..2 {
         function.runtime.invoke(&fresh_id(), &maintenance()).await;
@@ -185,7 +185,7 @@ async fn maintenance_samples_how_full_the_store_is_once() {
 /// Makes all that is in the outbox an hour older.
 fn age_the_outbox(function: &Function) {
     let db = rusqlite::Connection::open(function.folder.path().join("local-sqlite/sms-proxy.db")).unwrap();
-    db.busy_timeout(crate::support::binary::PATIENCE).unwrap();
+    db.busy_timeout(test_support::binary::WAIT_LIMIT).unwrap();
     let older = "UPDATE outbound SET created_at = created_at - 3600000 WHERE settled_at IS NULL";
     assert_eq!(db.execute(older, []).unwrap(), 3);
 }

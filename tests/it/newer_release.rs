@@ -1,34 +1,32 @@
-//! A newer release writes to the same table: what it has written is left alone, and everything else goes on.
+//! A newer release writes to the same table. Its items are left alone; everything else works.
 
 mod maintenance;
 
-use crate::contract::scene::counted;
-use crate::support::{
+use crate::contract::fixtures::counted;
+use aws_sdk_dynamodb::types::AttributeValue;
+use chrono::TimeDelta;
+use serde_json::{Value, json};
+use std::{collections::HashMap, time::Duration};
+use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     dynamodb::{Table, engine_url},
     flat, fresh_id, number, unhurried,
 };
-use aws_sdk_dynamodb::types::AttributeValue;
-use chrono::TimeDelta;
-use serde_json::{Value, json};
-use sms_proxy::http::Auth;
-use std::{collections::HashMap, time::Duration};
-use tempfile::TempDir;
 
 type Attributes = HashMap<String, AttributeValue>;
 
-/// A service with a session of Alice and Bob, whose table can be looked into.
-struct Scene {
+/// A service with a session of Alice and Bob, and the table that it shares with a newer release.
+struct SharedTable {
     app: App,
     table: Table,
     session: Value,
 }
 
-impl Scene {
+impl SharedTable {
     async fn new(minutes: Option<u32>) -> Self {
         let table = Table::create(engine_url()).await.at_the_engine();
         let store = table.store(Duration::from_secs(60));
-        let app = App::on(store, TempDir::new().unwrap(), unhurried(), Auth::default());
+        let app = App::on(store, unhurried());
         let session = app.conversation(minutes).await;
         Self { app, table, session }
     }
@@ -44,8 +42,8 @@ impl Scene {
         items
     }
 
-    /// A newer release takes over the items whose keys begin so; how they stand then.
-    async fn takes_over(&self, pk: &str, sk: &str) -> Vec<Attributes> {
+    /// A newer release rewrites the items whose keys begin like this; returns them.
+    async fn rewrite(&self, pk: &str, sk: &str) -> Vec<Attributes> {
         for item in self.items().await {
             if text(&item, "pk").starts_with(pk) && text(&item, "sk").starts_with(sk) {
                 let mut item = item;
@@ -104,12 +102,12 @@ fn hello() -> Option<Value> {
 
 #[tokio::test]
 async fn a_newer_session_is_neither_used_nor_ended() {
-    let scene = Scene::new(None).await;
-    let newer = scene.takes_over("S#", "S").await;
+    let shared = SharedTable::new(None).await;
+    let newer = shared.rewrite("S#", "S").await;
     assert_eq!(newer.len(), 1);
-    let of = format!("/session/{}", scene.id());
-    let messages = format!("/message?session_id={}", scene.id());
-    scene
+    let of = format!("/session/{}", shared.id());
+    let messages = format!("/message?session_id={}", shared.id());
+    shared
         .refuses(&[
             ("POST", "/", hello()),
             ("DELETE", &of, None),
@@ -117,30 +115,30 @@ async fn a_newer_session_is_neither_used_nor_ended() {
             ("GET", &messages, None),
         ])
         .await;
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn a_newer_route_is_not_followed() {
-    let scene = Scene::new(None).await;
-    let newer = scene.takes_over("P#", "R#").await;
+    let shared = SharedTable::new(None).await;
+    let newer = shared.rewrite("P#", "R#").await;
     assert_eq!(newer.len(), 2);
-    let of = format!("/session/{}", scene.id());
+    let of = format!("/session/{}", shared.id());
     let stop = Some(flat(&fresh_id(), ALICE, TN, "STOP"));
-    scene.refuses(&[("POST", "/", hello()), ("POST", "/", stop), ("DELETE", &of, None)]).await;
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.refuses(&[("POST", "/", hello()), ("POST", "/", stop), ("DELETE", &of, None)]).await;
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn a_newer_number_is_not_removed_freed_or_listed() {
-    let scene = Scene::new(None).await;
-    let newer = scene.takes_over("TN#", "").await;
+    let shared = SharedTable::new(None).await;
+    let newer = shared.rewrite("TN#", "").await;
     assert_eq!(newer.len(), 1);
-    let (of, session) = (format!("/tn/{TN}"), format!("/session/{}", scene.id()));
+    let (of, session) = (format!("/tn/{TN}"), format!("/session/{}", shared.id()));
     let number = || Some(json!({"value": TN}));
-    scene
+    shared
         .refuses(&[
             ("GET", "/tn", None),
             ("GET", "/tn?limit=1", None),
@@ -150,46 +148,46 @@ async fn a_newer_number_is_not_removed_freed_or_listed() {
             ("DELETE", &session, None),
         ])
         .await;
-    scene.app.text(ALICE, TN, "hello").await;
-    assert_eq!(scene.app.provider.bodies(), ["hello"], "its session goes on");
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.app.text(ALICE, TN, "hello").await;
+    assert_eq!(shared.app.provider.bodies(), ["hello"], "its session goes on");
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn a_newer_entry_in_the_list_of_sessions_is_not_passed_over() {
-    let scene = Scene::new(Some(1)).await;
-    let newer = scene.takes_over("LIVE#", "").await;
+    let shared = SharedTable::new(Some(1)).await;
+    let newer = shared.rewrite("LIVE#", "").await;
     assert_eq!(newer.len(), 1);
-    let of = format!("/session/{}", scene.id());
+    let of = format!("/session/{}", shared.id());
     let lists = [("GET", "/session", None), ("GET", "/session?limit=1", None), ("DELETE", &of, None)];
-    scene.refuses(&lists).await;
-    scene.app.clock.advance(TimeDelta::minutes(2));
-    scene.refuses(&lists[..2]).await;
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.refuses(&lists).await;
+    shared.app.clock.advance(TimeDelta::minutes(2));
+    shared.refuses(&lists[..2]).await;
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn a_newer_free_number_is_left_to_those_who_know_it() {
-    let scene = Scene::new(None).await;
-    scene.app.end_session(&scene.session).await;
-    let newer = scene.takes_over("FREE#", "").await;
+    let shared = SharedTable::new(None).await;
+    shared.app.end_session(&shared.session).await;
+    let newer = shared.rewrite("FREE#", "").await;
     assert_eq!(newer.len(), 1);
-    scene.refuses(&[("POST", "/session", pair()), ("DELETE", &format!("/tn/{TN}"), None)]).await;
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.refuses(&[("POST", "/session", pair()), ("DELETE", &format!("/tn/{TN}"), None)]).await;
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn a_pool_that_is_counted_in_a_newer_way_is_neither_used_nor_counted() {
-    let scene = Scene::new(None).await;
+    let shared = SharedTable::new(None).await;
     let [first, second] = [1, 2].map(|n| counted(n).digits());
-    scene.app.add_tn(&first).await;
-    let newer = scene.takes_over("POOL", "").await;
+    shared.app.add_tn(&first).await;
+    let newer = shared.rewrite("POOL", "").await;
     assert_eq!(newer.len(), 1);
-    let of = format!("/session/{}", scene.id());
-    scene
+    let of = format!("/session/{}", shared.id());
+    shared
         .refuses(&[
             ("POST", "/session", pair()),
             ("DELETE", &of, None),
@@ -198,49 +196,50 @@ async fn a_pool_that_is_counted_in_a_newer_way_is_neither_used_nor_counted() {
             ("DELETE", &format!("/tn/{first}"), None),
         ])
         .await;
-    scene.app.text(ALICE, TN, "hello").await;
-    assert_eq!(scene.app.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())]);
-    assert_eq!(scene.newer().await, newer);
+    shared.app.text(ALICE, TN, "hello").await;
+    assert_eq!(shared.app.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())]);
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn newer_opt_outs_are_not_overruled() {
-    let scene = Scene::new(None).await;
-    scene.app.text(BOB, TN, "STOP").await;
-    let newer = scene.takes_over("P#", "OPT").await;
+    let shared = SharedTable::new(None).await;
+    shared.app.text(BOB, TN, "STOP").await;
+    let newer = shared.rewrite("P#", "OPT").await;
     assert_eq!(newer.len(), 1);
     let unstop = Some(flat(&fresh_id(), BOB, TN, "UNSTOP"));
-    scene.refuses(&[("POST", "/", unstop), ("POST", "/session", pair())]).await;
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.refuses(&[("POST", "/", unstop), ("POST", "/session", pair())]).await;
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn newer_counters_of_answers_are_not_overwritten() {
-    let scene = Scene::new(None).await;
-    scene.app.text(EVE, TN, "hi").await;
-    let newer = scene.takes_over("ANSWERS", "").await;
+    let shared = SharedTable::new(None).await;
+    shared.app.text(EVE, TN, "hi").await;
+    let newer = shared.rewrite("ANSWERS", "").await;
     assert_eq!(newer.len(), 1);
-    scene.refuses(&[("POST", "/", Some(flat(&fresh_id(), EVE, TN, "hi")))]).await;
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.refuses(&[("POST", "/", Some(flat(&fresh_id(), EVE, TN, "hi")))]).await;
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn a_newer_message_is_neither_sent_nor_settled_nor_cancelled() {
-    let scene = Scene::new(None).await;
-    let app = &scene.app;
+    let shared = SharedTable::new(None).await;
+    let app = &shared.app;
     let post = flat(&fresh_id(), ALICE, TN, "hello");
     app.provider.always(Outcome::Busy);
     assert_eq!(app.post(&post).await.status, 200);
     app.provider.always(Outcome::Sent);
-    let newer = scene.takes_over("M#", "M").await;
+    let newer = shared.rewrite("M#", "M").await;
     assert_eq!(newer.len(), 3, "two starts and a text");
-    let (of, messages) = (format!("/session/{}", scene.id()), format!("/message?session_id={}", scene.id()));
+    let (of, messages) =
+        (format!("/session/{}", shared.id()), format!("/message?session_id={}", shared.id()));
     let receipt = |id| json!({"data": {"type": "delivery_receipt", "id": id, "attributes": {"level": 2}}});
     let receipt =
         receipt(text(newer.iter().find(|item| item.contains_key("provider_id")).unwrap(), "provider_id"));
-    scene
+    shared
         .refuses(&[
             ("POST", "/", Some(post)),
             ("POST", "/", Some(receipt)),
@@ -250,28 +249,28 @@ async fn a_newer_message_is_neither_sent_nor_settled_nor_cancelled() {
         .await;
     app.settle_everything().await;
     assert_eq!(app.provider.asked(), 0);
-    scene.others_go_on().await;
-    assert_eq!(scene.newer().await, newer);
+    shared.others_go_on().await;
+    assert_eq!(shared.newer().await, newer);
 }
 
 #[tokio::test]
 async fn maintenance_leaves_out_what_is_newer_and_sees_to_the_rest() {
-    let scene = Scene::new(Some(1)).await;
-    let app = &scene.app;
+    let shared = SharedTable::new(Some(1)).await;
+    let app = &shared.app;
     // A text that waits, one that nobody knows about, and one whose sender has died.
-    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::SentAndDies] {
+    for outcome in [Outcome::Busy, Outcome::SentNoResponse, Outcome::SentThenCrash] {
         app.provider.always(outcome);
         app.post(flat(&fresh_id(), ALICE, TN, "newer")).await;
     }
-    scene.takes_over("M#", "M").await;
-    let newer = scene.takes_over("S#", "S").await;
+    shared.rewrite("M#", "M").await;
+    let newer = shared.rewrite("S#", "S").await;
     assert_eq!(newer.len(), 6, "two starts, three texts, their session");
     app.provider.always(Outcome::Sent);
     app.provider.clear();
     let (tn, a, b) = (number(900), number(901), number(902));
     app.add_tn(&tn).await;
     let other = app.open_session(&a, &b, Some(20)).await;
-    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::SentAndDies] {
+    for outcome in [Outcome::Busy, Outcome::SentNoResponse, Outcome::SentThenCrash] {
         app.provider.always(outcome);
         app.post(flat(&fresh_id(), &a, &tn, "older")).await;
     }
@@ -282,5 +281,5 @@ async fn maintenance_leaves_out_what_is_newer_and_sees_to_the_rest() {
     let expired = app.provider.taken().iter().filter(|text| text.body.contains("expired")).count();
     assert_eq!(expired, 2, "the other session's people");
     assert!(app.provider.bodies().iter().all(|body| body != "newer"));
-    assert_eq!(scene.newer().await, newer);
+    assert_eq!(shared.newer().await, newer);
 }

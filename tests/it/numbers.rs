@@ -1,9 +1,9 @@
 //! `/tn`: the pool.
 
-use crate::support::{ALICE, BOB, Backend, TN, number, on_each_backend};
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use test_support::{ALICE, BOB, Backend, TN, number, on_each_backend};
 
 on_each_backend! {
     a_tn_is_added_shown_listed_and_removed

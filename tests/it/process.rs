@@ -1,12 +1,5 @@
 //! The real binary as a process: starting, stopping, and dying.
 
-use crate::support::{
-    ALICE, BOB, Backend, Loopback, Records, Reply, TN,
-    binary::{Binary, PATIENCE, Server, command, eventually, read},
-    flat,
-    flowroute_standin::{FlowrouteStandin, Mode},
-    fresh_id, on_each_backend,
-};
 use chrono::Utc;
 use serde_json::{Value, json};
 use sms_proxy::{
@@ -15,6 +8,13 @@ use sms_proxy::{
 };
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use test_support::{
+    ALICE, BOB, Backend, Loopback, Records, Reply, TN,
+    binary::{Binary, Server, WAIT_LIMIT, command, eventually, read},
+    flat,
+    flowroute_standin::{FlowrouteStandin, Mode},
+    fresh_id, on_each_backend,
+};
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 on_each_backend! { with 2 threads:
@@ -47,7 +47,7 @@ impl Slow {
         let server = Binary::serve(records.folder(), &flowroute.settings(&records.settings())).await;
         let session = conversation(&server).await["session_id"].as_str().unwrap().parse().unwrap();
         flowroute.clear();
-        flowroute.delay(Duration::from_secs(1));
+        flowroute.delay_answering(Duration::from_secs(1));
         (Self { records, flowroute, session }, server)
     }
 
@@ -163,7 +163,7 @@ async fn a_text_whose_client_has_gone_is_settled(backend: Backend) {
     let (slow, server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "cannot wait");
     drop(post_until_the_provider_has_it(&server, &slow.flowroute, &text).await);
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + WAIT_LIMIT;
     while slow.relays().await != [State::Sent] {
         assert!(Instant::now() < give_up, "the text is not settled");
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -187,7 +187,7 @@ async fn a_text_that_was_going_out_at_a_sudden_death_is_not_sent_again(backend: 
     let text = flat(&fresh_id(), ALICE, TN, "last words");
     let _client = post_until_the_provider_has_it(&server, &slow.flowroute, &text).await;
     server.binary.kill();
-    slow.flowroute.delay(Duration::ZERO);
+    slow.flowroute.delay_answering(Duration::ZERO);
     let settings = slow.flowroute.settings(&slow.records.settings());
     let server = Binary::serve(slow.records.folder(), &settings).await;
     assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);

@@ -1,6 +1,5 @@
 //! What holds for any input.
 
-use crate::support::{ALICE, App, BOB, EVE, TN};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*};
 use rusqlite::{Connection, types::Value as Cell};
@@ -13,6 +12,7 @@ use sms_proxy::{
     },
     store::{AnswersSeen, Route},
 };
+use test_support::{ALICE, App, BOB, EVE, TN};
 
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
@@ -53,7 +53,7 @@ fn any_call() -> impl Strategy<Value = (&'static str, &'static str, Value)> {
 
 /// Everything that the store holds.
 fn contents(app: &App) -> Vec<Vec<Cell>> {
-    let db = Connection::open(app.folder.path().join("test.db")).unwrap();
+    let db = Connection::open(app.database()).unwrap();
     let mut rows = Vec::new();
     for table in ["tn", "session", "route", "inbound", "outbound", "opt_out", "receipt"] {
         let mut statement = db.prepare(&format!("SELECT * FROM {table}")).unwrap();

@@ -1,8 +1,8 @@
 //! Many callers at once: one of them wins, and the provider is reached once.
 
-use crate::support::{ALICE, BOB, Backend, TN, flat, fresh_id, fresh_number, number, on_each_backend};
 use serde_json::{Value, json};
 use std::collections::HashSet;
+use test_support::{ALICE, BOB, Backend, TN, flat, fresh_id, fresh_number, number, on_each_backend};
 use tokio::task::JoinSet;
 
 const ROUNDS: usize = 20;

@@ -1,13 +1,13 @@
 //! The real binary with its keys in AWS Secrets Manager.
 
-use crate::support::{
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use test_support::{
     Loopback, Reply,
     binary::{Binary, command, read},
     flowroute_standin::{ACCESS_KEY, FlowrouteStandin, SECRET_KEY},
     runtime_api::RuntimeApi,
 };
-use serde_json::{Value, json};
-use tempfile::TempDir;
 
 const ARN: &str = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:sms-proxy-Ab12Cd";
 const API_KEY: &str = "a-key-from-the-secret";

@@ -1,10 +1,10 @@
 //! `/session`: opening, listing, ending, expiring.
 
-use crate::support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::domain::Kind;
 use std::collections::HashSet;
+use test_support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend};
 
 on_each_backend! {
     a_session_is_opened_shown_listed_and_ended_and_both_are_told
@@ -222,7 +222,7 @@ async fn a_refused_start_message_undoes_the_session(backend: Backend) {
 }
 
 async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session(backend: Backend) {
-    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::LostUnheard] {
+    for outcome in [Outcome::Busy, Outcome::SentNoResponse, Outcome::LostNoResponse] {
         let app = backend.app().await;
         app.add_tn(TN).await;
         app.provider.always(outcome);
@@ -232,7 +232,7 @@ async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session(backe
 }
 
 async fn a_session_ends_whatever_becomes_of_its_end_messages(backend: Backend) {
-    for outcome in [Outcome::Refused, Outcome::BadCredentials, Outcome::Busy, Outcome::LostUnheard] {
+    for outcome in [Outcome::Refused, Outcome::BadCredentials, Outcome::Busy, Outcome::LostNoResponse] {
         let app = backend.app().await;
         let session = app.conversation(None).await;
         app.provider.always(outcome);

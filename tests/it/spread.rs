@@ -1,18 +1,11 @@
 //! How the free TNs lie in the table: all in one part while the pool is small, and over all parts when it is large,
 //! whoever opens and ends the sessions.
 
-use crate::contract::scene::{Shared, at, at_once, counted, end, fill_pool, person, talking};
-use crate::support::{
-    App,
-    between::{Between, Fault, WRITES},
-    dynamodb::{Table, engine_url},
-    unhurried,
-};
+use crate::contract::fixtures::{Shared, at, at_once, counted, end, fill_pool, person, talking};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sms_proxy::{
     domain::Session,
-    http::Auth,
     store::{AddTn, EndCause, RemoveTn},
 };
 use std::{
@@ -20,7 +13,12 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tempfile::TempDir;
+use test_support::{
+    App,
+    dynamodb::{Table, engine_url},
+    fault_proxy::{Fault, FaultProxy, WRITES},
+    unhurried,
+};
 
 /// A table that several processes reach.
 struct Pool {
@@ -116,7 +114,7 @@ async fn a_large_pool_is_spread_over_the_parts_and_all_of_it_is_found() {
 #[tokio::test]
 async fn the_tns_of_sessions_that_late_texts_end_are_spread_too() {
     let pool = Pool::large().await;
-    let app = App::on(pool.process(), TempDir::new().unwrap(), unhurried(), Auth::default());
+    let app = App::on(pool.process(), unhurried());
     let mut tns = Vec::new();
     for n in 0..100 {
         let (a, b) = (person(2 * n).digits(), person(2 * n + 1).digits());
@@ -147,10 +145,11 @@ async fn all_of_a_pool_that_got_small_is_found_and_gathered_in_one_part() {
 
 #[tokio::test]
 async fn a_number_is_counted_once_when_the_answer_got_lost() {
-    for (fault, times) in [(Fault::Lost, 1), (Fault::Lost, 4), (Fault::DoneButFailed, 4)] {
-        let (table, between) = Between::table().await;
+    for (fault, times) in [(Fault::ResponseLost, 1), (Fault::ResponseLost, 4), (Fault::AppliedServerError, 4)]
+    {
+        let (table, proxy) = FaultProxy::table().await;
         let store = table.store(Duration::from_secs(60));
-        let fail = || between.fail(WRITES, fault, times);
+        let fail = || proxy.fail(WRITES, fault, times);
         let at_the_engine = Pool { table: table.at_the_engine() };
         fail();
         assert_eq!(store.add_tn(counted(1), at(0)).await.unwrap(), AddTn::Added);
@@ -158,7 +157,7 @@ async fn a_number_is_counted_once_when_the_answer_got_lost() {
         fail();
         assert_eq!(store.remove_tn(counted(1), at(0)).await.unwrap(), RemoveTn::Removed);
         assert_eq!(at_the_engine.counted().await, "0");
-        assert_eq!(between.mend(), 0, "{fault:?} happened {times} times");
+        assert_eq!(proxy.recover(), 0, "{fault:?} happened {times} times");
     }
 }
 

@@ -1,6 +1,5 @@
 //! What is deployed fits the program: rights, settings, routes, the table, alarms.
 
-use crate::support::{cloudformation::template, dynamodb};
 use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
 use sms_proxy::{
@@ -17,6 +16,7 @@ use std::{
     path::{Path, PathBuf},
     time::Duration,
 };
+use test_support::{cloudformation::template, dynamodb};
 
 /// What only an operator does, with rights of their own: `create-table`, `export` and `import`.
 const OPERATORS: [&str; 2] = ["src/store/dynamodb/table.rs", "src/store/dynamodb/snapshot.rs"];

@@ -1,11 +1,5 @@
 //! TLS towards Flowroute and AWS.
 
-use crate::support::{
-    ALICE, BOB, TN,
-    binary::{Binary, eventually},
-    dynamodb::{Table, engine_url},
-    flowroute_standin::FlowrouteStandin,
-};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use serde_json::json;
 use std::{
@@ -13,6 +7,12 @@ use std::{
     sync::Arc,
 };
 use tempfile::TempDir;
+use test_support::{
+    ALICE, BOB, TN,
+    binary::{Binary, eventually},
+    dynamodb::{Table, engine_url},
+    flowroute_standin::FlowrouteStandin,
+};
 use tokio::{
     io::copy_bidirectional,
     net::{TcpListener, TcpStream},

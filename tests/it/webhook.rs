@@ -1,9 +1,9 @@
 //! `POST /`: what Flowroute posts, with the payloads of FLOWROUTE.md 8, their numbers set to our people.
 
-use crate::support::{ALICE, App, BOB, EVE, SentText, TN, flat, fresh_id, fresh_number};
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
+use test_support::{ALICE, App, BOB, EVE, SentText, TN, flat, fresh_id, fresh_number};
 
 const NO_SESSION: &str =
     "[YOUR ORG NAME]: An active session was not found. Please contact support@yourorg.com";

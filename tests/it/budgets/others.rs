@@ -1,26 +1,26 @@
 //! What other calls cost. Lists are not among them: they read what they show and what they count.
 
 use super::{Calls, Place, anywhere, cost, in_the_middle, with_pool};
-use crate::contract::scene::counted;
-use crate::support::{
+use crate::contract::fixtures::counted;
+use serde_json::{Value, json};
+use test_support::{
     ALICE, App, BOB, EVE, TN,
-    between::{Between, Spent},
+    fault_proxy::{FaultProxy, Spent},
     flat, fresh_id,
 };
-use serde_json::{Value, json};
 
-/// A service with a session, and what stands before its table.
-struct Scene {
+/// A service with a session, whose calls to the store are counted.
+struct MeteredApp {
     app: App,
-    between: Between,
+    proxy: FaultProxy,
 }
 
-impl Scene {
+impl MeteredApp {
     /// Asserts how a webhook call or a management call is answered, and what it costs.
     async fn costs(&self, [method, path]: [&str; 2], body: Option<Value>, status: u16, spent: Spent) {
         let answer = self.app.call(method, path, body.clone()).await;
         assert_eq!(answer.status, status, "{answer:?}");
-        assert_eq!(self.between.spent(), spent, "{method} {path} {body:?}");
+        assert_eq!(self.proxy.spent(), spent, "{method} {path} {body:?}");
     }
 
     async fn post(&self, payload: Value, spent: Spent) {
@@ -35,7 +35,7 @@ fn receipt(id: &Value) -> Value {
 }
 
 async fn other_costs(size: u64, place: fn(u64) -> Place) {
-    let (app, between) = with_pool(size, place).await;
+    let (app, proxy) = with_pool(size, place).await;
     let session = app.open_session(ALICE, BOB, None).await;
     for tn in [TN, &counted(1).digits()] {
         app.add_tn(tn).await;
@@ -43,62 +43,62 @@ async fn other_costs(size: u64, place: fn(u64) -> Place) {
     let [id, tn] = ["session_id", "virtual_tn"].map(|name| session[name].as_str().unwrap());
     app.text(ALICE, tn, "hi").await;
     let sent = app.messages(&session).await[2]["provider_id"].clone();
-    between.spent();
-    let scene = Scene { app, between };
-    texts(&scene, tn).await;
-    receipts(&scene, &sent).await;
-    calls(&scene, tn, id).await;
+    proxy.spent();
+    let metered = MeteredApp { app, proxy };
+    texts(&metered, tn).await;
+    receipts(&metered, &sent).await;
+    calls(&metered, tn, id).await;
 }
 
-async fn texts(scene: &Scene, tn: &str) {
+async fn texts(metered: &MeteredApp, tn: &str) {
     let text: Calls = &[("GetItem", 1), ("TransactWriteItems", 1), ("UpdateItem", 1)];
-    scene.post(json!({"to": tn, "from": ALICE, "body": "without an id"}), cost(text, 1.0, 9.0)).await;
+    metered.post(json!({"to": tn, "from": ALICE, "body": "without an id"}), cost(text, 1.0, 9.0)).await;
     let old = json!({"data": {"type": "message", "id": fresh_id(), "attributes": {
         "to": tn, "from": ALICE, "body": "meant for others", "timestamp": "2017-12-21T16:44:35.00Z"
     }}});
-    scene.post(old, cost(READING, 1.0, 0.0)).await;
-    scene.post(flat(&fresh_id(), "12345", tn, "from a short code"), Spent::default()).await;
-    scene.post(flat(&fresh_id(), ALICE, tn, ""), Spent::default()).await;
-    scene.costs(["POST", "/"], Some(json!({"to": tn})), 400, Spent::default()).await;
+    metered.post(old, cost(READING, 1.0, 0.0)).await;
+    metered.post(flat(&fresh_id(), "12345", tn, "from a short code"), Spent::default()).await;
+    metered.post(flat(&fresh_id(), ALICE, tn, ""), Spent::default()).await;
+    metered.costs(["POST", "/"], Some(json!({"to": tn})), 400, Spent::default()).await;
 
     let opting: Calls = &[("GetItem", 2), ("TransactWriteItems", 1)];
-    scene.post(flat(&fresh_id(), BOB, tn, "STOP"), cost(opting, 2.0, 8.0)).await;
+    metered.post(flat(&fresh_id(), BOB, tn, "STOP"), cost(opting, 2.0, 8.0)).await;
     let unsent: Calls = &[("GetItem", 1), ("TransactWriteItems", 1)];
-    scene.post(flat(&fresh_id(), ALICE, tn, "to one who has opted out"), cost(unsent, 1.0, 5.0)).await;
-    scene.post(flat(&fresh_id(), BOB, tn, "UNSTOP"), cost(opting, 2.0, 8.0)).await;
+    metered.post(flat(&fresh_id(), ALICE, tn, "to one who has opted out"), cost(unsent, 1.0, 5.0)).await;
+    metered.post(flat(&fresh_id(), BOB, tn, "UNSTOP"), cost(opting, 2.0, 8.0)).await;
     let stranger: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("TransactWriteItems", 1)];
-    scene.post(flat(&fresh_id(), EVE, tn, "STOP"), cost(stranger, 7.0, 4.0)).await;
+    metered.post(flat(&fresh_id(), EVE, tn, "STOP"), cost(stranger, 7.0, 4.0)).await;
 }
 
-async fn receipts(scene: &Scene, sent: &Value) {
+async fn receipts(metered: &MeteredApp, sent: &Value) {
     let recorded: Calls = &[("Query", 1), ("GetItem", 1), ("TransactWriteItems", 1)];
-    scene.post(receipt(sent), cost(recorded, 1.5, 4.0)).await;
+    metered.post(receipt(sent), cost(recorded, 1.5, 4.0)).await;
     // AWS charges for the transaction that is refused, too.
-    scene.post(receipt(sent), cost(recorded, 1.5, 0.0)).await;
-    scene.post(receipt(&json!("mdr2-unknown")), cost(&[("Query", 1)], 0.5, 0.0)).await;
+    metered.post(receipt(sent), cost(recorded, 1.5, 0.0)).await;
+    metered.post(receipt(&json!("mdr2-unknown")), cost(&[("Query", 1)], 0.5, 0.0)).await;
 }
 
-async fn calls(scene: &Scene, tn: &str, id: &str) {
+async fn calls(metered: &MeteredApp, tn: &str, id: &str) {
     let session = format!("/session/{id}");
     let shown: Calls = &[("GetItem", 1), ("BatchGetItem", 1)];
-    scene.costs(["GET", &session], None, 200, cost(shown, 5.0, 0.0)).await;
-    scene.costs(["GET", &format!("/tn/{tn}")], None, 200, cost(READING, 1.0, 0.0)).await;
-    scene.costs(["GET", "/health"], None, 200, cost(READING, 1.0, 0.0)).await;
-    scene
+    metered.costs(["GET", &session], None, 200, cost(shown, 5.0, 0.0)).await;
+    metered.costs(["GET", &format!("/tn/{tn}")], None, 200, cost(READING, 1.0, 0.0)).await;
+    metered.costs(["GET", "/health"], None, 200, cost(READING, 1.0, 0.0)).await;
+    metered
         .costs(["DELETE", &format!("/session/{}", "a".repeat(32))], None, 404, cost(READING, 1.0, 0.0))
         .await;
     let with_tn = json!({"participant_a": ALICE, "participant_b": tn});
-    scene.costs(["POST", "/session"], Some(with_tn), 400, cost(&[("BatchGetItem", 1)], 5.0, 0.0)).await;
+    metered.costs(["POST", "/session"], Some(with_tn), 400, cost(&[("BatchGetItem", 1)], 5.0, 0.0)).await;
 
     let value = |number: &str| Some(json!({"value": number}));
     let added: Calls = &[("GetItem", 1), ("Query", 1), ("TransactWriteItems", 1)];
-    scene.costs(["POST", "/tn"], value(tn), 400, cost(added, 2.0, 0.0)).await;
-    scene.costs(["POST", "/tn"], value(ALICE), 400, cost(&[("Query", 1)], 1.0, 0.0)).await;
+    metered.costs(["POST", "/tn"], value(tn), 400, cost(added, 2.0, 0.0)).await;
+    metered.costs(["POST", "/tn"], value(ALICE), 400, cost(&[("Query", 1)], 1.0, 0.0)).await;
     let removed: Calls = &[("GetItem", 1), ("TransactWriteItems", 1)];
-    scene.costs(["DELETE", "/tn"], value(TN), 200, cost(removed, 1.0, 4.0)).await;
-    scene.costs(["DELETE", "/tn"], value(&counted(1).digits()), 200, cost(removed, 1.0, 6.0)).await;
-    scene.costs(["DELETE", "/tn"], value(TN), 404, cost(READING, 1.0, 0.0)).await;
-    scene.costs(["DELETE", "/tn"], value(tn), 400, cost(READING, 1.0, 0.0)).await;
+    metered.costs(["DELETE", "/tn"], value(TN), 200, cost(removed, 1.0, 4.0)).await;
+    metered.costs(["DELETE", "/tn"], value(&counted(1).digits()), 200, cost(removed, 1.0, 6.0)).await;
+    metered.costs(["DELETE", "/tn"], value(TN), 404, cost(READING, 1.0, 0.0)).await;
+    metered.costs(["DELETE", "/tn"], value(tn), 400, cost(READING, 1.0, 0.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,6 +1,6 @@
 //! Forgetting what is past its retention.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, alice, at, bob, conversation, end, fill_pool, inbound, messages, not_taken, recorded, relay,
     sending, sent, talking, to_side, uncertain, waiting,
 };

@@ -1,6 +1,6 @@
 //! How full the store is.
 
-use super::scene::{
+use super::fixtures::{
     Shared, alice, at, bob, conversation, end, eve, fill_pool, new_session, not_taken, opened, person, relay,
     sending, sent, talking, to_side, uncertain, waiting,
 };
@@ -22,7 +22,7 @@ pub async fn what_waits_and_what_is_unknown_is_counted_and_nothing_else(store: S
         uncertain(&store, relay(&session, created), 30).await;
     }
     sending(&store, relay(&session, 1), 30).await;
-    for (created, settlement) in [(2, sent("an-id")), (3, super::scene::refused(false))] {
+    for (created, settlement) in [(2, sent("an-id")), (3, super::fixtures::refused(false))] {
         let leased = sending(&store, relay(&session, created), 30).await;
         assert!(store.settle(&leased, settlement, at(30)).await.unwrap());
     }

@@ -1,6 +1,6 @@
 //! What is on record about messages: delivery receipts and the list of a session.
 
-use super::scene::{
+use super::fixtures::{
     Shared, alice, answer, at, bob, conversation, end, eve, fill_pool, message, messages, new_session,
     not_taken, opened, refused, relay, sending, sent, state, talking, tn, to_side, uncertain, unknown,
     waiting,

@@ -1,6 +1,6 @@
 //! Reading sessions: one, all, the expired ones, and who somebody is to a number.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, opt, person, side, stranger, talking, tn,
 };
 use sms_proxy::{

@@ -1,6 +1,6 @@
 //! What got lost on the way, what tells about it, and who looks after the outbox.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, alice, answer, at, bob, conversation, fill_pool, found, message, nobody_knows, refused,
     relay, sending, sent, state, talking, tn, to_side, uncertain, unknown, waiting,
 };

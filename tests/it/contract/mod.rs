@@ -3,6 +3,7 @@
 //! A case gets an empty store of its own and uses nothing but the trait. To put another backend under the same
 //! tests, add one line to the end of this file.
 
+pub mod fixtures;
 mod forget;
 mod gauges;
 mod history;
@@ -12,12 +13,10 @@ mod outbox;
 mod pool;
 mod races;
 mod record;
-pub mod scene;
 mod sessions;
 mod settle;
 
-use crate::support;
-use scene::Shared;
+use fixtures::Shared;
 
 /// Makes a test of a case for one backend.
 macro_rules! tests {
@@ -171,11 +170,11 @@ macro_rules! suite {
 }
 
 async fn open_sqlite() -> (Shared, tempfile::TempDir) {
-    support::sqlite()
+    test_support::sqlite()
 }
 
 async fn open_dynamodb() -> (Shared, ()) {
-    (support::dynamodb::dynamodb().await, ())
+    (test_support::dynamodb::dynamodb().await, ())
 }
 
 suite!(sqlite, super::open_sqlite);

@@ -1,6 +1,6 @@
 //! The outbox: what is due, who may send it, and what got lost.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, alice, answer, at, bob, conversation, due, end, eve, fill_pool, inbound, message,
     new_session, nobody_knows, not_taken, opened, opt, recorded, refused, relay, sending, state, talking, tn,
     to_side, waiting,

@@ -1,6 +1,6 @@
 //! The pool of virtual TNs.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, alice, at, bob, conversation, end, fill_pool, new_session, opened, person, talking, tn,
 };
 use sms_proxy::{

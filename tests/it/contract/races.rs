@@ -1,6 +1,6 @@
 //! Many callers at once, really at once: what is promised to one of them is given to one of them.
 
-use super::scene::{
+use super::fixtures::{
     CALLERS, Shared, alice, answer, at, at_once, bob, callers, conversation, due, end, fill_pool, found,
     inbound, message, message_of, messages, new_session, not_taken, person, relay, sending, sent, state,
     talking, tn, uncertain, unknown, waiting,

@@ -1,6 +1,6 @@
 //! Putting inbound texts on record with everything that they cause.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, alice, answer, at, bob, conversation, due, end, eve, fill_pool, inbound, messages, not_taken,
     opt, person, recorded, relay, sending, sent, side, state, stranger, talking, tn, to_side, waiting,
 };

@@ -1,6 +1,6 @@
 //! Opening, ending, reading and listing sessions.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, messages, new_session, nobody_knows,
     not_taken, opened, opt, person, refused, relay, sending, sent, state, stranger, talking, tn, to_side,
     uncertain, waiting,

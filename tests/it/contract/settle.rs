@@ -1,6 +1,6 @@
 //! What becomes of a leased message.
 
-use super::scene::{
+use super::fixtures::{
     MS, Shared, answer, at, conversation, due, end, eve, fill_pool, found, message, nobody_knows, not_taken,
     refused, relay, sending, sent, state, stranger, tn, uncertain, unknown, waiting,
 };

@@ -4,7 +4,6 @@ mod outcomes;
 mod refusals;
 mod requests;
 
-use crate::support::{ALICE, Loopback, Reply, TN};
 use chrono::Utc;
 use secrecy::SecretString;
 use sms_proxy::{
@@ -15,6 +14,7 @@ use sms_proxy::{
     },
 };
 use std::time::Duration;
+use test_support::{ALICE, Loopback, Reply, TN};
 
 const ACCESS_KEY: &str = "the-access-key";
 const SECRET_KEY: &str = "the-secret-key/with:signs";

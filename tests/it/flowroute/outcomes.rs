@@ -1,13 +1,13 @@
 //! What an answer, or the lack of one, says about a text.
 
 use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, outcome, taken};
-use crate::support::{Loopback, Reply};
 use serde_json::json;
 use sms_proxy::provider::{
     NotTaken, Provider, SendError,
     flowroute::{self, ApiVersion, Event},
 };
 use std::time::Duration;
+use test_support::{Loopback, Reply};
 use tokio::{net::TcpListener, time::timeout};
 
 /// Time enough for a request on loopback, and short enough to wait for.

@@ -1,12 +1,12 @@
 //! What is kept of Flowroute's words when it refuses a text.
 
 use super::{LONG, client, message};
-use crate::support::{ALICE, Loopback, Reply, TN};
 use serde_json::{Value, json};
 use sms_proxy::{
     domain::Outbound,
     provider::{Provider, SendError},
 };
+use test_support::{ALICE, Loopback, Reply, TN};
 
 /// Whether the recipient had opted out, and the words, when this message is answered so.
 async fn refusal(message: &Outbound, reply: Reply) -> (bool, String) {
@@ -51,7 +51,7 @@ async fn phone_numbers_are_scrubbed() {
 
 #[tokio::test]
 async fn the_text_itself_is_scrubbed() {
-    let text = "Meet me at the \"Blue Door\" at 5";
+    let text = "Meet me at the \"Blue Gateway\" at 5";
     let answer = error("Bad body", &format!("'{text}' is not allowed; {text}!"));
     let (_, kept) = refusal(&message(text, &[]), Reply::answer(422, answer)).await;
     assert_eq!(kept, "Bad body: '[text]' is not allowed; [text]!");

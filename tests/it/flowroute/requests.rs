@@ -1,7 +1,6 @@
 //! What goes over the wire.
 
 use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, options, taken};
-use crate::support::{ALICE, Loopback, Reply, Seen, TN};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 use sms_proxy::provider::{
@@ -11,6 +10,7 @@ use sms_proxy::provider::{
         Client, ClientOptions,
     },
 };
+use test_support::{ALICE, Loopback, Reply, Seen, TN};
 
 const PICTURES: [&str; 2] = ["https://example.com/1.gif?a=b&c=d", "https://example.com/2.png"];
 

@@ -1,7 +1,9 @@
 //! A cold start with settings that cannot work.
 
 use super::function::{API_KEY, Cloud, REAL, WEBHOOK_TOKEN};
-use crate::support::{
+use serde_json::Value;
+use tempfile::TempDir;
+use test_support::{
     Backend, TN,
     binary::Binary,
     events::HTTP_DEFAULT,
@@ -10,8 +12,6 @@ use crate::support::{
     fresh_id,
     runtime_api::{FUNCTION, RuntimeApi},
 };
-use serde_json::Value;
-use tempfile::TempDir;
 
 #[tokio::test]
 async fn real_lambda_refuses_what_cannot_work_there() {

@@ -1,16 +1,16 @@
 //! The function in the Runtime API's stand-in, and what surrounds it.
 
-use crate::support::{
-    Answer, Backend, Records,
-    binary::Binary,
-    cloudformation::template,
-    events::{Call, Door},
-    flowroute_standin::FlowrouteStandin,
-    runtime_api::RuntimeApi,
-};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
 use std::time::Duration;
+use test_support::{
+    Answer, Backend, Records,
+    binary::Binary,
+    cloudformation::template,
+    events::{Call, Gateway},
+    flowroute_standin::FlowrouteStandin,
+    runtime_api::RuntimeApi,
+};
 
 pub const API_KEY: &str = "an-api-key-of-the-test";
 /// Characters that a query must escape.
@@ -35,23 +35,23 @@ impl Cloud {
     pub fn settings(&self) -> Vec<(&str, &str)> {
         let keys = [("API_KEYS", API_KEY), ("WEBHOOK_TOKEN", WEBHOOK_TOKEN)];
         let place = match self.backend {
-            Backend::Dynamodb => [&[REAL][..], &self.records.place()].concat(),
+            Backend::Dynamodb => [&[REAL][..], &self.records.table_settings()].concat(),
             Backend::Sqlite => self.records.settings(),
         };
         self.flowroute.settings(&[&keys[..], &place].concat())
     }
 
     /// An instance of the function, behind this door.
-    pub async fn instance(&self, door: Door) -> Function {
+    pub async fn instance(&self, door: Gateway) -> Function {
         self.instance_with(door, &[]).await
     }
 
     /// An instance whose pace is not limited.
-    pub async fn quick_instance(&self, door: Door) -> Function {
+    pub async fn quick_instance(&self, door: Gateway) -> Function {
         self.instance_with(door, &[("FLOWROUTE_MAX_PER_SECOND", "0")]).await
     }
 
-    async fn instance_with(&self, door: Door, more: &[(&str, &str)]) -> Function {
+    async fn instance_with(&self, door: Gateway, more: &[(&str, &str)]) -> Function {
         let runtime = RuntimeApi::start().await;
         let settings = [&self.settings()[..], more].concat();
         let binary = runtime.function(self.records.folder(), &settings);
@@ -61,7 +61,7 @@ impl Cloud {
 
 /// An instance of the function.
 pub struct Function {
-    pub door: Door,
+    pub door: Gateway,
     pub runtime: RuntimeApi,
     pub binary: Binary,
     /// On a busy machine the engine of the tests is too slow for the function now and then: what must be taken is

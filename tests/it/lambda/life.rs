@@ -1,15 +1,15 @@
 //! The whole life of a session, from an empty pool to an empty pool, behind every door.
 
 use super::function::{Cloud, Function, maintenance};
-use crate::support::{
+use serde_json::{Value, json};
+use test_support::{
     ALICE, BOB, Backend, TN,
     events::{
-        Call, Door, FUNCTION_URL, HTTP_BASE64, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN, REST_CUSTOM_DOMAIN,
+        Call, FUNCTION_URL, Gateway, HTTP_BASE64, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN, REST_CUSTOM_DOMAIN,
         REST_PROD, REST_STAGE_TN,
     },
     flat, fresh_id,
 };
-use serde_json::{Value, json};
 
 macro_rules! a_session_lives_and_ends {
     ($($name:ident: $door:ident;)*) => { mod a_session_lives_and_ends {$(
@@ -42,7 +42,7 @@ a_session_lives_and_ends! {
 
 const PICTURES: [&str; 2] = ["https://media.example.com/a.jpg", "https://media.example.com/b.jpg"];
 
-async fn a_session_lives_and_ends_behind(door: Door, backend: Backend) {
+async fn a_session_lives_and_ends_behind(door: Gateway, backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let function = cloud.instance(door).await;
     let id = a_session_opens(&cloud, &function).await;

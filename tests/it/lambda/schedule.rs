@@ -1,14 +1,6 @@
 //! The schedule's event starts maintenance, and nothing else does.
 
 use super::function::{Cloud, answer, maintenance};
-use crate::support::{
-    ALICE, BOB, Backend, TN,
-    binary::eventually,
-    events::{Call, DOORS, HTTP_DEFAULT},
-    flat,
-    flowroute_standin::Mode,
-    fresh_id, fresh_number, on_each_backend,
-};
 use chrono::{TimeDelta, Utc};
 use serde_json::{Value, json};
 use sms_proxy::{
@@ -16,6 +8,14 @@ use sms_proxy::{
     store::{AddTn, OpenSession, Settlement, Store},
 };
 use std::{sync::Arc, time::Duration};
+use test_support::{
+    ALICE, BOB, Backend, TN,
+    binary::eventually,
+    events::{Call, GATEWAYS, HTTP_DEFAULT},
+    flat,
+    flowroute_standin::Mode,
+    fresh_id, fresh_number, on_each_backend,
+};
 
 on_each_backend! { with 2 threads:
     an_expired_session_ends_once_and_both_are_told_once_however_many_events_come_at_once
@@ -147,7 +147,7 @@ async fn no_other_event_and_no_request_starts_maintenance(backend: Backend) {
         let returned = function.runtime.invoke(&fresh_id(), &event).await;
         assert_eq!(returned["reason"], "not_found", "{event}: {returned}");
     }
-    for door in DOORS {
+    for door in GATEWAYS {
         for path in ["/events", "/", "/maintenance"] {
             let headers = &[("X-Api-Key", super::API_KEY), ("Content-Type", "application/json")];
             let body = Some(maintenance().to_string());

@@ -1,13 +1,13 @@
 //! Two instances of the function at once, on one table: each takes one event after the other, as Lambda has it.
 
 use super::function::{Cloud, Function};
-use crate::support::{
+use serde_json::{Value, json};
+use std::{collections::HashSet, sync::Arc};
+use test_support::{
     ALICE, BOB, Backend, TN,
     events::{HTTP_DEFAULT, REST_PROD},
     flat, fresh_id, fresh_number, number,
 };
-use serde_json::{Value, json};
-use std::{collections::HashSet, sync::Arc};
 use tokio::task::JoinSet;
 
 const ROUNDS: usize = 20;

@@ -1,31 +1,28 @@
 //! What maintenance reads, message by message: what is newer hides nothing else.
 
-use crate::{
-    contract::scene::{
-        Shared, alice, at, bob, conversation, due, eve, fill_pool, nobody_knows, not_taken, opt, person,
-        relay, sending, talking, tn, unknown,
-    },
-    support::{ALICE, App, BOB, Outcome, TN, between::Between, unpaced},
+use crate::contract::fixtures::{
+    Shared, alice, at, bob, conversation, due, eve, fill_pool, nobody_knows, not_taken, opt, person, relay,
+    sending, talking, tn, unknown,
 };
 use chrono::TimeDelta;
 use serde_json::json;
-use sms_proxy::{domain::MessageId, http::Auth, store::Leased};
-use tempfile::TempDir;
+use sms_proxy::{domain::MessageId, store::Leased};
+use test_support::{ALICE, App, BOB, Outcome, TN, fault_proxy::FaultProxy, unpaced};
 
 /// A newer release writes this item.
-async fn write_newer(between: &Between, pk: String, sk: &str) {
+async fn write_newer(proxy: &FaultProxy, pk: String, sk: &str) {
     let change = json!({
-        "TableName": between.table_name(),
+        "TableName": proxy.table_name(),
         "Key": {"pk": {"S": pk}, "sk": {"S": sk}},
         "UpdateExpression": "SET item_version = :newer",
         "ConditionExpression": "attribute_exists(pk)",
         "ExpressionAttributeValues": {":newer": {"N": "99"}},
     });
-    between.engine("UpdateItem", &change).await;
+    proxy.engine("UpdateItem", &change).await;
 }
 
-async fn write_newer_message(between: &Between, id: MessageId) {
-    write_newer(between, format!("M#{id}"), "M").await;
+async fn write_newer_message(proxy: &FaultProxy, id: MessageId) {
+    write_newer(proxy, format!("M#{id}"), "M").await;
 }
 
 /// Three messages of one session that are being sent, oldest first.
@@ -40,48 +37,48 @@ async fn three_messages(store: &Shared) -> Vec<Leased> {
 
 #[tokio::test]
 async fn a_message_of_a_newer_release_is_not_due_and_hides_no_other() {
-    let (store, between) = Between::store().await;
+    let (store, proxy) = FaultProxy::store().await;
     let messages = three_messages(&store).await;
     for message in &messages {
         assert!(store.settle(message, not_taken(5), at(5)).await.unwrap());
     }
-    write_newer_message(&between, messages[0].outbound.id).await;
+    write_newer_message(&proxy, messages[0].outbound.id).await;
     assert_eq!(due(&store, 9).await, [messages[1].outbound.id, messages[2].outbound.id]);
     assert_eq!(store.due(1, at(9)).await.unwrap()[0].id, messages[1].outbound.id);
 }
 
 #[tokio::test]
 async fn a_message_of_a_newer_release_is_neither_reclaimed_nor_looked_up_and_hides_no_other() {
-    let (store, between) = Between::store().await;
+    let (store, proxy) = FaultProxy::store().await;
     let messages = three_messages(&store).await;
-    write_newer_message(&between, messages[0].outbound.id).await;
+    write_newer_message(&proxy, messages[0].outbound.id).await;
     assert_eq!(store.reclaim(1, at(100)).await.unwrap(), 1);
     assert_eq!(store.reclaim(10, at(100)).await.unwrap(), 1);
     assert!(store.settle(&messages[1], nobody_knows(), at(101)).await.unwrap());
     assert_eq!(unknown(&store).await, [messages[1].outbound.id, messages[2].outbound.id]);
-    write_newer_message(&between, messages[1].outbound.id).await;
+    write_newer_message(&proxy, messages[1].outbound.id).await;
     assert_eq!(store.unknown(1, None).await.unwrap()[0].leased.outbound.id, messages[2].outbound.id);
 }
 
 #[tokio::test]
 async fn an_expired_session_of_a_newer_release_hides_no_other() {
-    let (store, between) = Between::store().await;
+    let (store, proxy) = FaultProxy::store().await;
     fill_pool(&store, 2).await;
     let first = talking(&store, [alice(), bob()], 0, Some(60)).await;
     let second = talking(&store, [alice(), bob()], 1, Some(60)).await;
-    write_newer(&between, format!("S#{}", first.id), "S").await;
+    write_newer(&proxy, format!("S#{}", first.id), "S").await;
     assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), [second]);
 }
 
 #[tokio::test]
 async fn expired_sessions_of_somebody_whom_a_newer_release_has_written_about_hide_no_other() {
-    let (store, between) = Between::store().await;
+    let (store, proxy) = FaultProxy::store().await;
     fill_pool(&store, 4).await;
     for second in 0..3 {
         talking(&store, [alice(), bob()], second, Some(60)).await;
     }
     opt(&store, tn(9), alice(), true, 3).await;
-    write_newer(&between, format!("P#{}", alice().digits()), "OPT").await;
+    write_newer(&proxy, format!("P#{}", alice().digits()), "OPT").await;
     let other = talking(&store, [eve(), person(9)], 5, Some(60)).await;
     assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), std::slice::from_ref(&other));
     assert_eq!(store.expired_sessions(100, at(90)).await.unwrap(), [other]);
@@ -89,15 +86,15 @@ async fn expired_sessions_of_somebody_whom_a_newer_release_has_written_about_hid
 
 #[tokio::test]
 async fn a_lease_of_a_newer_release_is_an_answer_of_the_store() {
-    let (store, between) = Between::store().await;
+    let (store, proxy) = FaultProxy::store().await;
     assert!(store.begin_drain("somebody", at(0), at(30)).await.unwrap());
-    write_newer(&between, "DRAIN".into(), "DRAIN").await;
+    write_newer(&proxy, "DRAIN".into(), "DRAIN").await;
     store.ping().await.unwrap();
 }
 
 #[tokio::test]
 async fn a_free_number_of_a_newer_release_is_left_out_of_what_is_counted() {
-    let (store, between) = Between::store().await;
+    let (store, proxy) = FaultProxy::store().await;
     let session = conversation(&store, None).await;
     for message in 0..2 {
         let leased = sending(&store, relay(&session, message), 0).await;
@@ -106,8 +103,8 @@ async fn a_free_number_of_a_newer_release_is_left_out_of_what_is_counted() {
     for pk in ["FREE#0", "FREE#1"] {
         let item = |version| json!({"pk": {"S": pk}, "sk": {"S": version}, "item_version": {"N": version}});
         for version in ["1", "99"] {
-            let put = json!({"TableName": between.table_name(), "Item": item(version)});
-            between.engine("PutItem", &put).await;
+            let put = json!({"TableName": proxy.table_name(), "Item": item(version)});
+            proxy.engine("PutItem", &put).await;
         }
     }
     let gauges = store.gauges(1_000).await.unwrap();
@@ -116,15 +113,15 @@ async fn a_free_number_of_a_newer_release_is_left_out_of_what_is_counted() {
 
 #[tokio::test]
 async fn a_round_of_maintenance_goes_past_a_message_of_a_newer_release() {
-    let (store, between) = Between::store().await;
-    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+    let (store, proxy) = FaultProxy::store().await;
+    let app = App::on(store, unpaced());
     let session = app.conversation(None).await;
     app.provider.always(Outcome::Busy);
     app.text(ALICE, TN, "one").await;
     app.clock.advance(TimeDelta::seconds(1));
     app.text(ALICE, TN, "two").await;
     let id = app.messages(&session).await[2]["id"].as_str().unwrap().to_owned();
-    write_newer_message(&between, id.parse().unwrap()).await;
+    write_newer_message(&proxy, id.parse().unwrap()).await;
     app.provider.always(Outcome::Sent);
     app.clock.advance(TimeDelta::seconds(2));
     assert_eq!(app.maintain().await.sent, 1);

@@ -1,7 +1,7 @@
 //! Answers to strangers: robots must not be able to spend the operator's money.
 
-use crate::support::{ALICE, BOB, Backend, EVE, TN, flat, fresh_id, fresh_number, on_each_backend};
 use chrono::TimeDelta;
+use test_support::{ALICE, BOB, Backend, EVE, TN, flat, fresh_id, fresh_number, on_each_backend};
 
 on_each_backend! {
     forty_texts_of_a_stranger_in_a_minute_cost_three_answers

@@ -1,10 +1,10 @@
 //! Whatever happens in whatever order: the right person, once, or a reason on record.
 
-use crate::support::{App, Backend, Outcome, flat, fresh_id, number};
 use chrono::TimeDelta;
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
 use std::collections::HashMap;
+use test_support::{App, Backend, Outcome, flat, fresh_id, number};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -26,10 +26,10 @@ fn step() -> impl Strategy<Value = Step> {
         Outcome::Refused,
         Outcome::BadCredentials,
         Outcome::Busy,
-        Outcome::SentUnheard,
-        Outcome::LostUnheard,
-        Outcome::SentAndDies,
-        Outcome::Dies,
+        Outcome::SentNoResponse,
+        Outcome::LostNoResponse,
+        Outcome::SentThenCrash,
+        Outcome::Crash,
     ];
     prop_oneof![
         3 => (0..5_u32, 0..5_u32, prop::option::of(1..4_u32)).prop_map(|(a, b, minutes)| Step::Open { a, b, minutes }),

@@ -1,8 +1,8 @@
 //! What is unknown, and how the provider's list settles it.
 
-use crate::support::{ALICE, App, BOB, Backend, Outcome, TN, flat, fresh_id, on_each_backend};
 use chrono::TimeDelta;
 use serde_json::json;
+use test_support::{ALICE, App, BOB, Backend, Outcome, TN, flat, fresh_id, on_each_backend};
 
 on_each_backend! {
     a_text_that_the_list_shows_is_not_sent_again
@@ -10,7 +10,7 @@ on_each_backend! {
     a_text_that_two_readings_do_not_show_is_sent_again_once
     one_late_reading_alone_does_not_decide
     while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unknown_for_good
-    another_text_between_the_two_leaves_it_undecided
+    another_text_proxy_the_two_leaves_it_undecided
     media_without_words_stay_undecided
     rows_from_before_the_attempt_do_not_count
     two_equal_texts_are_never_credited_to_the_same_row
@@ -33,7 +33,7 @@ async fn with_unknown(backend: Backend, outcome: Outcome, body: &str) -> (App, s
 }
 
 async fn a_text_that_the_list_shows_is_not_sent_again(backend: Backend) {
-    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "hello").await;
+    let (app, session) = with_unknown(backend, Outcome::SentNoResponse, "hello").await;
     assert_eq!(app.relays(&session).await, ["unknown"]);
     assert_eq!(app.maintain().await.found, 1);
     app.settle_everything().await;
@@ -44,14 +44,14 @@ async fn a_text_that_the_list_shows_is_not_sent_again(backend: Backend) {
 }
 
 async fn white_space_and_quotes_may_change_on_the_way(backend: Backend) {
-    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "she said  “don’t”\n\tgo ").await;
+    let (app, session) = with_unknown(backend, Outcome::SentNoResponse, "she said  “don’t”\n\tgo ").await;
     app.provider.edit_list(|rows| rows.last_mut().unwrap().body = "she said \"don't\" go".into());
     assert_eq!(app.maintain().await.found, 1);
     assert_eq!(app.relays(&session).await, ["sent"]);
 }
 
 async fn a_text_that_two_readings_do_not_show_is_sent_again_once(backend: Backend) {
-    let (app, session) = with_unknown(backend, Outcome::LostUnheard, "hello").await;
+    let (app, session) = with_unknown(backend, Outcome::LostNoResponse, "hello").await;
     app.maintain().await;
     app.clock.advance(TimeDelta::seconds(299));
     assert_eq!(app.maintain().await.absent, 0, "it is too early to say");
@@ -64,7 +64,7 @@ async fn a_text_that_two_readings_do_not_show_is_sent_again_once(backend: Backen
 }
 
 async fn one_late_reading_alone_does_not_decide(backend: Backend) {
-    let (app, _) = with_unknown(backend, Outcome::LostUnheard, "hello").await;
+    let (app, _) = with_unknown(backend, Outcome::LostNoResponse, "hello").await;
     app.clock.advance(TimeDelta::seconds(1000));
     assert_eq!(app.maintain().await.absent, 0);
     app.clock.advance(TimeDelta::seconds(30));
@@ -74,7 +74,7 @@ async fn one_late_reading_alone_does_not_decide(backend: Backend) {
 async fn while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unknown_for_good(
     backend: Backend,
 ) {
-    let (app, session) = with_unknown(backend, Outcome::LostUnheard, "hello").await;
+    let (app, session) = with_unknown(backend, Outcome::LostNoResponse, "hello").await;
     app.provider.list_is_down(true);
     for _ in 0..23 {
         app.clock.advance(TimeDelta::hours(1));
@@ -92,8 +92,8 @@ async fn while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unk
     assert_eq!(app.provider.asked(), 1);
 }
 
-async fn another_text_between_the_two_leaves_it_undecided(backend: Backend) {
-    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "hello").await;
+async fn another_text_proxy_the_two_leaves_it_undecided(backend: Backend) {
+    let (app, session) = with_unknown(backend, Outcome::SentNoResponse, "hello").await;
     app.provider.edit_list(|rows| rows.last_mut().unwrap().body = "hel".into());
     app.settle_everything().await;
     assert_eq!((app.provider.asked(), app.relays(&session).await), (1, vec![json!("unknown")]));
@@ -102,7 +102,7 @@ async fn another_text_between_the_two_leaves_it_undecided(backend: Backend) {
 async fn media_without_words_stay_undecided(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
-    app.provider.always(Outcome::LostUnheard);
+    app.provider.always(Outcome::LostNoResponse);
     let included = json!([{"type": "media", "attributes": {"url": "https://media.example/1.png"}}]);
     let attributes = json!({"from": ALICE, "to": TN, "body": null});
     let data = json!({"type": "message", "id": fresh_id(), "attributes": attributes});
@@ -113,7 +113,7 @@ async fn media_without_words_stay_undecided(backend: Backend) {
 }
 
 async fn rows_from_before_the_attempt_do_not_count(backend: Backend) {
-    let (app, session) = with_unknown(backend, Outcome::SentUnheard, "hello").await;
+    let (app, session) = with_unknown(backend, Outcome::SentNoResponse, "hello").await;
     let before = app.clock.now() - TimeDelta::seconds(61);
     app.provider.edit_list(|rows| rows.last_mut().unwrap().sent_at = Some(before));
     app.settle_everything().await;
@@ -121,7 +121,7 @@ async fn rows_from_before_the_attempt_do_not_count(backend: Backend) {
 }
 
 async fn two_equal_texts_are_never_credited_to_the_same_row(backend: Backend) {
-    for (outcome, asked) in [(Outcome::LostUnheard, 3), (Outcome::SentUnheard, 2)] {
+    for (outcome, asked) in [(Outcome::LostNoResponse, 3), (Outcome::SentNoResponse, 2)] {
         let (app, session) = with_unknown(backend, outcome, "ok").await;
         app.clock.advance(TimeDelta::milliseconds(1));
         app.text(ALICE, TN, "ok").await;
@@ -138,9 +138,9 @@ async fn two_equal_texts_are_never_credited_to_the_same_row(backend: Backend) {
 async fn of_two_equal_unknown_texts_one_row_settles_one(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
-    app.provider.always(Outcome::SentUnheard);
+    app.provider.always(Outcome::SentNoResponse);
     app.text(ALICE, TN, "ok").await;
-    app.provider.always(Outcome::LostUnheard);
+    app.provider.always(Outcome::LostNoResponse);
     app.text(ALICE, TN, "ok").await;
     app.provider.always(Outcome::Sent);
     assert_eq!(app.maintain().await.found, 1);
@@ -150,7 +150,7 @@ async fn of_two_equal_unknown_texts_one_row_settles_one(backend: Backend) {
 }
 
 async fn a_text_whose_sender_died_is_looked_up(backend: Backend) {
-    for (outcome, asked) in [(Outcome::SentAndDies, 1), (Outcome::Dies, 2)] {
+    for (outcome, asked) in [(Outcome::SentThenCrash, 1), (Outcome::Crash, 2)] {
         let app = backend.app().await;
         let session = app.conversation(None).await;
         app.provider.always(outcome);
@@ -167,7 +167,7 @@ async fn a_text_whose_sender_died_is_looked_up(backend: Backend) {
 }
 
 async fn an_unknown_text_of_an_ended_session_is_credited_or_cancelled_and_never_sent(backend: Backend) {
-    for (outcome, state) in [(Outcome::SentUnheard, "sent"), (Outcome::LostUnheard, "cancelled")] {
+    for (outcome, state) in [(Outcome::SentNoResponse, "sent"), (Outcome::LostNoResponse, "cancelled")] {
         let (app, session) = with_unknown(backend, outcome, "hello").await;
         app.end_session(&session).await;
         app.settle_everything().await;
@@ -179,7 +179,7 @@ async fn an_unknown_text_of_an_ended_session_is_credited_or_cancelled_and_never_
 async fn the_list_is_read_once_for_all_and_not_in_every_round(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
-    app.provider.always(Outcome::LostUnheard);
+    app.provider.always(Outcome::LostNoResponse);
     for n in 0..10 {
         app.text(ALICE, TN, &n.to_string()).await;
     }
@@ -195,7 +195,7 @@ async fn the_list_is_read_once_for_all_and_not_in_every_round(backend: Backend) 
 async fn a_list_is_not_read_for_what_it_cannot_settle(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
-    app.provider.always(Outcome::LostUnheard);
+    app.provider.always(Outcome::LostNoResponse);
     let included = json!([{"type": "media", "attributes": {"url": "https://media.example/1.png"}}]);
     let data = json!({"type": "message", "id": fresh_id(), "attributes": {"from": ALICE, "to": TN}});
     assert_eq!(app.post(json!({"data": data, "included": included})).await.status, 200);
@@ -206,10 +206,10 @@ async fn a_list_is_not_read_for_what_it_cannot_settle(backend: Backend) {
 async fn an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_being_looked_up(
     backend: Backend,
 ) {
-    let (app, session) = with_unknown(backend, Outcome::LostUnheard, "old").await;
+    let (app, session) = with_unknown(backend, Outcome::LostNoResponse, "old").await;
     app.clock.advance(TimeDelta::hours(10));
-    app.provider.list_comes_whole_from(app.clock.now() - TimeDelta::minutes(5));
-    app.provider.always(Outcome::SentUnheard);
+    app.provider.list_fails_before(app.clock.now() - TimeDelta::minutes(5));
+    app.provider.always(Outcome::SentNoResponse);
     for n in 0..5 {
         app.text(ALICE, TN, &format!("new {n}")).await;
     }

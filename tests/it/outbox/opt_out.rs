@@ -1,7 +1,7 @@
 //! STOP and UNSTOP (FLOWROUTE.md 5).
 
-use crate::support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, on_each_backend};
 use serde_json::json;
+use test_support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, on_each_backend};
 
 on_each_backend! {
     stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_sender

@@ -1,10 +1,10 @@
 //! Pacing (FLOWROUTE.md 1.5). What is asserted is how many sends a second holds, never how long one takes.
 
-use crate::support::{ALICE, App, Backend, Outcome, TN, flat, fresh_id, on_each_backend, unpaced};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sms_proxy::{http::Auth, service::Options};
+use sms_proxy::service::Options;
 use std::time::{Duration, Instant};
+use test_support::{ALICE, App, Backend, Outcome, TN, flat, fresh_id, on_each_backend, unpaced};
 use tokio::task::JoinSet;
 
 on_each_backend! {
@@ -32,7 +32,7 @@ fn most_in_a_second(times: &[Instant]) -> usize {
 }
 
 async fn paced(backend: Backend, max_per_second: u32) -> (App, Value) {
-    let app = backend.app_with(Options { max_per_second, ..unpaced() }, Auth::default()).await;
+    let app = backend.app_with(Options { max_per_second, ..unpaced() }).await;
     let session = app.conversation(None).await;
     (app, session)
 }
@@ -73,9 +73,9 @@ async fn the_outbox_is_drained_at_the_same_pace_oldest_first(backend: Backend) {
 
 async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried(backend: Backend) {
     let options = Options { send_budget: Duration::from_secs(1), max_per_second: 1, ..unpaced() };
-    let app = backend.app_with(options, Auth::default()).await;
+    let app = backend.app_with(options).await;
     app.add_tn(TN).await;
-    let session = app.open_session(ALICE, crate::support::BOB, None).await;
+    let session = app.open_session(ALICE, test_support::BOB, None).await;
     assert_eq!(app.provider.taken().len(), 1, "the second start message found no place");
     let waiting: Vec<Value> =
         app.messages(&session).await.into_iter().filter(|m| m["state"] == "waiting").collect();
@@ -132,7 +132,7 @@ async fn media_are_paced_apart_and_count_as_texts_too(backend: Backend) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_stalls_makes_no_burst() {
     let (app, _) = paced(Backend::Sqlite, 5).await;
-    let path = app.folder.path().join("test.db");
+    let path = app.database();
     let mut posts = JoinSet::new();
     for n in 0..12 {
         let app = app.clone();

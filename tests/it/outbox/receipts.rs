@@ -1,8 +1,8 @@
 //! Delivery receipts (FLOWROUTE.md 3, 8.10).
 
-use crate::support::{ALICE, Answer, App, Backend, Outcome, TN, on_each_backend};
 use axum::http::Request;
 use serde_json::{Value, json};
+use test_support::{ALICE, Answer, App, Backend, Outcome, TN, on_each_backend};
 
 on_each_backend! {
     the_last_state_of_a_message_is_kept_with_it
@@ -45,7 +45,7 @@ async fn the_last_state_of_a_message_is_kept_with_it(backend: Backend) {
 }
 
 async fn a_receipt_that_names_our_id_settles_an_unknown_message(backend: Backend) {
-    for outcome in [Outcome::SentUnheard, Outcome::LostUnheard, Outcome::Busy] {
+    for outcome in [Outcome::SentNoResponse, Outcome::LostNoResponse, Outcome::Busy] {
         let app = backend.app().await;
         let session = app.conversation(None).await;
         app.provider.always(outcome);

@@ -1,17 +1,16 @@
 //! What the provider does not take, and what becomes of it.
 
-use crate::support::{
+use chrono::TimeDelta;
+use serde_json::json;
+use test_support::{
     ALICE, App, BOB, Backend, EVE, Outcome, TN, flat, fresh_id, fresh_number, logged, on_each_backend,
     unpaced,
 };
-use chrono::TimeDelta;
-use serde_json::json;
-use sms_proxy::http::Auth;
 use tokio::task::JoinSet;
 
 on_each_backend! {
     a_text_that_the_provider_does_not_take_arrives_once_when_it_does
-    the_pause_between_attempts_grows_to_a_quarter_of_an_hour
+    the_pause_proxy_attempts_grows_to_a_quarter_of_an_hour
     a_text_that_is_not_taken_for_a_day_has_failed
     a_refused_text_is_sent_once_and_its_record_says_why
     a_refused_start_message_cancels_the_other_one
@@ -55,7 +54,7 @@ async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does(backen
     }
 }
 
-async fn the_pause_between_attempts_grows_to_a_quarter_of_an_hour(backend: Backend) {
+async fn the_pause_proxy_attempts_grows_to_a_quarter_of_an_hour(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::Busy);
@@ -111,7 +110,7 @@ async fn a_refused_text_is_sent_once_and_its_record_says_why(backend: Backend) {
 }
 
 async fn a_refused_start_message_cancels_the_other_one(backend: Backend) {
-    for outcome in [Outcome::Busy, Outcome::SentUnheard, Outcome::LostUnheard, Outcome::Sent] {
+    for outcome in [Outcome::Busy, Outcome::SentNoResponse, Outcome::LostNoResponse, Outcome::Sent] {
         let app = backend.app().await;
         app.add_tn(TN).await;
         let other = outcome.clone();
@@ -124,14 +123,14 @@ async fn a_refused_start_message_cancels_the_other_one(backend: Backend) {
         app.call("POST", "/session", Some(body)).await.assert_error(502, "provider_rejected");
         app.provider.always(Outcome::Sent);
         app.settle_everything().await;
-        let left = usize::from(matches!(outcome, Outcome::Sent | Outcome::SentUnheard));
+        let left = usize::from(matches!(outcome, Outcome::Sent | Outcome::SentNoResponse));
         assert_eq!((app.provider.taken().len(), app.provider.asked()), (left, 2), "{outcome:?}");
         assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
     }
 }
 
 async fn a_delayed_text_never_reaches_anybody_after_its_session_has_ended(backend: Backend) {
-    for outcome in [Outcome::Busy, Outcome::LostUnheard, Outcome::Dies] {
+    for outcome in [Outcome::Busy, Outcome::LostNoResponse, Outcome::Crash] {
         let app = backend.app().await;
         let first = app.conversation(None).await;
         app.provider.always(outcome.clone());
@@ -184,7 +183,7 @@ async fn maintenance_ends_expired_sessions_and_tells_both_once(backend: Backend)
 async fn without_words_for_it_an_expiry_tells_nobody(backend: Backend) {
     let mut options = unpaced();
     options.wording.session_expired = String::new();
-    let app = backend.app_with(options, Auth::default()).await;
+    let app = backend.app_with(options).await;
     app.conversation(Some(1)).await;
     app.clock.advance(TimeDelta::minutes(1));
     assert_eq!(app.maintain().await.expired, 1);
@@ -331,7 +330,7 @@ async fn texts_that_are_too_old_do_not_hold_up_fresh_ones(backend: Backend) {
 async fn a_refused_start_is_undone_even_if_the_store_fails_for_a_moment() {
     let app = App::new();
     app.add_tn(TN).await;
-    let db = rusqlite::Connection::open(app.folder.path().join("test.db")).unwrap();
+    let db = rusqlite::Connection::open(app.database()).unwrap();
     db.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
     db.execute_batch(
         "CREATE TRIGGER no_end BEFORE UPDATE OF ended_at ON session BEGIN SELECT RAISE(ABORT, 'no'); END",

@@ -1,23 +1,19 @@
 //! A round of maintenance gets to everything: no part of it, and nothing that can't be done, keeps it from the rest.
 
-use crate::{
-    contract::scene::{alice, at, bob, conversation, fill_pool, relay, sending, talking},
-    support::{
-        ALICE, App, BOB, Outcome, TN,
-        between::{Between, Fault},
-        number, unhurried, unpaced,
-    },
-};
+use crate::contract::fixtures::{alice, at, bob, conversation, fill_pool, relay, sending, talking};
 use chrono::TimeDelta;
 use rusqlite::Connection;
 use serde_json::json;
-use sms_proxy::http::Auth;
 use std::time::Duration;
-use tempfile::TempDir;
+use test_support::{
+    ALICE, App, BOB, Outcome, TN,
+    fault_proxy::{Fault, FaultProxy},
+    number, unhurried, unpaced,
+};
 
 /// Sessions of which this is true cannot be ended.
 fn break_sessions(app: &App, condition: &str) {
-    let database = Connection::open(app.folder.path().join("test.db")).unwrap();
+    let database = Connection::open(app.database()).unwrap();
     database.busy_timeout(Duration::from_secs(5)).unwrap();
     let broken = format!(
         "CREATE TRIGGER broken BEFORE UPDATE OF ended_at ON session WHEN {condition}
@@ -87,12 +83,12 @@ async fn one_round_reclaims_more_than_the_store_does_at_a_time() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_store_reclaims_what_it_can_in_its_time_and_says_how_much() {
-    let (store, between) = Between::store_within(Duration::from_secs(2)).await;
+    let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(2)).await;
     let session = conversation(&store, None).await;
     for n in 0..24 {
         sending(&store, relay(&session, n), 1).await;
     }
-    between.fail(&["UpdateItem"], Fault::Slow, u32::MAX);
+    proxy.fail(&["UpdateItem"], Fault::Slow, u32::MAX);
     let mut reclaimed = 0;
     while reclaimed < 24 {
         let more = store.reclaim(100, at(60)).await.unwrap();
@@ -103,8 +99,8 @@ async fn a_slow_store_reclaims_what_it_can_in_its_time_and_says_how_much() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn when_very_many_sessions_expire_at_once_the_outbox_still_gets_its_time() {
-    let (store, between) = Between::store_within(Duration::from_secs(60)).await;
-    let app = App::on(store, TempDir::new().unwrap(), unhurried(), Auth::default());
+    let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(60)).await;
+    let app = App::on(store, unhurried());
     a_text_waits(&app).await;
     fill_pool(&app.store, 200).await;
     for _ in 0..200 {
@@ -112,11 +108,11 @@ async fn when_very_many_sessions_expire_at_once_the_outbox_still_gets_its_time()
     }
     app.provider.clear();
     app.clock.advance(TimeDelta::minutes(5));
-    between.fail(&["TransactWriteItems"], Fault::Slow, u32::MAX);
+    proxy.fail(&["TransactWriteItems"], Fault::Slow, u32::MAX);
     let round = app.maintain().await;
     assert!(round.expired > 0 && round.expired < 200, "{round}");
     assert!(app.provider.taken_by().contains(&(BOB.to_owned(), "hello".to_owned())), "{round}");
-    between.mend();
+    proxy.recover();
     while !app.store.expired_sessions(1, app.clock.now()).await.unwrap().is_empty() {
         assert!(app.maintain().await.expired > 0);
     }
@@ -124,15 +120,15 @@ async fn when_very_many_sessions_expire_at_once_the_outbox_still_gets_its_time()
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn texts_that_cannot_be_leased_hide_no_other() {
-    let (store, between) = Between::store_within(Duration::from_secs(60)).await;
-    let app = App::on(store, TempDir::new().unwrap(), unpaced(), Auth::default());
+    let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(60)).await;
+    let app = App::on(store, unpaced());
     app.conversation(None).await;
     app.provider.always(Outcome::Busy);
     for n in 0..101 {
         app.text(ALICE, TN, &format!("hidden {n}")).await;
     }
     let newer = json!({"pk": {"S": format!("P#{BOB}")}, "sk": {"S": "OPT"}, "item_version": {"N": "99"}});
-    between.engine("PutItem", &json!({"TableName": between.table_name(), "Item": newer})).await;
+    proxy.engine("PutItem", &json!({"TableName": proxy.table_name(), "Item": newer})).await;
     app.clock.advance(TimeDelta::seconds(1));
     app.text(BOB, TN, "shown").await;
     app.provider.always(Outcome::Sent);

@@ -2,14 +2,14 @@
 
 use super::{
     BACKENDS,
-    scene::{POOL, RELAYED, STOPPED, Scene, receipt, tn_of},
-    shelf::Shelf,
+    populated_store::{POOL, PopulatedStore, RELAYED, STOPPED, receipt, tn_of},
+    snapshot_store::SnapshotStore,
 };
-use crate::support::{ALICE, App, BOB, Backend, EVE, flat, fresh_number, number, on_each_backend};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::provider::Listed;
 use std::collections::BTreeSet;
+use test_support::{ALICE, App, BOB, Backend, EVE, flat, fresh_number, number, on_each_backend};
 
 on_each_backend! {
     the_conversations_go_on
@@ -20,17 +20,17 @@ on_each_backend! {
     the_free_tns_are_drawn_and_no_other
 }
 
-/// The scene, and the services on the stores that it was moved to.
-async fn moved(backend: Backend) -> (Scene, Vec<App>) {
-    let scene = Scene::on(backend).await;
-    let file = scene.shelf.export().await;
+/// The source, and the services on the stores that it was moved to.
+async fn moved(backend: Backend) -> (PopulatedStore, Vec<App>) {
+    let source = PopulatedStore::on(backend).await;
+    let file = source.store.export().await;
     let mut apps = Vec::new();
     for target in BACKENDS {
-        let target = Shelf::beside(&scene.shelf, target).await;
+        let target = SnapshotStore::beside(&source.store, target).await;
         target.import(&file).await.unwrap();
         apps.push(target.app);
     }
-    (scene, apps)
+    (source, apps)
 }
 
 fn pairs<const N: usize>(texts: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -40,16 +40,16 @@ fn pairs<const N: usize>(texts: [(&str, &str); N]) -> Vec<(String, String)> {
 }
 
 async fn the_conversations_go_on(backend: Backend) {
-    let (scene, apps) = moved(backend).await;
+    let (source, apps) = moved(backend).await;
     for app in apps {
-        app.text(ALICE, tn_of(&scene.talk), "still here?").await;
-        app.text(BOB, tn_of(&scene.talk), "yes").await;
-        app.text(&number(6), tn_of(&scene.later), "me too").await;
+        app.text(ALICE, tn_of(&source.talk), "still here?").await;
+        app.text(BOB, tn_of(&source.talk), "yes").await;
+        app.text(&number(6), tn_of(&source.later), "me too").await;
         let five = number(5);
         assert_eq!(app.provider.taken_by(), pairs([(BOB, "still here?"), (ALICE, "yes"), (&five, "me too")]));
-        app.end_session(&scene.talk).await;
+        app.end_session(&source.talk).await;
         app.provider.clear();
-        app.text(ALICE, tn_of(&scene.talk), "and now?").await;
+        app.text(ALICE, tn_of(&source.talk), "and now?").await;
         assert!(app.provider.bodies()[0].contains("An active session was not found"));
         app.clock.advance(TimeDelta::minutes(10_000));
         assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 2);
@@ -57,25 +57,25 @@ async fn the_conversations_go_on(backend: Backend) {
 }
 
 async fn what_was_on_record_is_recognised(backend: Backend) {
-    let (scene, apps) = moved(backend).await;
+    let (source, apps) = moved(backend).await;
     for app in apps {
-        app.post(flat(RELAYED, ALICE, tn_of(&scene.talk), "the first")).await;
-        app.post(flat(STOPPED, BOB, tn_of(&scene.talk), "an id that opted out before")).await;
+        app.post(flat(RELAYED, ALICE, tn_of(&source.talk), "the first")).await;
+        app.post(flat(STOPPED, BOB, tn_of(&source.talk), "an id that opted out before")).await;
         assert_eq!(app.provider.asked(), 0);
     }
 }
 
 async fn who_has_opted_out_is_barred(backend: Backend) {
-    let (scene, apps) = moved(backend).await;
+    let (source, apps) = moved(backend).await;
     for app in apps {
-        let tn = tn_of(&scene.barred);
+        let tn = tn_of(&source.barred);
         app.text(&number(3), tn, "to the other").await;
         app.text(&number(4), tn, "and back").await;
         assert_eq!(app.provider.asked(), 0);
         app.text(&number(3), tn, "unstop").await;
         app.text(&number(4), tn, "welcome back").await;
         assert_eq!(app.provider.taken_by(), pairs([(number(3).as_str(), "welcome back")]));
-        app.end_session(&scene.barred).await;
+        app.end_session(&source.barred).await;
         // Eve is no longer opted out, and person 4 is: only of that TN.
         for _ in 0..POOL {
             let body = json!({"participant_a": number(4), "participant_b": fresh_number()});
@@ -87,9 +87,9 @@ async fn who_has_opted_out_is_barred(backend: Backend) {
 }
 
 async fn the_outbox_empties_itself_once(backend: Backend) {
-    let (scene, apps) = moved(backend).await;
+    let (source, apps) = moved(backend).await;
     let unheard =
-        scene.shelf.app.provider.taken().into_iter().find(|text| text.body == "unheard of").unwrap();
+        source.store.app.provider.taken().into_iter().find(|text| text.body == "unheard of").unwrap();
     for app in apps {
         app.provider.edit_list(|rows| {
             let (from, to) = (unheard.from.parse().unwrap(), unheard.to.parse().unwrap());
@@ -108,11 +108,11 @@ async fn the_outbox_empties_itself_once(backend: Backend) {
         assert_eq!(app.provider.taken_by(), sent);
         let picture = app.provider.taken().into_iter().find(|text| !text.media_urls.is_empty()).unwrap();
         assert_eq!(picture.media_urls.len(), 2);
-        assert_eq!(app.relays(&scene.expired).await, ["cancelled"]);
-        assert_eq!(app.relays(&scene.later).await, ["sent"]);
-        let found = app.messages(&scene.later).await[2].clone();
+        assert_eq!(app.relays(&source.expired).await, ["cancelled"]);
+        assert_eq!(app.relays(&source.later).await, ["sent"]);
+        let found = app.messages(&source.later).await[2].clone();
         assert_eq!(found["provider_id"], "mdr2-row");
-        let all: BTreeSet<String> = states(&app, &scene.all).await;
+        let all: BTreeSet<String> = states(&app, &source.all).await;
         assert_eq!(all, ["cancelled", "failed", "sent", "unknown"].map(String::from).into());
         app.settle_everything().await;
         assert_eq!(app.provider.taken().len(), sent.len());
@@ -129,27 +129,27 @@ async fn states(app: &App, sessions: &[Value]) -> BTreeSet<String> {
 }
 
 async fn a_receipt_finds_its_message(backend: Backend) {
-    let (scene, apps) = moved(backend).await;
+    let (source, apps) = moved(backend).await;
     for app in apps {
-        let messages = app.messages(&scene.talk).await;
+        let messages = app.messages(&source.talk).await;
         let delivery = |messages: &[Value], n: usize| messages[n]["delivery"]["status"].clone();
         // This level of the first message is on record; of the second none is.
         receipt(&app, &messages[0], false, 2, json!("again")).await;
-        assert_eq!(delivery(&app.messages(&scene.talk).await, 0), "level 2");
-        assert_eq!(app.messages(&scene.talk).await[0], messages[0]);
+        assert_eq!(delivery(&app.messages(&source.talk).await, 0), "level 2");
+        assert_eq!(app.messages(&source.talk).await[0], messages[0]);
         receipt(&app, &messages[1], false, 1, json!("new")).await;
-        assert_eq!(delivery(&app.messages(&scene.talk).await, 1), "level 1");
+        assert_eq!(delivery(&app.messages(&source.talk).await, 1), "level 1");
         // One that is unknown is settled by its receipt.
-        let unknown = app.messages(&scene.later).await[2].clone();
+        let unknown = app.messages(&source.later).await[2].clone();
         assert_eq!(unknown["state"], "unknown");
         receipt(&app, &unknown, true, 1, Value::Null).await;
-        assert_eq!(app.relays(&scene.later).await, ["sent"]);
+        assert_eq!(app.relays(&source.later).await, ["sent"]);
     }
 }
 
 async fn the_free_tns_are_drawn_and_no_other(backend: Backend) {
-    let (scene, apps) = moved(backend).await;
-    let in_use = [&scene.all[0], &scene.talk, &scene.barred, &scene.later].map(tn_of);
+    let (source, apps) = moved(backend).await;
+    let in_use = [&source.all[0], &source.talk, &source.barred, &source.later].map(tn_of);
     for app in apps {
         for tn in in_use {
             app.call("DELETE", &format!("/tn/{tn}"), None).await.assert_error(400, "tn_in_use");

@@ -1,17 +1,17 @@
 //! Files that are not whole, or not ours: each is refused before anything is written.
 
 use super::{
-    scene::Scene,
-    shelf::{Shelf, file, lines},
+    populated_store::PopulatedStore,
+    snapshot_store::{SnapshotStore, file, lines},
 };
-use crate::support::{ALICE, BOB, Backend, number};
 use sms_proxy::snapshot::Problem;
+use test_support::{ALICE, BOB, Backend, number};
 
 /// A file with everything in it, and an empty store.
-async fn scene() -> (Vec<String>, Shelf) {
-    let source = Scene::on(Backend::Sqlite).await.shelf;
+async fn fixture() -> (Vec<String>, SnapshotStore) {
+    let source = PopulatedStore::on(Backend::Sqlite).await.store;
     let all = lines(&source.export().await);
-    (all, Shelf::beside(&source, Backend::Sqlite).await)
+    (all, SnapshotStore::beside(&source, Backend::Sqlite).await)
 }
 
 /// Asserts that the file is refused because of this line, in these words, with nothing written.
@@ -26,7 +26,7 @@ fn check(problem: &Problem, line: Option<usize>, words: &str) {
     }
 }
 
-async fn assert_refused(target: &Shelf, bytes: impl AsRef<[u8]>, line: Option<usize>, words: &str) {
+async fn assert_refused(target: &SnapshotStore, bytes: impl AsRef<[u8]>, line: Option<usize>, words: &str) {
     let problem = target.import(bytes).await.expect_err(words);
     check(&problem, line, words);
     assert_eq!(target.export().await, file(&[]));
@@ -34,7 +34,7 @@ async fn assert_refused(target: &Shelf, bytes: impl AsRef<[u8]>, line: Option<us
 
 #[tokio::test]
 async fn a_file_that_was_cut_off_anywhere_is_refused() {
-    let (all, target) = scene().await;
+    let (all, target) = fixture().await;
     let whole = file(&all);
     let ends: Vec<usize> =
         (0..whole.len() - 1).step_by(97).chain(whole.len() - 30..whole.len() - 1).collect();
@@ -49,7 +49,7 @@ async fn a_file_that_was_cut_off_anywhere_is_refused() {
 
 #[tokio::test]
 async fn what_is_not_our_file_or_is_of_a_newer_format_is_refused() {
-    let (all, target) = scene().await;
+    let (all, target) = fixture().await;
     let whole = file(&all);
     let (first, rest) = whole.split_once('\n').unwrap();
     let begin = "is not the beginning of a file";
@@ -74,7 +74,7 @@ async fn what_is_not_our_file_or_is_of_a_newer_format_is_refused() {
 
 #[tokio::test]
 async fn lines_that_are_missing_added_or_in_another_order_are_refused() {
-    let (all, target) = scene().await;
+    let (all, target) = fixture().await;
     let count = all.len();
     let mut without = all.clone();
     without.remove(3);
@@ -99,7 +99,7 @@ async fn lines_that_are_missing_added_or_in_another_order_are_refused() {
 /// Each of these changes one line into something that there can't be.
 #[tokio::test]
 async fn records_that_there_cannot_be_are_refused() {
-    let (all, target) = scene().await;
+    let (all, target) = fixture().await;
     let unknown = "unknown or missing";
     for (which, from, to, words) in [
         ("\"tn\":{", "\"tn\":{", "\"pn\":{", unknown),

@@ -1,7 +1,6 @@
 //! An export of much, through a way that is slow or narrow.
 
-use super::shelf::records;
-use crate::support::between::{Between, Fault};
+use super::snapshot_store::records;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::join_all;
 use sms_proxy::{
@@ -9,19 +8,20 @@ use sms_proxy::{
     snapshot,
     store::{Dynamo, Store},
 };
+use test_support::fault_proxy::{Fault, FaultProxy};
 
 const MANY: u64 = 300;
 
-async fn full_table() -> (Dynamo, Between) {
-    let (table, between) = Between::table().await;
+async fn full_table() -> (Dynamo, FaultProxy) {
+    let (table, proxy) = FaultProxy::table().await;
     let store = Dynamo::new(table.client, &table.name, TimeDelta::days(30));
     let patient = store.clone().with_limit(std::time::Duration::from_secs(60));
     let numbers = (0..MANY).map(|n| Number::try_from(12_062_990_000 + n).unwrap());
     for added in join_all(numbers.map(|tn| patient.add_tn(tn, Utc::now()))).await {
         added.unwrap();
     }
-    between.calls();
-    (store, between)
+    proxy.calls();
+    (store, proxy)
 }
 
 async fn export(store: &Dynamo) -> String {
@@ -32,16 +32,16 @@ async fn export(store: &Dynamo) -> String {
 
 #[tokio::test]
 async fn a_table_is_read_in_small_pieces() {
-    let (store, between) = full_table().await;
+    let (store, proxy) = full_table().await;
     assert_eq!(records(&export(&store).await, "tn").len(), usize::try_from(MANY).unwrap());
     // Each number is an item, and its place in the draw another. All is read twice, 250 items at a time.
-    assert_eq!(between.calls().get("Scan"), Some(&6));
+    assert_eq!(proxy.calls().get("Scan"), Some(&6));
 }
 
 #[tokio::test]
 async fn an_export_goes_on_when_the_table_is_throttled_for_a_while() {
-    let (store, between) = full_table().await;
-    between.fail(&["Scan"], Fault::Throttled("ProvisionedThroughputExceededException"), 20);
+    let (store, proxy) = full_table().await;
+    proxy.fail(&["Scan"], Fault::THROTTLED, 20);
     assert_eq!(records(&export(&store).await, "tn").len(), usize::try_from(MANY).unwrap());
-    assert_eq!(between.mend(), 0);
+    assert_eq!(proxy.recover(), 0);
 }

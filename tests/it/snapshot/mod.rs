@@ -3,13 +3,13 @@
 mod afterwards;
 mod files;
 mod many;
+mod populated_store;
 mod process;
 mod refusals;
 mod round_trip;
-mod scene;
-mod shelf;
+mod snapshot_store;
 
-use crate::support::Backend;
+use test_support::Backend;
 
 /// Every backend that records can be moved to.
 const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Dynamodb];

@@ -2,10 +2,9 @@
 
 use super::{
     BACKENDS,
-    scene::{Scene, tn_of},
-    shelf::{Shelf, file, lines},
+    populated_store::{PopulatedStore, tn_of},
+    snapshot_store::{SnapshotStore, file, lines},
 };
-use crate::support::{ALICE, Backend, Outcome, binary::command, flat, number, on_each_backend};
 use sms_proxy::snapshot::Problem;
 use std::{
     fs::{self, File},
@@ -14,6 +13,7 @@ use std::{
     time::Instant,
 };
 use tempfile::TempDir;
+use test_support::{ALICE, Backend, Outcome, binary::command, flat, number, on_each_backend};
 
 on_each_backend! {
     the_commands_move_everything
@@ -25,8 +25,8 @@ on_each_backend! {
 const DEATHS: usize = 3;
 
 /// The binary on a store, with this command.
-fn on(shelf: &Shelf, folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = command(folder, &shelf.settings());
+fn on(store: &SnapshotStore, folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = command(folder, &store.settings());
     command.args(arguments).stdin(Stdio::null());
     command
 }
@@ -42,7 +42,7 @@ fn run(mut command: Command) -> (Option<i32>, String, String) {
 
 async fn the_commands_move_everything(backend: Backend) {
     let folder = TempDir::new().unwrap();
-    let source = Scene::on(backend).await.shelf;
+    let source = PopulatedStore::on(backend).await.store;
     let (code, whole, said) = run(on(&source, folder.path(), &["export"]));
     let count = lines(&whole).len();
     assert_eq!((code, said), (Some(0), format!("exported {count} records\n")));
@@ -50,7 +50,7 @@ async fn the_commands_move_everything(backend: Backend) {
     let path = folder.path().join("backup.jsonl");
     fs::write(&path, &whole).unwrap();
     for target in BACKENDS {
-        let target = Shelf::beside(&source, target).await;
+        let target = SnapshotStore::beside(&source, target).await;
         let mut import = on(&target, folder.path(), &["import"]);
         import.stdin(File::open(&path).unwrap());
         let (code, stdout, said) = run(import);
@@ -66,11 +66,11 @@ async fn the_commands_move_everything(backend: Backend) {
 
 async fn an_export_says_what_to_do_when_a_message_is_leased(backend: Backend) {
     let folder = TempDir::new().unwrap();
-    let shelf = Shelf::of(backend).await;
-    let session = shelf.app.conversation(None).await;
-    shelf.app.provider.always(Outcome::Dies);
-    shelf.app.post(flat("mdr2-dies", ALICE, tn_of(&session), "last words")).await;
-    let (code, out, said) = run(on(&shelf, folder.path(), &["export"]));
+    let store = SnapshotStore::of(backend).await;
+    let session = store.app.conversation(None).await;
+    store.app.provider.always(Outcome::Crash);
+    store.app.post(flat("mdr2-dies", ALICE, tn_of(&session), "last words")).await;
+    let (code, out, said) = run(on(&store, folder.path(), &["export"]));
     assert_eq!((code, out.as_str()), (Some(1), ""), "{said}");
     for words in ["1 messages are leased", "stop the service", "LEASE_SECONDS", "`sms-proxy maintenance`"] {
         assert!(said.contains(words), "{said}");
@@ -79,8 +79,8 @@ async fn an_export_says_what_to_do_when_a_message_is_leased(backend: Backend) {
 
 /// A file with the records of so many sessions.
 async fn long_file(sessions: u32) -> String {
-    let shelf = Shelf::of(Backend::Sqlite).await;
-    let app = &shelf.app;
+    let store = SnapshotStore::of(Backend::Sqlite).await;
+    let app = &store.app;
     for n in 0..sessions + 10 {
         app.add_tn(&number(1000 + n)).await;
     }
@@ -89,7 +89,7 @@ async fn long_file(sessions: u32) -> String {
         for text in 0..5 {
             let from = number(2 * n + text % 2);
             app.provider
-                .always([Outcome::Sent, Outcome::Busy, Outcome::SentUnheard][text as usize % 3].clone());
+                .always([Outcome::Sent, Outcome::Busy, Outcome::SentNoResponse][text as usize % 3].clone());
             app.text(&from, tn_of(&session), &format!("text {text}")).await;
         }
         app.provider.always(Outcome::Sent);
@@ -99,13 +99,13 @@ async fn long_file(sessions: u32) -> String {
             _ => {}
         }
     }
-    shelf.export().await
+    store.export().await
 }
 
 /// An export, when what was under way at a death has come to rest.
-async fn at_rest(shelf: &Shelf) -> String {
+async fn at_rest(store: &SnapshotStore) -> String {
     loop {
-        match shelf.exported().await {
+        match store.exported().await {
             Err(Problem::Changed) => {}
             file => return file.unwrap(),
         }
@@ -117,16 +117,16 @@ async fn an_import_that_dies_again_and_again_comes_to_the_same_end(backend: Back
     let sessions = backend.many(40, 12);
     let whole = long_file(sessions).await;
     fs::write(folder.path().join("backup.jsonl"), &whole).unwrap();
-    let import = |shelf: &Shelf| on(shelf, folder.path(), &["import", "backup.jsonl"]);
+    let import = |store: &SnapshotStore| on(store, folder.path(), &["import", "backup.jsonl"]);
 
     let started = Instant::now();
-    let (code, _, said) = run(import(&Shelf::of(backend).await));
+    let (code, _, said) = run(import(&SnapshotStore::of(backend).await));
     assert_eq!(code, Some(0), "{said}");
     let takes = started.elapsed();
 
     let mut deaths = 0;
     while deaths < DEATHS {
-        let target = Shelf::of(backend).await;
+        let target = SnapshotStore::of(backend).await;
         let mut held = file(&[]);
         while held != whole {
             let mut process = import(&target).stderr(Stdio::null()).spawn().unwrap();

@@ -1,10 +1,9 @@
 //! What stops an export or an import, with nothing overwritten.
 
 use super::{
-    scene::{Scene, tn_of},
-    shelf::{Shelf, file, lines},
+    populated_store::{PopulatedStore, tn_of},
+    snapshot_store::{SnapshotStore, file, lines},
 };
-use crate::support::{ALICE, BOB, Backend, Outcome, dynamodb::Table, number, on_each_backend};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sms_proxy::{
@@ -15,6 +14,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
+use test_support::{ALICE, BOB, Backend, Outcome, dynamodb::Table, number, on_each_backend};
 
 on_each_backend! {
     nothing_is_exported_while_a_message_is_leased
@@ -24,27 +24,27 @@ on_each_backend! {
 }
 
 async fn nothing_is_exported_while_a_message_is_leased(backend: Backend) {
-    let shelf = Shelf::of(backend).await;
-    let session = shelf.app.conversation(None).await;
+    let store = SnapshotStore::of(backend).await;
+    let session = store.app.conversation(None).await;
     let empty = file(&[]);
-    for outcome in [Outcome::Dies, Outcome::SentAndDies] {
-        shelf.app.provider.always(outcome);
-        let text = crate::support::flat("mdr2-dies", ALICE, tn_of(&session), "last words");
-        shelf.app.post(text).await;
-        let problem = shelf.exported().await.unwrap_err();
+    for outcome in [Outcome::Crash, Outcome::SentThenCrash] {
+        store.app.provider.always(outcome);
+        let text = test_support::flat("mdr2-dies", ALICE, tn_of(&session), "last words");
+        store.app.post(text).await;
+        let problem = store.exported().await.unwrap_err();
         assert!(matches!(problem, Problem::Leased(1)), "{problem}");
         assert!(problem.to_string().contains("sms-proxy maintenance"), "{problem}");
-        assert!(matches!(shelf.import(&empty).await, Err(Problem::Leased(1))));
+        assert!(matches!(store.import(&empty).await, Err(Problem::Leased(1))));
     }
-    shelf.app.provider.always(Outcome::Sent);
-    shelf.app.clock.advance(TimeDelta::minutes(1));
-    assert!(shelf.exported().await.is_err(), "a lease that has run out is one until maintenance has seen it");
-    shelf.app.maintain().await;
-    assert!(shelf.export().await.contains("last words"));
+    store.app.provider.always(Outcome::Sent);
+    store.app.clock.advance(TimeDelta::minutes(1));
+    assert!(store.exported().await.is_err(), "a lease that has run out is one until maintenance has seen it");
+    store.app.maintain().await;
+    assert!(store.export().await.contains("last words"));
 }
 
 /// Imports a file that must be refused, and asserts that nothing has changed.
-async fn assert_refused(target: &Shelf, file: &str) -> Problem {
+async fn assert_refused(target: &SnapshotStore, file: &str) -> Problem {
     let before = target.export().await;
     let problem = target.import(file).await.unwrap_err();
     assert_eq!(target.export().await, before);
@@ -56,12 +56,12 @@ async fn assert_refused(target: &Shelf, file: &str) -> Problem {
 }
 
 async fn a_store_with_something_of_its_own_is_left_as_it_is(backend: Backend) {
-    let source = Scene::on(Backend::Sqlite).await.shelf;
+    let source = PopulatedStore::on(Backend::Sqlite).await.store;
     let whole = source.export().await;
     let all = lines(&whole);
     // Each record in its turn is the one that the file has not.
     for n in (0..all.len()).step_by(backend.many(5, 12) as usize).chain([all.len() - 1]) {
-        let target = Shelf::beside(&source, backend).await;
+        let target = SnapshotStore::beside(&source, backend).await;
         target.import(file(&all[..=n])).await.unwrap();
         let mut without = all.clone();
         without.remove(n);
@@ -71,11 +71,11 @@ async fn a_store_with_something_of_its_own_is_left_as_it_is(backend: Backend) {
 }
 
 async fn a_store_whose_record_differs_is_left_as_it_is(backend: Backend) {
-    let scene = Scene::on(Backend::Sqlite).await;
-    let whole = scene.shelf.export().await;
-    let target = Shelf::beside(&scene.shelf, backend).await;
+    let source = PopulatedStore::on(Backend::Sqlite).await;
+    let whole = source.store.export().await;
+    let target = SnapshotStore::beside(&source.store, backend).await;
     target.import(&whole).await.unwrap();
-    target.app.text(ALICE, tn_of(&scene.talk), "the service has gone on").await;
+    target.app.text(ALICE, tn_of(&source.talk), "the service has gone on").await;
     let problem = assert_refused(&target, &whole).await;
     assert!(matches!(problem, Problem::Foreign(_)), "{problem}");
 
@@ -94,7 +94,7 @@ async fn a_store_whose_record_differs_is_left_as_it_is(backend: Backend) {
         let changed = all.iter().position(|line| line.contains(record)).unwrap();
         assert!(all[changed].contains(of), "{}", all[changed]);
         all[changed] = all[changed].replacen(of, instead, 1);
-        let target = Shelf::beside(&scene.shelf, backend).await;
+        let target = SnapshotStore::beside(&source.store, backend).await;
         target.import(file(&all)).await.unwrap();
         let problem = assert_refused(&target, &whole).await;
         assert!(matches!(problem, Problem::Differs(_)), "{record}: {problem}");
@@ -102,11 +102,11 @@ async fn a_store_whose_record_differs_is_left_as_it_is(backend: Backend) {
 }
 
 async fn a_session_whose_tn_is_not_free_is_not_put_on_record(backend: Backend) {
-    let source = Shelf::of(Backend::Sqlite).await;
+    let source = SnapshotStore::of(Backend::Sqlite).await;
     source.app.conversation(None).await;
     let all = lines(&source.export().await);
     let (tn, session) = (all[0].clone(), all[1].clone());
-    let target = Shelf::beside(&source, backend).await;
+    let target = SnapshotStore::beside(&source, backend).await;
     let problem = target.import(file(std::slice::from_ref(&session))).await.unwrap_err();
     assert!(matches!(problem, Problem::InTheWay(_)), "{problem}");
     assert_eq!(target.export().await, file(&[]));
@@ -117,10 +117,10 @@ async fn a_session_whose_tn_is_not_free_is_not_put_on_record(backend: Backend) {
 /// A scan is no picture of one moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn dynamodb_says_so_when_records_change_while_they_are_read() {
-    let shelf = Shelf::of(Backend::Dynamodb).await;
+    let store = SnapshotStore::of(Backend::Dynamodb).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
-        let (app, stop) = (shelf.app.clone(), Arc::clone(&stop));
+        let (app, stop) = (store.app.clone(), Arc::clone(&stop));
         async move {
             for n in 0.. {
                 if stop.load(Ordering::SeqCst) {
@@ -131,10 +131,10 @@ async fn dynamodb_says_so_when_records_change_while_they_are_read() {
             0
         }
     });
-    let before = shelf.app.clock.now() - TimeDelta::days(30);
+    let before = store.app.clock.now() - TimeDelta::days(30);
     let mut noticed = false;
     for _ in 0..200 {
-        noticed |= shelf.snapshot.export(before).await.unwrap() == Exported::Changed;
+        noticed |= store.snapshot.export(before).await.unwrap() == Exported::Changed;
         if noticed {
             break;
         }
@@ -142,19 +142,19 @@ async fn dynamodb_says_so_when_records_change_while_they_are_read() {
     assert!(noticed);
     stop.store(true, Ordering::SeqCst);
     let written = writer.await.unwrap() as usize;
-    assert_eq!(lines(&shelf.export().await).len(), written);
+    assert_eq!(lines(&store.export().await).len(), written);
 }
 
 #[tokio::test]
 async fn an_item_of_a_newer_version_or_an_unknown_kind_is_not_misread() {
     for (pk, version, words) in [("TN#9", "2", "version 2"), ("BETTER#1", "1", "does not know")] {
-        let shelf = Shelf::of(Backend::Dynamodb).await;
-        shelf.app.add_tn(&number(1)).await;
-        let Table { client, name } = shelf.table.as_ref().unwrap();
+        let store = SnapshotStore::of(Backend::Dynamodb).await;
+        store.app.add_tn(&number(1)).await;
+        let Table { client, name } = store.table.as_ref().unwrap();
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let request = client.put_item().table_name(name).item("pk", text(pk)).item("sk", text("x"));
         request.item("item_version", AttributeValue::N(version.to_owned())).send().await.unwrap();
-        let problem = shelf.exported().await.unwrap_err();
+        let problem = store.exported().await.unwrap_err();
         assert!(matches!(problem, Problem::Store(StoreError::Unreadable(_))), "{problem}");
         assert!(problem.to_string().contains(words), "{problem}");
     }

@@ -2,15 +2,15 @@
 
 use super::{
     BACKENDS,
-    scene::Scene,
-    shelf::{Shelf, file, lines, records},
+    populated_store::PopulatedStore,
+    snapshot_store::{SnapshotStore, file, lines, records},
 };
-use crate::support::{Backend, dynamodb::Table, on_each_backend};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::snapshot::Summary;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use test_support::{Backend, dynamodb::Table, on_each_backend};
 
 on_each_backend! {
     everything_comes_out_of_each_store_as_it_went_in
@@ -23,11 +23,11 @@ on_each_backend! {
 }
 
 async fn everything_comes_out_of_each_store_as_it_went_in(backend: Backend) {
-    let source = Scene::on(backend).await.shelf;
+    let source = PopulatedStore::on(backend).await.store;
     let file = source.export().await;
     assert_eq!(source.export().await, file, "an export changes nothing");
     for target in BACKENDS {
-        let target = Shelf::beside(&source, target).await;
+        let target = SnapshotStore::beside(&source, target).await;
         let imported = lines(&file).len();
         assert_eq!(target.import(&file).await.unwrap(), Summary { imported, known: 0, past: 0 });
         assert_eq!(target.export().await, file);
@@ -35,7 +35,7 @@ async fn everything_comes_out_of_each_store_as_it_went_in(backend: Backend) {
 }
 
 async fn everything_that_there_can_be_is_in_the_file(backend: Backend) {
-    let file = Scene::on(backend).await.shelf.export().await;
+    let file = PopulatedStore::on(backend).await.store.export().await;
     let messages = records(&file, "message");
     let all = |name: &str| messages.iter().map(|message| message[name].clone().to_string()).collect();
     let kinds: BTreeSet<String> = all("kind");
@@ -68,7 +68,7 @@ async fn everything_that_there_can_be_is_in_the_file(backend: Backend) {
 }
 
 async fn what_is_past_its_retention_is_left_out(backend: Backend) {
-    let source = Scene::on(backend).await.shelf;
+    let source = PopulatedStore::on(backend).await.store;
     let fresh = source.export().await;
     source.app.clock.advance(TimeDelta::days(31));
     let old = source.export().await;
@@ -80,7 +80,7 @@ async fn what_is_past_its_retention_is_left_out(backend: Backend) {
     assert!(records(&old, "message").iter().all(|message| message["settled_at"].is_null()));
     assert_eq!(count(&old, "inbound"), 0);
     for target in BACKENDS {
-        let target = Shelf::beside(&source, target).await;
+        let target = SnapshotStore::beside(&source, target).await;
         let summary = target.import(&fresh).await.unwrap();
         assert_eq!(summary.past, lines(&fresh).len() - lines(&old).len());
         assert_eq!(target.export().await, old);
@@ -89,41 +89,41 @@ async fn what_is_past_its_retention_is_left_out(backend: Backend) {
 }
 
 async fn the_api_shows_the_same_of_both_stores(backend: Backend) {
-    let scene = Scene::on(backend).await;
-    let file = scene.shelf.export().await;
+    let source = PopulatedStore::on(backend).await;
+    let file = source.store.export().await;
     for target in BACKENDS {
-        let target = Shelf::beside(&scene.shelf, target).await;
+        let target = SnapshotStore::beside(&source.store, target).await;
         target.import(&file).await.unwrap();
         for path in ["/tn", "/session"] {
-            let of = async |shelf: &Shelf| shelf.app.call("GET", path, None).await.json();
-            assert_eq!(of(&target).await, of(&scene.shelf).await);
+            let of = async |store: &SnapshotStore| store.app.call("GET", path, None).await.json();
+            assert_eq!(of(&target).await, of(&source.store).await);
         }
-        for session in &scene.all {
+        for session in &source.all {
             let messages = target.app.messages(session).await;
             assert!(messages.len() >= 2);
-            assert_eq!(messages, scene.shelf.app.messages(session).await);
+            assert_eq!(messages, source.store.app.messages(session).await);
         }
     }
 }
 
 async fn an_import_that_is_repeated_changes_nothing(backend: Backend) {
-    let source = Scene::on(Backend::Sqlite).await.shelf;
+    let source = PopulatedStore::on(Backend::Sqlite).await.store;
     let file = source.export().await;
-    let target = Shelf::beside(&source, backend).await;
+    let target = SnapshotStore::beside(&source, backend).await;
     target.import(&file).await.unwrap();
     let known = lines(&file).len();
-    for shelf in [&target, &source] {
-        assert_eq!(shelf.import(&file).await.unwrap(), Summary { imported: 0, known, past: 0 });
-        assert_eq!(shelf.export().await, file);
+    for store in [&target, &source] {
+        assert_eq!(store.import(&file).await.unwrap(), Summary { imported: 0, known, past: 0 });
+        assert_eq!(store.export().await, file);
     }
 }
 
 async fn an_import_goes_on_where_another_broke_off(backend: Backend) {
-    let source = Scene::on(Backend::Sqlite).await.shelf;
+    let source = PopulatedStore::on(Backend::Sqlite).await.store;
     let whole = source.export().await;
     let all = lines(&whole);
     for part in [1, all.len() / 3, all.len() / 2, all.len() - 1] {
-        let target = Shelf::beside(&source, backend).await;
+        let target = SnapshotStore::beside(&source, backend).await;
         target.import(file(&all[..part])).await.unwrap();
         let imported = all.len() - part;
         assert_eq!(target.import(&whole).await.unwrap(), Summary { imported, known: part, past: 0 });
@@ -132,14 +132,14 @@ async fn an_import_goes_on_where_another_broke_off(backend: Backend) {
 }
 
 async fn an_empty_store_is_a_file_of_two_lines(backend: Backend) {
-    let shelf = Shelf::of(backend).await;
-    assert_eq!(shelf.export().await, file(&[]));
-    assert_eq!(shelf.import(file(&[])).await.unwrap(), Summary::default());
+    let store = SnapshotStore::of(backend).await;
+    assert_eq!(store.export().await, file(&[]));
+    assert_eq!(store.import(file(&[])).await.unwrap(), Summary::default());
 }
 
 /// When each message, session and inbound text of a table is forgotten.
-async fn times_to_live(shelf: &Shelf) -> BTreeMap<String, Option<AttributeValue>> {
-    let Table { client, name } = shelf.table.as_ref().unwrap();
+async fn times_to_live(store: &SnapshotStore) -> BTreeMap<String, Option<AttributeValue>> {
+    let Table { client, name } = store.table.as_ref().unwrap();
     let items = client.scan().table_name(name).send().await.unwrap().items.unwrap();
     let key = |item: &HashMap<_, AttributeValue>, name| item[name].as_s().unwrap().clone();
     let kept = items.iter().map(|item| (key(item, "pk"), key(item, "sk"), item.get("ttl_at").cloned()));
@@ -148,8 +148,8 @@ async fn times_to_live(shelf: &Shelf) -> BTreeMap<String, Option<AttributeValue>
 
 #[tokio::test]
 async fn dynamodb_forgets_what_was_moved_when_it_would_have_been_forgotten_anyway() {
-    let source = Scene::on(Backend::Dynamodb).await.shelf;
-    let target = Shelf::beside(&source, Backend::Dynamodb).await;
+    let source = PopulatedStore::on(Backend::Dynamodb).await.store;
+    let target = SnapshotStore::beside(&source, Backend::Dynamodb).await;
     target.import(source.export().await).await.unwrap();
     let times = times_to_live(&target).await;
     assert!(times.values().any(Option::is_none) && times.values().any(Option::is_some));

@@ -1,16 +1,14 @@
 //! The store fails for long: 503, and when it is back and the caller has repeated the call, all is as it should be.
 
 use super::{LASTING, NOT_DONE, Trouble, with_each};
-use crate::support::{
-    ALICE, App, BOB, EVE, Outcome, TN,
-    between::{Fault, READS, WRITES},
-    dynamodb::Table,
-    flat, fresh_id, unpaced,
-};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sms_proxy::http::Auth;
-use tempfile::TempDir;
+use test_support::{
+    ALICE, App, BOB, EVE, Outcome, TN,
+    dynamodb::Table,
+    fault_proxy::{Fault, READS, WRITES},
+    flat, fresh_id, unpaced,
+};
 
 /// Makes a call that must be answered with 503 while the store fails; then the store is well again.
 async fn fails(trouble: &Trouble, method: &str, path: &str, body: Option<Value>) {
@@ -88,9 +86,9 @@ async fn a_session_that_nobody_was_told_of_is_undone() {
 #[tokio::test]
 async fn a_session_whose_start_was_refused_is_undone_when_the_store_is_back() {
     with_each(WRITES, LASTING, async |trouble| {
-        let Trouble { troubled, well, between, calls, fault } = trouble;
+        let Trouble { troubled, well, proxy, calls, fault } = trouble;
         well.add_tn(TN).await;
-        let (script, calls, lasting) = (between.clone(), *calls, *fault);
+        let (script, calls, lasting) = (proxy.clone(), *calls, *fault);
         well.provider.script(move |_| {
             script.fail(calls, lasting, u32::MAX);
             Outcome::Refused
@@ -121,7 +119,8 @@ async fn a_session_ends_and_both_are_told_once() {
         let answer = trouble.troubled.call("DELETE", &path, None).await;
         trouble.ends().await;
         // It is found out in time that the end is on record, or that it is not.
-        let done = [Fault::Lost, Fault::DoneButFailed, Fault::DoneUnanswered, Fault::DoneLate];
+        let done =
+            [Fault::ResponseLost, Fault::AppliedServerError, Fault::AppliedNoResponse, Fault::AppliedLate];
         assert_eq!(answer.status, if done.contains(fault) { 200 } else { 503 }, "{fault:?}");
         let again = well.call("DELETE", &path, None).await;
         assert_eq!(again.status, if done.contains(fault) { 404 } else { 200 }, "{fault:?}");
@@ -262,7 +261,7 @@ async fn while_nothing_can_be_read_nothing_is_done() {
 
 #[tokio::test]
 async fn while_the_engine_cannot_be_reached_everything_is_refused() {
-    let app = App::on(Table::nowhere().shipped(), TempDir::new().unwrap(), unpaced(), Auth::default());
+    let app = App::on(Table::nowhere().shipped(), unpaced());
     for (method, path, body) in [
         ("POST", "/tn", Some(json!({"value": TN}))),
         ("GET", "/tn", None),

@@ -6,23 +6,21 @@ mod passing;
 mod settling;
 mod unwanted;
 
-use crate::support::{
-    App,
-    between::{Between, Fault},
-    unhurried,
-};
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use sms_proxy::http::Auth;
 use std::time::Duration;
-use tempfile::TempDir;
+use test_support::{
+    App,
+    fault_proxy::{Fault, FaultProxy},
+    unhurried,
+};
 
 /// How a call may go wrong that is not done.
 const NOT_DONE: [Fault; 7] = [
-    Fault::Cut,
-    Fault::Failed,
-    Fault::Unanswered,
-    Fault::Throttled("ProvisionedThroughputExceededException"),
+    Fault::ConnectionCut,
+    Fault::ServerError,
+    Fault::NoResponse,
+    Fault::THROTTLED,
     Fault::Throttled("ThrottlingException"),
     Fault::Throttled("RequestLimitExceeded"),
     Fault::PartThrottled,
@@ -30,25 +28,25 @@ const NOT_DONE: [Fault; 7] = [
 
 /// How else a write may go wrong.
 const OF_WRITES: [Fault; 6] = [
-    Fault::Lost,
-    Fault::DoneButFailed,
-    Fault::DoneUnanswered,
-    Fault::DoneLate,
+    Fault::ResponseLost,
+    Fault::AppliedServerError,
+    Fault::AppliedNoResponse,
+    Fault::AppliedLate,
     Fault::Conflict,
     Fault::Throttled("TransactionInProgressException"),
 ];
 
 /// How a write may go wrong for long: one of each sort.
 const LASTING: [Fault; 9] = [
-    Fault::Cut,
-    Fault::Unanswered,
-    Fault::Throttled("ProvisionedThroughputExceededException"),
+    Fault::ConnectionCut,
+    Fault::NoResponse,
+    Fault::THROTTLED,
     Fault::PartThrottled,
     Fault::Conflict,
-    Fault::Lost,
-    Fault::DoneButFailed,
-    Fault::DoneUnanswered,
-    Fault::DoneLate,
+    Fault::ResponseLost,
+    Fault::AppliedServerError,
+    Fault::AppliedNoResponse,
+    Fault::AppliedLate,
 ];
 
 /// How long nothing times out, however slow the engine is on a busy machine.
@@ -62,22 +60,21 @@ fn faults_of_writes() -> impl Iterator<Item = Fault> {
 struct Trouble {
     troubled: App,
     well: App,
-    between: Between,
+    proxy: FaultProxy,
     calls: &'static [&'static str],
     fault: Fault,
 }
 
 impl Trouble {
     async fn new(calls: &'static [&'static str], fault: Fault) -> Self {
-        let (table, between) = Between::table().await;
-        let folder = TempDir::new().unwrap();
-        let troubled = App::on(table.store(Duration::from_secs(1)), folder, unhurried(), Auth::default());
+        let (table, proxy) = FaultProxy::table().await;
+        let troubled = App::on(table.store(Duration::from_secs(1)), unhurried());
         let well = troubled.beside(table.at_the_engine().store(PATIENT), unhurried());
-        Self { troubled, well, between, calls, fault }
+        Self { troubled, well, proxy, calls, fault }
     }
 
     fn begins(&self) {
-        self.between.fail(self.calls, self.fault, u32::MAX);
+        self.proxy.fail(self.calls, self.fault, u32::MAX);
     }
 
     /// The clock moves on and maintenance runs, until what is unknown has been looked up twice and sent again.
@@ -89,8 +86,8 @@ impl Trouble {
     }
 
     async fn ends(&self) {
-        self.between.mend();
-        self.between.quiet().await;
+        self.proxy.recover();
+        self.proxy.late_calls_applied().await;
     }
 }
 

@@ -1,13 +1,9 @@
 //! Calls that go wrong a few times: they are made again, and nothing is done twice.
 
 use super::{NOT_DONE, OF_WRITES, PATIENT, faults_of_writes};
-use crate::{
-    contract::scene::{
-        Shared, alice, answer, at, bob, conversation, end, eve, fill_pool, found, inbound, message,
-        message_of, new_session, nobody_knows, not_taken, refused, relay, sending, sent, tn, uncertain,
-        waiting,
-    },
-    support::between::{Between, Fault, READS, WRITES},
+use crate::contract::fixtures::{
+    Shared, alice, answer, at, bob, conversation, end, eve, fill_pool, found, inbound, message, message_of,
+    new_session, nobody_knows, not_taken, refused, relay, sending, sent, tn, uncertain, waiting,
 };
 use futures_util::future::join_all;
 use sms_proxy::{
@@ -18,13 +14,14 @@ use sms_proxy::{
     },
 };
 use std::fmt::Debug;
+use test_support::fault_proxy::{Fault, FaultProxy, READS, WRITES};
 
 /// How often a fault happens: so often that the SDK gives up, and what is lost also once. What takes its time happens
 /// once.
 fn times(fault: Fault) -> &'static [u32] {
     match fault {
-        Fault::Unanswered | Fault::DoneUnanswered | Fault::DoneLate => &[1],
-        Fault::Lost | Fault::DoneButFailed => &[1, 4],
+        Fault::NoResponse | Fault::AppliedNoResponse | Fault::AppliedLate => &[1],
+        Fault::ResponseLost | Fault::AppliedServerError => &[1, 4],
         _ => &[4],
     }
 }
@@ -37,11 +34,11 @@ async fn with_faults(
 ) {
     let case = &case;
     let each = |(fault, times)| async move {
-        let (table, between) = Between::table().await;
-        let fail = || between.fail(calls, fault, times);
+        let (table, proxy) = FaultProxy::table().await;
+        let fail = || proxy.fail(calls, fault, times);
         case(table.store(PATIENT), &fail).await;
-        assert_eq!(between.mend(), 0, "{fault:?} happened {times} times");
-        between.quiet().await;
+        assert_eq!(proxy.recover(), 0, "{fault:?} happened {times} times");
+        proxy.late_calls_applied().await;
     };
     let all = faults.flat_map(|fault| times(fault).iter().map(move |times| (fault, *times)));
     join_all(all.map(each)).await;
@@ -242,14 +239,14 @@ async fn what_is_read_before_a_write_is_read_again() {
 
 #[tokio::test]
 async fn an_operation_of_many_slow_calls_is_given_up_in_time() {
-    let (table, between) = Between::table().await;
+    let (table, proxy) = FaultProxy::table().await;
     let (patient, shipped) = (table.store(PATIENT), table.shipped());
     conversation(&patient, None).await;
-    between.fail(READS, Fault::Slow, u32::MAX);
+    proxy.fail(READS, Fault::Slow, u32::MAX);
     // No number is free, so each part of the pool is asked.
     let opened = shipped.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
     assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
-    between.mend();
+    proxy.recover();
     let opened = patient.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
     assert!(matches!(opened, Ok(OpenSession::NoFreeTn)), "{opened:?}");
 }

@@ -1,13 +1,13 @@
 //! The store fails while a text is on its way: what became of the text is found out later, and it goes out once.
 
 use super::{LASTING, Trouble, with_each};
-use crate::support::{ALICE, BOB, Outcome, TN, between::WRITES, flat, fresh_id};
+use test_support::{ALICE, BOB, Outcome, TN, fault_proxy::WRITES, flat, fresh_id};
 
 /// A text is sent, with this outcome, while the store begins to fail. It is on record, so it is answered with 200.
 async fn is_sent_as_the_store_fails(trouble: &Trouble, outcome: Outcome) -> serde_json::Value {
-    let Trouble { troubled, well, between, calls, fault } = trouble;
+    let Trouble { troubled, well, proxy, calls, fault } = trouble;
     let session = well.conversation(None).await;
-    let (script, calls, lasting) = (between.clone(), *calls, *fault);
+    let (script, calls, lasting) = (proxy.clone(), *calls, *fault);
     well.provider.script(move |_| {
         script.fail(calls, lasting, u32::MAX);
         outcome.clone()
@@ -46,7 +46,7 @@ async fn a_text_that_was_not_taken_is_sent_later_and_once() {
 #[tokio::test]
 async fn a_text_whose_session_ends_meanwhile_is_not_sent_later() {
     with_each(WRITES, LASTING, async |trouble| {
-        let session = is_sent_as_the_store_fails(trouble, Outcome::LostUnheard).await;
+        let session = is_sent_as_the_store_fails(trouble, Outcome::LostNoResponse).await;
         let (well, fault) = (&trouble.well, trouble.fault);
         well.end_session(&session).await;
         trouble.comes_to_rest().await;

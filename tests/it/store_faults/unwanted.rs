@@ -1,11 +1,11 @@
 //! A caller is told that a call failed, or would be, and it has happened or happens later: what is told is made true.
 
 use super::Trouble;
-use crate::support::{
-    ALICE, App, BOB, Outcome, TN,
-    between::{Fault, WRITES},
-};
 use serde_json::{Value, json};
+use test_support::{
+    ALICE, App, BOB, Outcome, TN,
+    fault_proxy::{Fault, WRITES},
+};
 
 /// How often the troubled process tries one write within the time of a store call.
 const TRIES: u32 = 2;
@@ -36,9 +36,9 @@ async fn free_and_in_use(app: &App) -> (u64, u64) {
 
 #[tokio::test]
 async fn a_session_that_stands_unheard_is_undone_before_the_caller_is_told_that_there_is_none() {
-    let Trouble { troubled, well, between, .. } = &Trouble::new(WRITES, Fault::DoneUnanswered).await;
+    let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedNoResponse).await;
     well.add_tn(TN).await;
-    between.fail(WRITES, Fault::DoneUnanswered, TRIES);
+    proxy.fail(WRITES, Fault::AppliedNoResponse, TRIES);
     troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
     assert_eq!(free_and_in_use(well).await, (1, 0));
     assert_eq!(well.provider.asked(), 0);
@@ -46,12 +46,12 @@ async fn a_session_that_stands_unheard_is_undone_before_the_caller_is_told_that_
 
 #[tokio::test]
 async fn a_session_does_not_begin_after_the_caller_was_told_that_there_is_none() {
-    let Trouble { troubled, well, between, .. } = &Trouble::new(WRITES, Fault::DoneMuchLater).await;
+    let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedMuchLater).await;
     well.add_tn(TN).await;
-    between.fail(WRITES, Fault::DoneMuchLater, TRIES);
+    proxy.fail(WRITES, Fault::AppliedMuchLater, TRIES);
     troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
-    assert_eq!(between.mend(), 0, "every try of the opening comes later");
-    between.quiet().await;
+    assert_eq!(proxy.recover(), 0, "every try of the opening comes later");
+    proxy.late_calls_applied().await;
     assert_eq!(free_and_in_use(well).await, (1, 0));
     // Others are opened as ever, and what was left behind is no session for anybody.
     let session = open_at_last(troubled).await;
@@ -61,12 +61,12 @@ async fn a_session_does_not_begin_after_the_caller_was_told_that_there_is_none()
 
 #[tokio::test]
 async fn a_session_that_only_a_newer_release_can_undo_is_in_nobodys_way() {
-    let trouble = Trouble::new(WRITES, Fault::Cut).await;
-    let Trouble { troubled, well, between, .. } = &trouble;
+    let trouble = Trouble::new(WRITES, Fault::ConnectionCut).await;
+    let Trouble { troubled, well, proxy, .. } = &trouble;
     well.add_tn(TN).await;
-    let (script, provider) = (between.clone(), &well.provider);
+    let (script, provider) = (proxy.clone(), &well.provider);
     provider.script(move |_| {
-        script.fail(WRITES, Fault::Cut, u32::MAX);
+        script.fail(WRITES, Fault::ConnectionCut, u32::MAX);
         Outcome::Refused
     });
     let mut id = None;
@@ -83,21 +83,21 @@ async fn a_session_that_only_a_newer_release_can_undo_is_in_nobodys_way() {
     let id = id.expect("the session stands");
     provider.always(Outcome::Sent);
     let taken_over = json!({
-        "TableName": between.table_name(),
+        "TableName": proxy.table_name(),
         "Key": {"pk": {"S": format!("S#{id}")}, "sk": {"S": "S"}},
         "UpdateExpression": "SET item_version = :newer",
         "ExpressionAttributeValues": {":newer": {"N": "99"}},
     });
-    between.engine("UpdateItem", &taken_over).await;
+    proxy.engine("UpdateItem", &taken_over).await;
     well.add_tn(OTHER_TN).await;
     assert_eq!(open_at_last(troubled).await["virtual_tn"], OTHER_TN);
 }
 
 #[tokio::test]
 async fn an_end_that_is_on_record_unheard_is_told_to_the_caller_and_to_both_people() {
-    let Trouble { troubled, well, between, .. } = &Trouble::new(WRITES, Fault::DoneUnanswered).await;
+    let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedNoResponse).await;
     let session = well.conversation(None).await;
-    between.fail(WRITES, Fault::DoneUnanswered, TRIES);
+    proxy.fail(WRITES, Fault::AppliedNoResponse, TRIES);
     troubled.end_session(&session).await;
     let told: Vec<String> = well.provider.taken().into_iter().map(|text| text.to).collect();
     assert_eq!(told.len(), 2);

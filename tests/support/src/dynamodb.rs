@@ -1,7 +1,6 @@
-//! A real DynamoDB engine, built and started once a test run, with a table of its own for each test.
+//! A DynamoDB engine, built and started once per test run, with a table of its own for each test.
 //!
-//! With `DYNAMODB_TEST_ENDPOINT` the tests use the engine that runs there instead.
-#![allow(dead_code, reason = "each test target uses a part of it")]
+//! `DYNAMODB_TEST_ENDPOINT` names another engine to use instead.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -24,7 +23,7 @@ const REGION: &str = "us-east-1";
 /// The access key and the secret key; engines of tests take any.
 const KEY: &str = "test";
 
-/// The engine; it ends when this process does, since its standard input is then closed.
+/// The engine. It ends with this process, which closes its standard input.
 struct Engine {
     url: String,
     _process: Option<Child>,
@@ -39,7 +38,7 @@ fn engine() -> &'static Engine {
 }
 
 fn start() -> Engine {
-    let root = env!("CARGO_MANIFEST_DIR");
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let manifest = format!("{root}/tests/dynamodb-engine/Cargo.toml");
     let target = format!("{root}/target/dynamodb-engine");
     let mut build = Command::new(env!("CARGO"));
@@ -56,12 +55,12 @@ fn start() -> Engine {
     Engine { url: line.trim().to_owned(), _process: Some(process) }
 }
 
-/// Where the engine listens.
+/// The address of the engine.
 pub fn engine_url() -> &'static str {
     &engine().url
 }
 
-/// How the SDK reaches an engine.
+/// The SDK configuration for an engine at this address.
 pub fn sdk_config(url: &str) -> aws_config::SdkConfig {
     aws_config::SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
@@ -74,64 +73,65 @@ pub fn sdk_config(url: &str) -> aws_config::SdkConfig {
         .build()
 }
 
-/// How the program's own client behaves, but for its time limits: however slow the engine is on a busy machine, nothing
-/// times out.
-fn patient(url: &str) -> Client {
+/// The program's own client without its time limits, so that nothing times out on a slow machine.
+fn client_without_timeouts(url: &str) -> Client {
     let config = config_of(&sdk_config(url)).to_builder().timeout_config(TimeoutConfig::disabled());
     Client::from_conf(config.build())
 }
 
-/// A store in an empty table of its own.
+/// A store on an empty table of its own.
 pub async fn dynamodb() -> Arc<dyn Store> {
     create_store(engine_url(), Duration::from_secs(60)).await
 }
 
-/// A store in an empty table of its own, reached here.
+/// A store on an empty table of its own, reached at this address, with this time limit for an operation.
 pub async fn create_store(url: &str, limit: Duration) -> Arc<dyn Store> {
-    Table::create(url).await.patient(url).store(limit)
+    Table::create(url).await.without_timeouts(url).store(limit)
 }
 
-/// A table that a test has for itself, and a client that reaches it.
+/// A table, and a client that reaches it.
 #[derive(Debug, Clone)]
 pub struct Table {
+    /// The client.
     pub client: Client,
+    /// The name of the table.
     pub name: String,
 }
 
 impl Table {
-    /// An empty one, made by the engine that is reached here, with the program's own client.
+    /// An empty table with the program's own client, both at this address.
     pub async fn create(url: &str) -> Self {
         let name = format!("test-{}", MessageId::random());
-        create_table(&patient(url), &name).await.expect("a table");
+        create_table(&client_without_timeouts(url), &name).await.expect("a table");
         Self { client: Client::from_conf(config_of(&sdk_config(url))), name }
     }
 
-    /// One where nobody listens.
+    /// A table that does not exist, at an address where nothing listens.
     pub fn nowhere() -> Self {
         Self { client: Client::from_conf(config_of(&sdk_config("http://127.0.0.1:1"))), name: "none".into() }
     }
 
-    /// The same table, reached here by a client without time limits.
-    pub fn patient(&self, url: &str) -> Self {
-        Self { client: patient(url), name: self.name.clone() }
+    /// The same table, reached at this address by a client without time limits.
+    pub fn without_timeouts(&self, url: &str) -> Self {
+        Self { client: client_without_timeouts(url), name: self.name.clone() }
     }
 
-    /// The same table, reached without what stands before it.
+    /// The same table, reached directly by a client without time limits.
     pub fn at_the_engine(&self) -> Self {
-        self.patient(engine_url())
+        self.without_timeouts(engine_url())
     }
 
-    /// A store in it, of which one operation may take so long.
+    /// A store on the table with this time limit for an operation.
     pub fn store(&self, limit: Duration) -> Arc<dyn Store> {
         Arc::new(Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)).with_limit(limit))
     }
 
-    /// A store in it with the program's own limits.
+    /// A store on the table with the program's own limits.
     pub fn shipped(&self) -> Arc<dyn Store> {
         Arc::new(Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)))
     }
 
-    /// The variables by which the real binary finds it, reached here.
+    /// The variables by which the real binary finds the table at this address.
     pub fn settings<'a>(&'a self, url: &'a str) -> [(&'static str, &'a str); 5] {
         [
             ("DYNAMODB_TABLE", &self.name),

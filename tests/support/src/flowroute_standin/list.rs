@@ -1,6 +1,6 @@
-//! The stand-in's list of messages (FLOWROUTE.md 1.6).
+//! The stand-in's list of messages (`docs/flowroute.md#message-list`).
 
-use super::{Desk, PAGE, Taken, json_response};
+use super::{PAGE, State, Taken, json_response};
 use axum::body::Body;
 use chrono::DateTime;
 use hyper::{
@@ -11,26 +11,25 @@ use serde_json::{Value, json};
 use std::{
     collections::HashMap,
     io,
-    net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
 };
 
-/// How the list is shown.
+/// How the list is answered.
 #[derive(Debug, Clone, Default)]
 pub enum ListMode {
-    /// Whole, page by page.
+    /// All of it, page by page.
     #[default]
     Whole,
-    /// Not at all: 503.
+    /// With 503.
     Down,
-    /// The last page breaks off in the middle.
+    /// The last page is cut in the middle.
     CutOff,
-    /// The first page says that the list goes on at this address.
+    /// The next page is at this address.
     LeadsTo(String),
 }
 
-pub(super) fn show(desk: &mut Desk, address: SocketAddr, query: Option<&str>) -> Response<Body> {
+pub(super) fn show(state: &mut State, host: &str, query: Option<&str>) -> Response<Body> {
     let query: HashMap<String, String> =
         url::form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
     let count = |name: &str| query.get(name).map(|value| value.parse::<usize>().unwrap());
@@ -39,8 +38,8 @@ pub(super) fn show(desk: &mut Desk, address: SocketAddr, query: Option<&str>) ->
         return json_response(400, &json!({"errors": [{"title": "start_date is required"}]}));
     };
     let (offset, limit) = (count("offset").unwrap_or(0), count("limit").unwrap_or(PAGE).min(PAGE));
-    desk.readings += usize::from(offset == 0);
-    let rows: Vec<&Taken> = desk.taken.iter().filter(|text| text.at >= since).collect();
+    state.readings += usize::from(offset == 0);
+    let rows: Vec<&Taken> = state.taken.iter().filter(|text| text.at >= since).collect();
     let page: Vec<Value> = rows.iter().skip(offset).take(limit).map(|text| row(text)).collect();
     let rest = |base: &str| {
         let mut next = url::Url::parse(base).unwrap();
@@ -50,14 +49,14 @@ pub(super) fn show(desk: &mut Desk, address: SocketAddr, query: Option<&str>) ->
         next.query_pairs_mut().extend_pairs(pairs);
         String::from(next)
     };
-    let next = match &desk.list {
+    let next = match &state.list {
         ListMode::Down => return json_response(503, &json!({})),
         ListMode::LeadsTo(elsewhere) => Some(rest(&format!("{elsewhere}/v2.1/messages"))),
-        _ => (offset + limit < rows.len()).then(|| rest(&format!("http://{address}/v2.1/messages"))),
+        _ => (offset + limit < rows.len()).then(|| rest(&format!("http://{host}/v2.1/messages"))),
     };
     let last = next.is_none();
     let body = json!({"data": page, "links": {"next": next}});
-    if last && matches!(desk.list, ListMode::CutOff) {
+    if last && matches!(state.list, ListMode::CutOff) {
         let mut text = Bytes::from(body.to_string());
         text.truncate(text.len() / 2);
         return Response::new(Body::new(CutOff(Some(text))));
@@ -73,7 +72,7 @@ fn row(text: &Taken) -> Value {
     json!({"id": id, "type": "message", "attributes": attributes})
 }
 
-/// A body that begins with these bytes, and then the connection breaks.
+/// A body that is cut after these bytes.
 struct CutOff(Option<Bytes>);
 
 impl hyper::body::Body for CutOff {

@@ -1,4 +1,4 @@
-//! A stand-in for Flowroute's API: HTTP/1.1 on a loopback port, which records what it is sent and answers by a script.
+//! An HTTP/1.1 server on a loopback port that records requests and answers by a script, at the level of bytes.
 
 use axum::http::{HeaderMap, HeaderName};
 use std::{
@@ -14,39 +14,62 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-/// What becomes of a request.
+/// The reply to a request.
 #[derive(Debug, Clone)]
 pub enum Reply {
-    /// A whole answer; its `content-length` is added.
-    Answer { status: u16, headers: Vec<(&'static str, String)>, body: String },
-    /// An answer that promises more than it brings before the connection ends.
-    Cut { status: u16, body: String },
-    /// An answer that begins so and goes on for as long as the client reads.
-    Endless { status: u16, body: String },
-    /// The request is read, and nothing comes until the client goes away.
+    /// A whole response; `content-length` is added.
+    Answer {
+        /// The status code.
+        status: u16,
+        /// The headers.
+        headers: Vec<(&'static str, String)>,
+        /// The body.
+        body: String,
+    },
+    /// A response that is cut before its end.
+    Cut {
+        /// The status code.
+        status: u16,
+        /// The body up to the cut.
+        body: String,
+    },
+    /// A response that goes on for as long as the client reads.
+    Endless {
+        /// The status code.
+        status: u16,
+        /// The beginning of the body.
+        body: String,
+    },
+    /// The request is read; no response comes.
     Silence,
-    /// The request is read, and the connection closed.
+    /// The request is read; the connection is closed without a response.
     HangUp,
-    /// The connection is closed before anything is read.
+    /// The connection is closed before the request is read.
     HangUpUnread,
 }
 
 impl Reply {
+    /// A whole response without headers.
     pub fn answer(status: u16, body: impl ToString) -> Self {
         Self::Answer { status, headers: Vec::new(), body: body.to_string() }
     }
 
+    /// A redirect.
     pub fn redirect(status: u16, location: String) -> Self {
         Self::Answer { status, headers: vec![("location", location)], body: String::new() }
     }
 }
 
-/// A request as it came over the wire.
+/// A request as it was received.
 #[derive(Debug, Clone, Default)]
 pub struct Seen {
+    /// The method.
     pub method: String,
+    /// The path with the query.
     pub path: String,
+    /// The headers.
     pub headers: HeaderMap,
+    /// The body.
     pub body: String,
 }
 
@@ -76,12 +99,12 @@ pub struct Loopback {
 }
 
 impl Loopback {
-    /// Answers every request so.
+    /// Replies to every request with this.
     pub async fn always(reply: Reply) -> Self {
         Self::answering([reply]).await
     }
 
-    /// Answers the requests so, one after another, and further ones as the last.
+    /// Replies to the requests with these in order, and repeats the last one.
     pub async fn answering(replies: impl Into<Vec<Reply>>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -91,19 +114,19 @@ impl Loopback {
             while let Ok((stream, _)) = listener.accept().await {
                 serving.connections.fetch_add(1, Ordering::SeqCst);
                 let serving = Arc::clone(&serving);
-                // A connection ends when either side has had enough of it.
+                // A connection ends when either side closes it.
                 tokio::spawn(async move { serving.converse(stream).await });
             }
         });
         Self { address, state }
     }
 
-    /// A base address with this scheme.
+    /// The base URL with this scheme.
     pub fn url(&self, scheme: &str) -> String {
         format!("{scheme}://{}", self.address)
     }
 
-    /// The requests so far, in the order of their arrival.
+    /// The requests so far, in the order of arrival.
     pub fn requests(&self) -> Vec<Seen> {
         self.state.requests.lock().expect("no test panics while it holds this").clone()
     }
@@ -154,7 +177,7 @@ impl State {
         }
     }
 
-    /// The reply to the request that was the last of so many, or to the one that is still to come.
+    /// The reply to the next request, or to the latest one if that one is `already_recorded`.
     fn next_reply(&self, already_recorded: usize) -> Reply {
         let recorded = self.requests.lock().expect("no test panics while it holds this").len();
         let last = self.replies.len() - 1;

@@ -1,28 +1,6 @@
-//! What the tests share: a service in this process with a recording provider and a clock that tests set.
+//! The service in this process, with a provider that records messages and a clock that tests set.
 
-mod answer;
-mod backend;
-pub mod between;
-pub mod binary;
-pub mod cloudformation;
-pub mod dynamodb;
-pub mod events;
-pub mod flowroute_standin;
-pub mod gate;
-mod log;
-mod loopback;
-mod provider;
-pub mod runtime_api;
-mod texts;
-
-pub use answer::Answer;
-pub use backend::Records;
-pub(crate) use backend::{Backend, on_each_backend};
-pub use log::logged;
-pub use loopback::{Loopback, Reply, Seen};
-pub use provider::{Outcome, Recorder, SentText};
-pub use texts::{ALICE, BOB, EVE, TN, flat, fresh_id, fresh_number, number};
-
+use crate::{ALICE, Answer, BOB, Backend, Recorder, TN, dynamodb::dynamodb, flat, fresh_id, log};
 use axum::{Router, body::Body, http::Request};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt;
@@ -33,6 +11,7 @@ use sms_proxy::{
     store::{Sqlite, Store},
 };
 use std::{
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -42,82 +21,101 @@ use std::{
 use tempfile::TempDir;
 use tower::ServiceExt;
 
+const DATABASE: &str = "test.db";
+
 /// A clock that stands still until a test moves it.
 #[derive(Clone)]
 pub struct TestClock(Arc<AtomicI64>);
 
 impl TestClock {
-    pub fn new() -> Self {
+    fn new() -> Self {
         Self(Arc::new(AtomicI64::new(Utc::now().timestamp_millis())))
     }
 
+    /// The time.
     pub fn now(&self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0.load(Ordering::SeqCst)).expect("in range")
     }
 
+    /// Moves the clock forward.
     pub fn advance(&self, by: TimeDelta) {
         self.0.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
 }
 
-/// A SQLite store in a folder of its own.
+/// A SQLite store on a new file, and the directory that the file is in.
 pub fn sqlite() -> (Arc<dyn Store>, TempDir) {
     let folder = TempDir::new().expect("a temporary folder");
-    let store = Sqlite::open(folder.path().join("test.db")).expect("a fresh database opens");
+    let store = Sqlite::open(folder.path().join(DATABASE)).expect("a new database opens");
     (Arc::new(store), folder)
 }
 
 impl Backend {
     /// A service on an empty store.
     pub async fn app(self) -> App {
-        self.app_with(unpaced(), Auth::default()).await
+        self.app_with(unpaced()).await
     }
 
-    pub async fn app_with(self, options: Options, auth: Auth) -> App {
-        let (store, folder) = match self {
-            Self::Sqlite => sqlite(),
-            Self::Dynamodb => (dynamodb::dynamodb().await, TempDir::new().expect("a temporary folder")),
-        };
-        App::on(store, folder, options, auth)
+    /// A service on an empty store, with these options.
+    pub async fn app_with(self, options: Options) -> App {
+        match self {
+            Self::Sqlite => App::with(options, Auth::default()),
+            Self::Dynamodb => App::on(dynamodb().await, options),
+        }
     }
 }
 
 /// The service behind its router.
 #[derive(Clone)]
 pub struct App {
+    /// The router.
     pub router: Router,
+    /// The service.
     pub service: Service,
+    /// The store of the service.
     pub store: Arc<dyn Store>,
+    /// The provider of the service.
     pub provider: Arc<Recorder>,
+    /// The clock of the service.
     pub clock: TestClock,
-    pub folder: Arc<TempDir>,
+    /// The directory of its SQLite file, if it was made without a store.
+    pub folder: Option<Arc<TempDir>>,
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl App {
+    /// A service on an empty SQLite store.
     pub fn new() -> Self {
         Self::with(unpaced(), Auth::default())
     }
 
+    /// A service on an empty SQLite store, with these options and keys.
     pub fn with(options: Options, auth: Auth) -> Self {
         let (store, folder) = sqlite();
-        Self::on(store, folder, options, auth)
+        let app = Self::assemble(store, Arc::default(), TestClock::new(), options, auth);
+        Self { folder: Some(Arc::new(folder)), ..app }
     }
 
-    pub fn on(store: Arc<dyn Store>, folder: TempDir, options: Options, auth: Auth) -> Self {
-        Self::assemble(store, Arc::default(), TestClock::new(), Arc::new(folder), options, auth)
+    /// A service on this store.
+    pub fn on(store: Arc<dyn Store>, options: Options) -> Self {
+        Self::assemble(store, Arc::default(), TestClock::new(), options, Auth::default())
     }
 
-    /// Another process, which reaches the same table and provider at the same time by the same clock.
+    /// Another process on this store, with the same provider and clock as this one.
     pub fn beside(&self, store: Arc<dyn Store>, options: Options) -> Self {
         let (provider, clock) = (Arc::clone(&self.provider), self.clock.clone());
-        Self::assemble(store, provider, clock, Arc::clone(&self.folder), options, Auth::default())
+        Self::assemble(store, provider, clock, options, Auth::default())
     }
 
     fn assemble(
         store: Arc<dyn Store>,
         provider: Arc<Recorder>,
         clock: TestClock,
-        folder: Arc<TempDir>,
         options: Options,
         auth: Auth,
     ) -> Self {
@@ -126,10 +124,15 @@ impl App {
         let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
             .with_clock(Arc::new(move || ticking.now()));
         let router = router(Parts { service: service.clone(), auth, sandbox: None, answer_limit: None });
-        Self { router, service, store, provider, clock, folder }
+        Self { router, service, store, provider, clock, folder: None }
     }
 
-    /// Sends any request.
+    /// The SQLite file of a service that was made without a store.
+    pub fn database(&self) -> PathBuf {
+        self.folder.as_ref().expect("the service has a SQLite file of its own").path().join(DATABASE)
+    }
+
+    /// Sends a request.
     pub async fn send(&self, request: Request<Body>) -> Answer {
         let response = self.router.clone().oneshot(request).await.expect("the router never fails");
         let (head, body) = response.into_parts();
@@ -138,7 +141,7 @@ impl App {
         Answer { status: head.status.as_u16(), headers: head.headers, body }
     }
 
-    /// Sends a management call; a body goes as `application/json`.
+    /// Sends a management request; a body is sent as `application/json`.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let request = Request::builder().method(method).uri(path);
         let request = match body {
@@ -154,17 +157,19 @@ impl App {
         self.send(request.body(payload.to_string().into()).expect("a valid request")).await
     }
 
-    /// Posts a flat text with a fresh id, which must be taken.
+    /// Posts a flat text with a new id, which must be answered 200.
     pub async fn text(&self, from: &str, to: &str, body: &str) {
         let answer = self.post(flat(&fresh_id(), from, to, body)).await;
         assert_eq!((answer.status, answer.body.as_str()), (200, ""));
     }
 
+    /// Adds a TN to the pool.
     pub async fn add_tn(&self, tn: &str) {
         let answer = self.call("POST", "/tn", Some(json!({"value": tn}))).await;
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
+    /// Opens a session that expires after so many minutes.
     pub async fn open_session(&self, a: &str, b: &str, minutes: Option<u32>) -> Value {
         let body = json!({"participant_a": a, "participant_b": b, "expiry_window": minutes});
         let answer = self.call("POST", "/session", Some(body)).await;
@@ -172,12 +177,12 @@ impl App {
         answer.json()
     }
 
-    /// One round of maintenance.
+    /// Runs one round of maintenance.
     pub async fn maintain(&self) -> Round {
         self.service.maintain().await.expect("the store answers")
     }
 
-    /// The clock moves on, and maintenance runs, until the outbox has had every chance to empty itself.
+    /// Alternates between moving the clock and maintenance until every retry and lookup is over.
     pub async fn settle_everything(&self) {
         for _ in 0..8 {
             self.clock.advance(TimeDelta::minutes(16));
@@ -185,7 +190,7 @@ impl App {
         }
     }
 
-    /// What is on record about the messages of a session.
+    /// The stored messages of a session, oldest first.
     pub async fn messages(&self, session: &Value) -> Vec<Value> {
         let id = session["session_id"].as_str().expect("an id");
         let answer = self.call("GET", &format!("/message?session_id={id}"), None).await;
@@ -208,7 +213,7 @@ impl App {
         assert_eq!(self.call("DELETE", &format!("/session/{id}"), None).await.status, 200);
     }
 
-    /// A TN with a session of Alice and Bob on it, their start messages already forgotten by the provider.
+    /// Opens a session of Alice and Bob on a new TN, and clears the provider of its start notices.
     pub async fn conversation(&self, minutes: Option<u32>) -> Value {
         self.add_tn(TN).await;
         let session = self.open_session(ALICE, BOB, minutes).await;
@@ -217,12 +222,12 @@ impl App {
     }
 }
 
-/// The default options, but as fast as can be.
+/// The default options without a rate limit.
 pub fn unpaced() -> Options {
     Options { max_per_second: 0, ..Options::default() }
 }
 
-/// The same, and never too late to send, however slow the store is on a busy machine.
+/// [`unpaced`] with a send budget that no slow machine uses up.
 pub fn unhurried() -> Options {
     let (send_budget, lease) = (Duration::from_secs(120), Duration::from_secs(130));
     Options { send_budget, lease, ..unpaced() }

@@ -1,11 +1,11 @@
-//! A store with everything in it that there can be, put there through the front door.
+//! A store that holds a record of every kind and state, written through the HTTP API.
 
-use super::shelf::Shelf;
-use crate::support::{ALICE, App, BOB, Backend, EVE, Outcome, flat, fresh_id, number};
+use super::snapshot_store::SnapshotStore;
 use axum::http::Request;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::domain::{Kind, Outbound};
+use test_support::{ALICE, App, BOB, Backend, EVE, Outcome, flat, fresh_id, number};
 
 pub const POOL: u32 = 12;
 /// The id of a text that was relayed, and of one that opted out.
@@ -13,8 +13,8 @@ pub const RELAYED: &str = "mdr2-relayed";
 pub const STOPPED: &str = "mdr2-stopped";
 
 /// The sessions, each as POST /session answered.
-pub struct Scene {
-    pub shelf: Shelf,
+pub struct PopulatedStore {
+    pub store: SnapshotStore,
     /// Alice and Bob; it has no end.
     pub talk: Value,
     /// Persons 3 and 4; both have opted out.
@@ -38,8 +38,8 @@ fn fate(message: &Outbound) -> Outcome {
     }
     match message.text.content.body.split(' ').next() {
         Some("busy") => Outcome::Busy,
-        Some("lost") => Outcome::LostUnheard,
-        Some("unheard") => Outcome::SentUnheard,
+        Some("lost") => Outcome::LostNoResponse,
+        Some("unheard") => Outcome::SentNoResponse,
         Some("refused") => Outcome::Refused,
         Some("opted-out") => Outcome::OptedOut,
         _ => Outcome::Sent,
@@ -78,10 +78,10 @@ fn picture(from: &str, to: &str, body: &str) -> Value {
     })
 }
 
-impl Scene {
+impl PopulatedStore {
     pub async fn on(backend: Backend) -> Self {
-        let shelf = Shelf::of(backend).await;
-        let app = shelf.app.clone();
+        let store = SnapshotStore::of(backend).await;
+        let app = store.app.clone();
         app.provider.script(fate);
         for n in 0..POOL {
             app.add_tn(&number(1000 + n)).await;
@@ -129,7 +129,7 @@ impl Scene {
         receipt(&app, &messages[2], false, 1, Value::Null).await;
         receipt(&app, &messages[2], true, 2, json!(1003)).await;
         app.clock.advance(TimeDelta::minutes(61));
-        Self { shelf, talk, barred, later, expired, all }
+        Self { store, talk, barred, later, expired, all }
     }
 }
 

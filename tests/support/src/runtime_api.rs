@@ -1,6 +1,6 @@
-//! Lambda's Runtime API on a loopback address: hands events to the binary and takes its answers.
+//! A stand-in for Lambda's Runtime API: hands events to the binary and takes its responses.
 
-use super::binary::{Binary, command, eventually};
+use crate::binary::{Binary, command, eventually};
 use axum::{
     Router,
     extract::{Path, State},
@@ -26,19 +26,19 @@ use tokio::{
 
 const ARN: &str = "arn:aws:lambda:us-east-1:123456789012:function:sms-proxy";
 /// How long the binary may take for one event.
-const PATIENCE: Duration = Duration::from_secs(60);
+const EVENT_LIMIT: Duration = Duration::from_secs(60);
 
 type Event = (String, String);
-/// `Err`: the function failed.
+/// The response to an event; `Err` if the function failed.
 pub type Outcome = Result<Value, String>;
 
-struct Desk {
+struct Invocations {
     events: tokio::sync::Mutex<mpsc::UnboundedReceiver<Event>>,
     waiting: Mutex<HashMap<String, oneshot::Sender<Outcome>>>,
     asked: AtomicUsize,
 }
 
-impl Desk {
+impl Invocations {
     fn settle(&self, id: &str, outcome: Outcome) -> StatusCode {
         match self.waiting.lock().unwrap().remove(id) {
             Some(waiting) => {
@@ -54,25 +54,29 @@ impl Desk {
 pub struct RuntimeApi {
     address: SocketAddr,
     events: mpsc::UnboundedSender<Event>,
-    desk: Arc<Desk>,
+    invocations: Arc<Invocations>,
     task: JoinHandle<()>,
 }
 
 impl RuntimeApi {
+    /// Starts on a free port.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (events, queue) = mpsc::unbounded_channel();
-        let desk =
-            Arc::new(Desk { events: queue.into(), waiting: Mutex::default(), asked: AtomicUsize::new(0) });
+        let invocations = Arc::new(Invocations {
+            events: queue.into(),
+            waiting: Mutex::default(),
+            asked: AtomicUsize::new(0),
+        });
         let router = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(response))
             .route("/2018-06-01/runtime/invocation/{id}/error", post(error))
-            .with_state(Arc::clone(&desk));
+            .with_state(Arc::clone(&invocations));
         let listener = listener.tap_io(|stream| stream.set_nodelay(true).unwrap());
         let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { address, events, desk, task }
+        Self { address, events, invocations, task }
     }
 
     /// Starts the binary as the function's process, with these settings.
@@ -87,7 +91,7 @@ impl RuntimeApi {
 
     /// How often the function has asked for an event.
     pub fn asked(&self) -> usize {
-        self.desk.asked.load(Ordering::SeqCst)
+        self.invocations.asked.load(Ordering::SeqCst)
     }
 
     /// Waits until the function has asked for its first event: its init phase is over.
@@ -103,9 +107,9 @@ impl RuntimeApi {
     /// Invokes the function and returns its answer, or what it says about its failure.
     pub async fn try_invoke(&self, id: &str, event: &Value) -> Outcome {
         let (done, outcome) = oneshot::channel();
-        self.desk.waiting.lock().unwrap().insert(id.to_owned(), done);
+        self.invocations.waiting.lock().unwrap().insert(id.to_owned(), done);
         self.events.send((id.to_owned(), event.to_string())).unwrap();
-        let outcome = tokio::time::timeout(PATIENCE, outcome).await.expect("an answer in time");
+        let outcome = tokio::time::timeout(EVENT_LIMIT, outcome).await.expect("an answer in time");
         outcome.unwrap()
     }
 }
@@ -126,10 +130,12 @@ pub const FUNCTION: &[(&str, &str)] = &[
     ("AWS_REGION", "us-east-1"),
 ];
 
-async fn next(State(desk): State<Arc<Desk>>) -> ([(&'static str, String); 4], String) {
-    desk.asked.fetch_add(1, Ordering::SeqCst);
-    let Some((id, event)) = desk.events.lock().await.recv().await else { std::future::pending().await };
-    let deadline = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + PATIENCE;
+async fn next(State(invocations): State<Arc<Invocations>>) -> ([(&'static str, String); 4], String) {
+    invocations.asked.fetch_add(1, Ordering::SeqCst);
+    let Some((id, event)) = invocations.events.lock().await.recv().await else {
+        std::future::pending().await
+    };
+    let deadline = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + EVENT_LIMIT;
     let headers = [
         ("lambda-runtime-aws-request-id", id),
         ("lambda-runtime-deadline-ms", deadline.as_millis().to_string()),
@@ -139,11 +145,19 @@ async fn next(State(desk): State<Arc<Desk>>) -> ([(&'static str, String); 4], St
     (headers, event)
 }
 
-async fn response(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: String) -> StatusCode {
+async fn response(
+    State(invocations): State<Arc<Invocations>>,
+    Path(id): Path<String>,
+    body: String,
+) -> StatusCode {
     let answer = serde_json::from_str(&body).map_err(|error| format!("no JSON ({error}): {body}"));
-    desk.settle(&id, answer)
+    invocations.settle(&id, answer)
 }
 
-async fn error(State(desk): State<Arc<Desk>>, Path(id): Path<String>, body: String) -> StatusCode {
-    desk.settle(&id, Err(body))
+async fn error(
+    State(invocations): State<Arc<Invocations>>,
+    Path(id): Path<String>,
+    body: String,
+) -> StatusCode {
+    invocations.settle(&id, Err(body))
 }

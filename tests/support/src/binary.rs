@@ -1,10 +1,10 @@
-//! The real binary, started in a folder of its own and gone when the test is.
-#![allow(dead_code, reason = "each test target uses a part of it")]
+//! The real binary in a working directory of its own, killed with the test.
 
-use super::Answer;
+use crate::Answer;
 use reqwest::Method;
 use serde_json::Value;
 use std::{
+    ffi::OsString,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
@@ -14,12 +14,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long a condition may take to come true, on a slow machine too.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a test waits for a condition or a response, on a slow machine too.
+pub const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
-/// Waits until `check` gives a value.
+/// Waits until `check` returns a value.
 pub async fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> T {
-    let give_up = Instant::now() + PATIENCE;
+    let give_up = Instant::now() + WAIT_LIMIT;
     loop {
         if let Some(value) = check() {
             return value;
@@ -29,14 +29,19 @@ pub async fn eventually<T>(what: &str, mut check: impl FnMut() -> Option<T>) -> 
     }
 }
 
-/// The binary in a working folder, with these variables and no others.
+/// The path of the binary. Cargo sets the variable when it runs a test.
+fn program() -> OsString {
+    std::env::var_os("CARGO_BIN_EXE_sms-proxy").expect("cargo runs this test")
+}
+
+/// A command that runs the binary in this working directory with these variables and no others.
 pub fn command(folder: &Path, variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sms-proxy"));
+    let mut command = Command::new(program());
     prepare(&mut command, folder, variables);
     command
 }
 
-/// Gives a command the working folder and the variables.
+/// Sets the working directory and the variables of a command.
 pub fn prepare(command: &mut Command, folder: &Path, variables: &[(&str, &str)]) {
     // Coverage is measured in the binary too.
     let profile = std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file));
@@ -44,35 +49,35 @@ pub fn prepare(command: &mut Command, folder: &Path, variables: &[(&str, &str)])
     command.envs(variables.iter().copied());
 }
 
-/// What a pipe has carried so far.
-struct Heard {
+/// The output of a process so far.
+struct Captured {
     text: Arc<Mutex<String>>,
-    listener: Option<JoinHandle<()>>,
+    reader: Option<JoinHandle<()>>,
 }
 
-impl Heard {
+impl Captured {
     fn from(pipe: impl Read + Send + 'static) -> Self {
         let text = Arc::new(Mutex::new(String::new()));
-        let heard = Arc::clone(&text);
-        let listener = thread::spawn(move || {
+        let captured = Arc::clone(&text);
+        let reader = thread::spawn(move || {
             let mut lines = BufReader::new(pipe);
             let mut line = Vec::new();
             while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-                heard.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
+                captured.lock().unwrap().push_str(&String::from_utf8_lossy(&line));
                 line.clear();
             }
         });
-        Self { text, listener: Some(listener) }
+        Self { text, reader: Some(reader) }
     }
 
     fn text(&self) -> String {
         self.text.lock().unwrap().clone()
     }
 
-    /// To be called when the process has ended: waits for what is still in the pipe.
+    /// Waits for the rest of the output, once the process has ended.
     fn finish(&mut self) {
-        if let Some(listener) = self.listener.take() {
-            listener.join().unwrap();
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
         }
     }
 }
@@ -80,27 +85,27 @@ impl Heard {
 /// A running process; it is killed when this is dropped.
 pub struct Binary {
     child: Child,
-    stdout: Heard,
-    stderr: Heard,
+    stdout: Captured,
+    stderr: Captured,
     client: reqwest::Client,
 }
 
 impl Binary {
-    /// Starts a command as [`command`] makes it.
+    /// Starts a command that [`command`] made.
     pub fn start(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?} does not start: {error}"));
         let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().unwrap();
-        Self { child, stdout: Heard::from(stdout), stderr: Heard::from(stderr), client }
+        let client = reqwest::Client::builder().no_proxy().timeout(WAIT_LIMIT).build().unwrap();
+        Self { child, stdout: Captured::from(stdout), stderr: Captured::from(stderr), client }
     }
 
-    /// Starts the local server in `folder` and waits until it listens.
+    /// Starts the local server and waits until it listens.
     pub async fn serve(folder: &Path, variables: &[(&str, &str)]) -> Server {
         Self::start(command(folder, variables)).listening().await
     }
 
-    /// Waits until the process says where it listens.
+    /// Waits until the process logs its address.
     pub async fn listening(mut self) -> Server {
         let address = eventually("the server listens", || {
             let ended = self.child.try_wait().unwrap();
@@ -113,14 +118,14 @@ impl Binary {
         Server { binary: self, address }
     }
 
-    /// Starts the binary where it is to refuse: its exit code and what it says.
+    /// Starts the binary, which must exit by itself. Returns its exit code and what it logged.
     pub async fn refusal(folder: &Path, variables: &[(&str, &str)]) -> (i32, String) {
         let mut binary = Self::start(command(folder, variables));
         let status = binary.ended().await;
         (status.code().expect("no signal"), binary.stderr())
     }
 
-    /// Waits until the process has ended by itself.
+    /// Waits until the process exits by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         let status = eventually("the process ends", || self.child.try_wait().unwrap()).await;
         self.stdout.finish();
@@ -128,18 +133,18 @@ impl Binary {
         status
     }
 
-    /// The id of the process.
+    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Asks the process to stop.
+    /// Sends SIGTERM.
     pub fn terminate(&self) {
         let pid = self.pid().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     }
 
-    /// Ends the process on the spot, as a power cut or the kernel would.
+    /// Kills the process, as a power cut would.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -147,10 +152,12 @@ impl Binary {
         self.stderr.finish();
     }
 
+    /// The standard output so far.
     pub fn stdout(&self) -> String {
         self.stdout.text()
     }
 
+    /// The standard error output so far, which is the log.
     pub fn stderr(&self) -> String {
         self.stderr.text()
     }
@@ -165,18 +172,20 @@ impl Drop for Binary {
 
 /// The local server.
 pub struct Server {
+    /// The process.
     pub binary: Binary,
+    /// The address that it listens on.
     pub address: SocketAddr,
 }
 
 impl Server {
-    /// A request to the server; the test adds what it needs.
+    /// A request to the server, for the test to complete.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method: Method = method.parse().unwrap();
         self.binary.client.request(method, format!("http://{}{path}", self.address))
     }
 
-    /// Sends a call; a body goes as `application/json`.
+    /// Sends a request; a body is sent as `application/json`.
     pub async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let request = self.request(method, path);
         read(match body {
@@ -186,14 +195,14 @@ impl Server {
         .await
     }
 
-    /// Sends a call that must be answered 200.
+    /// Sends a request that must be answered 200.
     pub async fn ok(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         let answer = self.call(method, path, body).await;
         assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
         answer
     }
 
-    /// Asks the server to stop, and waits until it has: with exit code 0.
+    /// Stops the server, which must exit with code 0. Returns its log.
     pub async fn stop(mut self) -> String {
         self.binary.terminate();
         let status = self.binary.ended().await;
@@ -202,7 +211,7 @@ impl Server {
     }
 }
 
-/// Sends a request and reads the answer to its end.
+/// Sends a request and reads the whole response.
 pub async fn read(request: reqwest::RequestBuilder) -> Answer {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());

@@ -3,56 +3,66 @@
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
-/// One way from the internet to the function.
+/// An API Gateway or function URL in front of the function.
 #[derive(Debug, Clone, Copy)]
-pub struct Door {
-    /// An event that came this way, for `GET /`.
+pub struct Gateway {
+    /// A recorded event, for `GET /`.
     template: &'static str,
-    /// What this way puts before the path that the function is told.
+    /// The prefix of the paths in its events.
     base: &'static str,
 }
 
-macro_rules! door {
-    ($name:literal, $base:literal) => {
-        Door { template: include_str!(concat!("../events/", $name, ".json")), base: $base }
+macro_rules! gateways {
+    ($($(#[$doc:meta])* $name:ident = $file:literal, $base:literal;)*) => {
+        $(
+            $(#[$doc])*
+            pub const $name: Gateway = Gateway {
+                template: include_str!(concat!("../events/", $file, ".json")),
+                base: $base,
+            };
+        )*
+
+        /// All of them.
+        pub const GATEWAYS: &[Gateway] = &[$($name),*];
     };
 }
 
-pub const REST_PROD: Door = door!("rest-prod", "");
-pub const REST_STAGE_TN: Door = door!("rest-stage-tn", "");
-/// The base path of the custom domain is called like the stage.
-pub const REST_CUSTOM_DOMAIN: Door = door!("rest-custom-domain", "/prod");
-pub const HTTP_DEFAULT: Door = door!("http-default", "");
-pub const HTTP_PROD: Door = door!("http-prod", "/prod");
-pub const HTTP_STAGE_TN: Door = door!("http-stage-tn", "/tn");
-/// A body that API Gateway takes for binary.
-pub const HTTP_BASE64: Door = door!("http-base64", "");
-pub const FUNCTION_URL: Door = door!("function-url", "");
+gateways! {
+    /// A REST API with a stage.
+    REST_PROD = "rest-prod", "";
+    /// A REST API whose stage is called `tn`.
+    REST_STAGE_TN = "rest-stage-tn", "";
+    /// A REST API at a custom domain whose base path is called like the stage.
+    REST_CUSTOM_DOMAIN = "rest-custom-domain", "/prod";
+    /// An HTTP API with the default stage.
+    HTTP_DEFAULT = "http-default", "";
+    /// An HTTP API with a named stage.
+    HTTP_PROD = "http-prod", "/prod";
+    /// An HTTP API whose stage is called `tn`.
+    HTTP_STAGE_TN = "http-stage-tn", "/tn";
+    /// An HTTP API that encodes bodies in Base64.
+    HTTP_BASE64 = "http-base64", "";
+    /// A function URL.
+    FUNCTION_URL = "function-url", "";
+}
 
-pub const DOORS: [Door; 8] = [
-    REST_PROD,
-    REST_STAGE_TN,
-    REST_CUSTOM_DOMAIN,
-    HTTP_DEFAULT,
-    HTTP_PROD,
-    HTTP_STAGE_TN,
-    HTTP_BASE64,
-    FUNCTION_URL,
-];
-
-/// A request before it becomes an event.
+/// An HTTP request to turn into an event.
 #[derive(Debug, Default, Clone)]
 pub struct Call<'a> {
+    /// The method.
     pub method: &'a str,
+    /// The path.
     pub path: &'a str,
-    /// Decoded names and values.
+    /// The names and values of the query, decoded.
     pub query: &'a [(&'a str, &'a str)],
+    /// The headers.
     pub headers: &'a [(&'a str, &'a str)],
+    /// The body.
     pub body: Option<String>,
 }
 
-impl Door {
-    /// The event that this request becomes.
+impl Gateway {
+    /// The event for this request.
     pub fn event(&self, call: &Call<'_>) -> Value {
         let mut event: Value = serde_json::from_str(self.template).unwrap();
         let path = format!("{}{}", self.base, call.path);
@@ -71,7 +81,7 @@ impl Door {
     }
 }
 
-/// A REST API's (payload format 1.0), whose path is told without the stage.
+/// Fills an event of a REST API (payload format 1.0). Its path is without the stage.
 fn fill_v1(event: &mut Value, call: &Call<'_>, path: &str) {
     let resource = resource(call.path);
     event["httpMethod"] = call.method.into();
@@ -99,7 +109,7 @@ fn fill_v1(event: &mut Value, call: &Call<'_>, path: &str) {
     }
 }
 
-/// An HTTP API's or a function URL's (payload format 2.0), whose raw path has a named stage in front.
+/// Fills an event of an HTTP API or a function URL (payload format 2.0). Its raw path begins with a named stage.
 fn fill_v2(event: &mut Value, call: &Call<'_>, path: &str) {
     event["rawPath"] = path.into();
     let function_url = event["requestContext"]["domainName"].as_str().unwrap().contains(".lambda-url.");

@@ -1,4 +1,4 @@
-//! A provider that records what reaches it and answers as a test says.
+//! A provider that records messages and answers by a script.
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -11,36 +11,40 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A text that the provider took.
+/// A message that the provider accepted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentText {
+    /// The sending number.
     pub from: String,
+    /// The receiving number.
     pub to: String,
+    /// The text.
     pub body: String,
+    /// The addresses of the pictures.
     pub media_urls: Vec<String>,
 }
 
-/// How the provider answers a text.
+/// What happens to a message.
 #[derive(Debug, Clone)]
 pub enum Outcome {
-    /// It takes the text.
+    /// The provider accepts it.
     Sent,
-    /// It refuses it for good.
+    /// The provider refuses it for good.
     Refused,
-    /// It refuses it because the recipient has opted out.
+    /// The provider refuses it because the recipient has opted out.
     OptedOut,
-    /// It does not accept the credentials.
+    /// The provider does not accept the credentials.
     BadCredentials,
-    /// It is busy.
+    /// The provider is busy.
     Busy,
-    /// It takes the text and is not heard of again.
-    SentUnheard,
-    /// It does not take the text and is not heard of either.
-    LostUnheard,
-    /// It takes the text, and the sending process dies.
-    SentAndDies,
-    /// The sending process dies before the text leaves.
-    Dies,
+    /// The provider accepts it; the response is lost.
+    SentNoResponse,
+    /// The message is lost before it reaches the provider, and no response comes.
+    LostNoResponse,
+    /// The provider accepts it; the sending process crashes.
+    SentThenCrash,
+    /// The sending process crashes before it is sent.
+    Crash,
 }
 
 type Script = Box<dyn FnMut(&Outbound) -> Outcome + Send>;
@@ -57,7 +61,7 @@ struct State {
     readings: usize,
 }
 
-/// Takes every text, unless a test says otherwise.
+/// Accepts every message unless a script says otherwise.
 #[derive(Default)]
 pub struct Recorder(Mutex<State>);
 
@@ -66,64 +70,64 @@ impl Recorder {
         self.0.lock().expect("no test panics while it holds this")
     }
 
-    /// Answers each text with what `script` says from now on.
+    /// Asks `script` what happens to each further message.
     pub fn script(&self, script: impl FnMut(&Outbound) -> Outcome + Send + 'static) {
         self.state().script = Some(Box::new(script));
     }
 
-    /// Answers each text with this from now on.
+    /// Lets this happen to each further message.
     pub fn always(&self, outcome: Outcome) {
         self.script(move |_| outcome.clone());
     }
 
-    /// The texts that were taken, in order.
+    /// The accepted messages, in order.
     pub fn taken(&self) -> Vec<SentText> {
         self.state().taken.clone()
     }
 
-    /// The texts that were taken as `(to, body)`, sorted.
+    /// The accepted messages as `(to, body)`, sorted.
     pub fn taken_by(&self) -> Vec<(String, String)> {
         let mut taken: Vec<_> = self.taken().into_iter().map(|text| (text.to, text.body)).collect();
         taken.sort();
         taken
     }
 
-    /// The bodies of the texts that were taken, in order.
+    /// The texts of the accepted messages, in order.
     pub fn bodies(&self) -> Vec<String> {
         self.taken().into_iter().map(|text| text.body).collect()
     }
 
-    /// When texts were taken, in order.
+    /// When messages were accepted, in order.
     pub fn times(&self) -> Vec<Instant> {
         self.state().times.clone()
     }
 
-    /// How many texts the provider was asked to take.
+    /// How many messages the provider was asked to send.
     pub fn asked(&self) -> usize {
         self.state().asked
     }
 
-    /// Whether its list of messages can't be read.
+    /// Makes the list of messages unavailable, or available again.
     pub fn list_is_down(&self, down: bool) {
         self.state().list_is_down = down;
     }
 
-    /// Its list of messages is too long to come whole if it is asked for from before then.
-    pub fn list_comes_whole_from(&self, then: DateTime<Utc>) {
+    /// Fails every further reading of the list that starts before `then`: it is too long.
+    pub fn list_fails_before(&self, then: DateTime<Utc>) {
         self.state().list_begins = Some(then);
     }
 
-    /// Changes its list of messages.
+    /// Edits the list of messages.
     pub fn edit_list(&self, edit: impl FnOnce(&mut Vec<Listed>)) {
         edit(&mut self.state().listed);
     }
 
-    /// How often its list was asked for.
+    /// How often the list was read.
     pub fn readings(&self) -> usize {
         self.state().readings
     }
 
-    /// Forgets what was taken and asked.
+    /// Forgets which messages were accepted and asked for. The list stays.
     pub fn clear(&self) {
         let mut state = self.state();
         state.taken.clear();
@@ -139,7 +143,7 @@ impl Provider for Recorder {
         state.asked += 1;
         let outcome = state.script.as_mut().map_or(Outcome::Sent, |script| script(message));
         let id = format!("mdr2-{}", MessageId::random());
-        if matches!(outcome, Outcome::Sent | Outcome::SentUnheard | Outcome::SentAndDies) {
+        if matches!(outcome, Outcome::Sent | Outcome::SentNoResponse | Outcome::SentThenCrash) {
             let text = &message.text;
             let body = text.content.body.clone();
             state.listed.push(Listed { id: id.clone(), from: text.from, to: text.to, body, sent_at: None });
@@ -163,8 +167,8 @@ impl Provider for Recorder {
             }
             Outcome::BadCredentials => not_taken(NotTaken::Credentials),
             Outcome::Busy => not_taken(NotTaken::Busy),
-            Outcome::Dies | Outcome::SentAndDies => panic!("the process dies, as scripted"),
-            Outcome::SentUnheard | Outcome::LostUnheard => {
+            Outcome::Crash | Outcome::SentThenCrash => panic!("the process crashes, as scripted"),
+            Outcome::SentNoResponse | Outcome::LostNoResponse => {
                 Err(SendError::Unknown { detail: "as scripted".into() })
             }
         }

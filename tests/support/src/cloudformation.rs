@@ -1,12 +1,12 @@
-//! Reads CloudFormation templates, whose short forms are YAML tags, as JSON.
+//! CloudFormation templates as JSON.
 
 use saphyr::{LoadableYamlNode, Scalar, Tag, Yaml};
 use serde_json::{Map, Value, json};
 
-/// A template of this project, its short forms written out: `!Ref x` as `{"Ref": "x"}`, `!GetAtt a.b` as
+/// Reads a template of this project with its short forms written out: `!Ref x` as `{"Ref": "x"}`, `!GetAtt a.b` as
 /// `{"Fn::GetAtt": "a.b"}`.
 pub fn template(path: &str) -> Value {
-    let path = format!("{}/{path}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/../../{path}", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
     let documents = Yaml::load_from_str(&text).unwrap_or_else(|error| panic!("{path}: {error}"));
     assert_eq!(documents.len(), 1, "{path}");

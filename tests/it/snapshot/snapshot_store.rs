@@ -1,41 +1,46 @@
-//! An empty store, as what it is to the service, to a snapshot and to the real binary.
+//! An empty store that the service, a snapshot and the real binary can all use.
 
-use crate::support::{
-    App, Backend,
-    dynamodb::{Table, engine_url},
-    unpaced,
-};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 use sms_proxy::{
-    http::Auth,
     snapshot::{self, Problem, Summary},
     store::{Dynamo, Snapshot, Sqlite},
 };
 use std::{sync::Arc, time::Duration};
 use tempfile::TempDir;
+use test_support::{
+    App, Backend,
+    dynamodb::{Table, engine_url},
+    unpaced,
+};
 
 const RETENTION: TimeDelta = TimeDelta::days(30);
 
-pub struct Shelf {
+pub struct SnapshotStore {
     pub app: App,
     pub snapshot: Arc<dyn Snapshot>,
-    /// What makes the binary use this store.
+    /// The settings that make the binary use this store.
     settings: Vec<(&'static str, String)>,
-    /// The table, if it is one.
+    /// The table, if there is one.
     pub table: Option<Table>,
+    _folder: TempDir,
 }
 
-impl Shelf {
+impl SnapshotStore {
     pub async fn of(backend: Backend) -> Self {
         let folder = TempDir::new().unwrap();
-        let on = |store, folder| App::on(store, folder, unpaced(), Auth::default());
         match backend {
             Backend::Sqlite => {
                 let path = folder.path().join("test.db");
                 let store = Arc::new(Sqlite::open(&path).unwrap());
                 let settings = vec![("SQLITE_PATH", path.to_str().unwrap().to_owned())];
-                Self { app: on(Arc::clone(&store) as _, folder), snapshot: store, settings, table: None }
+                Self {
+                    app: App::on(Arc::clone(&store) as _, unpaced()),
+                    snapshot: store,
+                    settings,
+                    table: None,
+                    _folder: folder,
+                }
             }
             Backend::Dynamodb => {
                 let table = Table::create(engine_url()).await.at_the_engine();
@@ -43,17 +48,17 @@ impl Shelf {
                 let store = Arc::new(store.with_limit(Duration::from_secs(60)));
                 let mut settings = vec![("STORAGE", "dynamodb".to_owned())];
                 settings.extend(table.settings(engine_url()).map(|(name, value)| (name, value.to_owned())));
-                let app = on(Arc::clone(&store) as _, folder);
-                Self { app, snapshot: store, settings, table: Some(table) }
+                let app = App::on(Arc::clone(&store) as _, unpaced());
+                Self { app, snapshot: store, settings, table: Some(table), _folder: folder }
             }
         }
     }
 
     /// An empty store whose service has the same time as this one.
     pub async fn beside(other: &Self, backend: Backend) -> Self {
-        let shelf = Self::of(backend).await;
-        shelf.app.clock.advance(other.app.clock.now() - shelf.app.clock.now());
-        shelf
+        let store = Self::of(backend).await;
+        store.app.clock.advance(other.app.clock.now() - store.app.clock.now());
+        store
     }
 
     pub fn settings(&self) -> Vec<(&str, &str)> {
