@@ -37,22 +37,22 @@ async fn nothing_is_accepted_until_dynamodb_recovers(fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_dynamodb_is_throttling_nothing_is_accepted_and_then_all_is_well() {
+async fn nothing_is_accepted_while_dynamodb_throttles_and_the_service_recovers() {
     nothing_is_accepted_until_dynamodb_recovers(Fault::THROTTLED).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_dynamodb_is_failing_nothing_is_accepted_and_then_all_is_well() {
+async fn nothing_is_accepted_while_dynamodb_fails_and_the_service_recovers() {
     nothing_is_accepted_until_dynamodb_recovers(Fault::ServerError).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_dynamodb_hangs_nothing_is_accepted_and_then_all_is_well() {
+async fn nothing_is_accepted_while_dynamodb_hangs_and_the_service_recovers() {
     nothing_is_accepted_until_dynamodb_recovers(Fault::NoResponse).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_dynamodb_is_down_nothing_is_accepted_and_then_all_is_well() {
+async fn nothing_is_accepted_while_dynamodb_is_down_and_the_service_recovers() {
     let exclusive = Fixture::exclusive_behind_fault_proxy().await;
     let (fixture, proxy, server, conversation, texts) = conversation_with(exclusive, &[]).await;
     proxy.stop().await;
@@ -62,7 +62,7 @@ async fn while_dynamodb_is_down_nothing_is_accepted_and_then_all_is_well() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_that_flowroute_repeats_while_dynamodb_comes_and_goes_arrive_once() {
+async fn texts_repeated_during_intermittent_faults_arrive_once() {
     let behind_proxy = Fixture::behind_fault_proxy().await;
     let (fixture, proxy, server, conversation, mut texts) = conversation_with(behind_proxy, &[]).await;
     let mut posts = JoinSet::new();
@@ -83,7 +83,7 @@ async fn texts_that_flowroute_repeats_while_dynamodb_comes_and_goes_arrive_once(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_whose_records_are_written_but_not_confirmed_arrive_once() {
+async fn texts_that_are_stored_but_not_confirmed_arrive_once() {
     let behind_proxy = Fixture::behind_fault_proxy().await;
     let (fixture, proxy, server, conversation, mut texts) = conversation_with(behind_proxy, &[]).await;
     proxy.fail(WRITES, Fault::ResponseLost, u32::MAX);
@@ -128,12 +128,12 @@ async fn outcomes_cannot_be_stored(fail: impl AsyncFn(&FaultProxy), recover: imp
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_under_way_when_dynamodb_goes_down_are_looked_up_and_not_sent_again() {
+async fn texts_in_flight_when_dynamodb_goes_down_are_reconciled_and_not_sent_again() {
     outcomes_cannot_be_stored(async |proxy| proxy.stop().await, FaultProxy::restart).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_under_way_when_dynamodb_begins_to_hang_are_looked_up_and_not_sent_again() {
+async fn texts_in_flight_when_dynamodb_hangs_are_reconciled_and_not_sent_again() {
     let hang = async |proxy: &FaultProxy| proxy.fail_all(Fault::NoResponse);
     outcomes_cannot_be_stored(hang, |proxy| _ = proxy.recover()).await;
 }

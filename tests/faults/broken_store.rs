@@ -9,7 +9,7 @@ use test_support::{
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_another_process_holds_the_lock_nothing_is_accepted_and_then_all_is_well() {
+async fn nothing_is_accepted_while_another_process_holds_the_lock_and_the_service_recovers() {
     let fixture = Fixture::new(Backend::Sqlite).await;
     let (server, conversation) = fixture.begin(&[]).await;
     let texts = conversation.texts(5);
@@ -40,7 +40,7 @@ async fn serve_without_file_signal(fixture: &Fixture) -> Server {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_disk_fails_nothing_is_accepted_and_what_was_under_way_is_looked_up() {
+async fn nothing_is_accepted_while_the_disk_fails_and_texts_in_flight_are_reconciled() {
     let fixture = Fixture::new(Backend::Sqlite).await;
     let server = serve_without_file_signal(&fixture).await;
     let conversation = Conversation::begin(&server).await;

@@ -68,7 +68,7 @@ impl Filler {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_disk_is_full_nothing_is_accepted_or_lost_and_then_all_is_well() {
+async fn nothing_is_accepted_or_lost_while_the_disk_is_full_and_the_service_recovers() {
     let fixture = Fixture::new(Backend::Sqlite).await;
     let server = serve_on_a_small_disk(&fixture).await;
     let conversation = Conversation::begin(&server).await;

@@ -3,12 +3,12 @@
 
 mod broken_dynamodb;
 mod broken_store;
-mod crowd;
+mod crashes;
 mod fixture;
 mod full_disk;
+mod load;
+mod lost_responses;
 mod maintenance;
 mod outage;
 mod stop;
-mod sudden_death;
 mod two_instances;
-mod unheard;

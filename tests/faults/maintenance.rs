@@ -14,7 +14,7 @@ use test_support::{
 };
 
 on_each_backend! { with 2 threads:
-    two_rounds_at_once_send_each_text_once_and_say_so
+    two_concurrent_rounds_send_and_report_each_text_once
     rounds_beside_the_running_service_send_each_text_once
 }
 
@@ -63,7 +63,7 @@ async fn sent_by_two(fixture: &Fixture) -> usize {
     one + other
 }
 
-async fn two_rounds_at_once_send_each_text_once_and_say_so(backend: Backend) {
+async fn two_concurrent_rounds_send_and_report_each_text_once(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let (server, conversation, texts) = full_outbox(&fixture, 30).await;
     server.stop().await;
@@ -84,7 +84,7 @@ async fn rounds_beside_the_running_service_send_each_text_once(backend: Backend)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_round_that_sqlite_breaks_off_finishes_the_sends_that_are_under_way() {
+async fn a_round_that_sqlite_interrupts_finishes_the_sends_in_flight() {
     let fixture = Fixture::new(Backend::Sqlite).await;
     let (server, conversation, texts) = full_outbox(&fixture, 3).await;
     let database = Connection::open(fixture.database()).unwrap();
@@ -101,7 +101,7 @@ async fn a_round_that_sqlite_breaks_off_finishes_the_sends_that_are_under_way() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_round_that_dynamodb_breaks_off_finishes_the_sends_that_are_under_way() {
+async fn a_round_that_dynamodb_interrupts_finishes_the_sends_in_flight() {
     let (fixture, proxy) = Fixture::behind_fault_proxy().await;
     let (server, conversation, texts) = full_outbox(&fixture, 3).await;
     let last = conversation.relays(&server).await[2]["id"].as_str().unwrap().to_owned();

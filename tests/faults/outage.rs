@@ -6,9 +6,9 @@ use test_support::{Backend, binary::Server, flowroute_standin::Mode, on_each_bac
 const TEXTS: usize = 20;
 
 on_each_backend! { with 2 threads:
-    texts_that_flowroute_was_closed_for_arrive_once_when_it_opens
-    texts_that_were_too_many_for_flowroute_arrive_once_later
-    texts_that_found_nobody_listening_arrive_once_when_somebody_does
+    texts_answered_503_by_flowroute_arrive_once_later
+    texts_throttled_by_flowroute_arrive_once_later
+    texts_that_could_not_connect_to_flowroute_arrive_once_later
 }
 
 /// Texts that come while Flowroute takes none: each is answered 200, and tried again in vain.
@@ -37,15 +37,15 @@ async fn outage(backend: Backend, status: u16) {
     assert_eq!(fixture.flowroute.readings(), 0, "nothing was unknown");
 }
 
-async fn texts_that_flowroute_was_closed_for_arrive_once_when_it_opens(backend: Backend) {
+async fn texts_answered_503_by_flowroute_arrive_once_later(backend: Backend) {
     outage(backend, 503).await;
 }
 
-async fn texts_that_were_too_many_for_flowroute_arrive_once_later(backend: Backend) {
+async fn texts_throttled_by_flowroute_arrive_once_later(backend: Backend) {
     outage(backend, 429).await;
 }
 
-async fn texts_that_found_nobody_listening_arrive_once_when_somebody_does(backend: Backend) {
+async fn texts_that_could_not_connect_to_flowroute_arrive_once_later(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let (server, conversation) = fixture.begin(&[]).await;
     fixture.flowroute.stop().await;

@@ -8,7 +8,7 @@ use test_support::{Backend, binary::eventually, flowroute_standin::Mode, on_each
 const TEXTS: usize = 60;
 
 on_each_backend! { with 2 threads:
-    a_stop_in_the_middle_of_a_full_outbox_neither_loses_nor_doubles_a_text
+    a_stop_while_draining_the_outbox_neither_loses_nor_duplicates_a_text
 }
 
 /// How many relays are sent, and how many wait; none is in any other state.
@@ -20,7 +20,7 @@ async fn sent_and_waiting(fixture: &Fixture, conversation: &Conversation) -> (us
     (sent, waiting)
 }
 
-async fn a_stop_in_the_middle_of_a_full_outbox_neither_loses_nor_doubles_a_text(backend: Backend) {
+async fn a_stop_while_draining_the_outbox_neither_loses_nor_duplicates_a_text(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let (server, conversation) =
         fixture.begin(&[&DEFAULT_TIMES[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat()).await;

@@ -23,7 +23,7 @@ const DEATHS: usize = 6;
 const TAKEN_BEFORE_DEATH: usize = 25;
 
 on_each_backend! { with 2 threads:
-    texts_arrive_once_however_often_one_of_two_instances_dies
+    texts_arrive_once_however_often_one_of_two_instances_crashes
 }
 
 /// What stands in front of the two instances and gives each request to one of them.
@@ -73,7 +73,7 @@ async fn text_away(
     posted
 }
 
-async fn texts_arrive_once_however_often_one_of_two_instances_dies(backend: Backend) {
+async fn texts_arrive_once_however_often_one_of_two_instances_crashes(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let mut servers = [fixture.serve(&[]).await, fixture.serve(&[]).await];
     let balancer = Balancer::before(&servers);

@@ -72,7 +72,7 @@ async fn management_calls_need_one_of_the_keys() {
 }
 
 #[tokio::test]
-async fn the_webhook_needs_the_token_in_its_address() {
+async fn the_webhook_needs_the_token_in_its_url() {
     let app = locked();
     let post = async |path: &str, basic: Option<&str>| {
         let mut request = Request::post(path);
@@ -91,7 +91,7 @@ async fn the_webhook_needs_the_token_in_its_address() {
 }
 
 #[tokio::test]
-async fn unknown_paths_and_methods_are_told_so() {
+async fn unknown_paths_and_methods_are_refused() {
     let app = App::new();
     for path in [
         "/nope",
@@ -135,7 +135,7 @@ async fn head_is_get_without_the_body() {
 }
 
 #[tokio::test]
-async fn every_answer_has_a_request_id_of_its_own() {
+async fn every_response_has_its_own_request_id() {
     let app = locked();
     let mut ids = HashSet::new();
     for (method, path) in
@@ -147,7 +147,7 @@ async fn every_answer_has_a_request_id_of_its_own() {
 }
 
 #[tokio::test]
-async fn the_sandbox_shows_its_texts_newest_first_to_those_with_a_key() {
+async fn the_sandbox_lists_its_messages_newest_first_and_needs_a_key() {
     let (store, _folder) = test_support::sqlite();
     let sandbox = Arc::new(Sandbox::default());
     let service = Service::new(store, Arc::clone(&sandbox) as _, unpaced());
@@ -178,7 +178,7 @@ async fn the_sandbox_shows_its_texts_newest_first_to_those_with_a_key() {
 }
 
 #[tokio::test]
-async fn a_list_that_is_too_long_for_the_way_back_is_refused_and_names_limit() {
+async fn a_list_that_exceeds_the_response_limit_is_refused_and_names_limit() {
     let app = App::new();
     for n in 0..20 {
         app.add_tn(&test_support::number(n)).await;

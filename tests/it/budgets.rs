@@ -3,7 +3,7 @@
 //!
 //! The units are exact: but for one long text, every item in play is smaller than 1 KB.
 
-mod others;
+mod other_calls;
 
 use crate::contract::fixtures::{
     alice, at, bob, conversation, counted, end, fill_pool, person, relay, state, talking, to_side, waiting,
@@ -185,7 +185,7 @@ async fn costs(size: u64, place: fn(u64) -> Place) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_operation_costs_what_it_may_in_a_small_pool() {
+async fn each_operation_stays_within_its_budget_in_a_small_pool() {
     costs(10, in_the_middle).await;
 }
 
@@ -195,7 +195,7 @@ async fn each_operation_costs_the_same_in_a_large_pool() {
 }
 
 #[tokio::test]
-async fn one_look_finds_a_free_tn_in_a_small_pool_as_the_service_fills_it() {
+async fn one_query_finds_a_free_tn_in_a_small_pool() {
     let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     fill_pool(&store, 10).await;
     proxy.spent();
@@ -209,7 +209,7 @@ async fn one_look_finds_a_free_tn_in_a_small_pool_as_the_service_fills_it() {
 }
 
 #[tokio::test]
-async fn a_pool_that_has_just_got_large_is_looked_at_where_most_of_it_lies() {
+async fn the_search_in_a_newly_large_pool_starts_in_the_fullest_shard() {
     let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     fill_pool(&store, 90).await;
     // These are counted as a thousand, and the last of them may lie anywhere.
@@ -226,7 +226,7 @@ async fn a_pool_that_has_just_got_large_is_looked_at_where_most_of_it_lies() {
 }
 
 #[tokio::test]
-async fn a_reading_of_the_outbox_goes_no_further_than_its_limit() {
+async fn reading_the_outbox_stops_at_its_limit() {
     let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     let session = conversation(&store, None).await;
     let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
@@ -249,7 +249,7 @@ async fn a_reading_of_the_outbox_goes_no_further_than_its_limit() {
 }
 
 #[tokio::test]
-async fn counting_a_large_outbox_reads_about_as_much_as_it_counts() {
+async fn counting_a_large_outbox_reads_little_more_than_it_counts() {
     let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     fill_pool(&store, 8).await;
     for _ in 0..8 {
@@ -266,7 +266,7 @@ async fn counting_a_large_outbox_reads_about_as_much_as_it_counts() {
 }
 
 #[tokio::test]
-async fn the_one_tn_that_a_participant_has_not_opted_out_of_is_found_page_by_page() {
+async fn the_only_tn_without_an_opt_out_is_found_page_by_page() {
     let (app, proxy) = with_pool(400, anywhere).await;
     let all_but_one: Vec<String> = (0..400).filter(|n| *n != 123).map(number).collect();
     let opt_outs = json!({
@@ -282,7 +282,7 @@ async fn the_one_tn_that_a_participant_has_not_opted_out_of_is_found_page_by_pag
 }
 
 #[tokio::test]
-async fn a_session_with_more_waiting_than_one_transaction_may_hold_ends_and_sends_none_of_it() {
+async fn a_session_with_more_waiting_messages_than_fit_in_one_transaction_ends_and_sends_none() {
     const SIZE: usize = 250_000;
     let (store, _proxy) = FaultProxy::store_with_limit(PATIENCE).await;
     let session = conversation(&store, None).await;

@@ -36,7 +36,7 @@ async fn written(folder: &Path) -> PathBuf {
 }
 
 #[tokio::test]
-async fn a_stop_leaves_one_whole_file() {
+async fn a_stop_leaves_one_complete_file() {
     let folder = TempDir::new().unwrap();
     let file = written(folder.path()).await;
     let left = contents(file.parent().unwrap(), "");
@@ -55,7 +55,7 @@ async fn assert_refused(file: &Path, words: &str) {
 }
 
 #[tokio::test]
-async fn missing_folders_are_made() {
+async fn missing_directories_are_created() {
     let folder = TempDir::new().unwrap();
     let server = Binary::serve(folder.path(), &[("SQLITE_PATH", "one/two/three.db")]).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
@@ -65,7 +65,7 @@ async fn missing_folders_are_made() {
 }
 
 #[tokio::test]
-async fn debug_mode_empties_the_test_database_and_leaves_the_other_alone() {
+async fn debug_mode_empties_the_test_database_and_not_the_other_one() {
     let folder = TempDir::new().unwrap();
     let production = written(folder.path()).await;
     let local = production.parent().unwrap();
@@ -83,7 +83,7 @@ async fn debug_mode_empties_the_test_database_and_leaves_the_other_alone() {
 }
 
 #[tokio::test]
-async fn debug_mode_empties_nothing_but_its_own_file() {
+async fn debug_mode_empties_only_its_own_file() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("mine.db");
     fs::write(&file, "not to be touched").unwrap();
@@ -118,7 +118,7 @@ fn open_at_once(file: &Path) {
 }
 
 #[test]
-fn many_may_make_the_database_at_once() {
+fn concurrent_processes_create_the_database_once() {
     for _ in 0..20 {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join(PRODUCTION);
@@ -127,7 +127,7 @@ fn many_may_make_the_database_at_once() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_no_database_is_refused() {
+async fn a_file_that_is_not_a_database_is_refused() {
     let folder = TempDir::new().unwrap();
     for text in ["shopping: milk\n".repeat(400), "milk".to_owned()] {
         let file = folder.path().join("list.txt");
@@ -193,7 +193,7 @@ fn of_version_1(file: &Path, text_id: &str) {
 }
 
 #[tokio::test]
-async fn a_file_of_the_first_version_is_brought_up_to_date() {
+async fn a_file_of_the_first_version_is_migrated() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("old.db");
     let text_id = fresh_id();
@@ -222,7 +222,7 @@ async fn a_file_of_the_first_version_is_brought_up_to_date() {
 }
 
 #[test]
-fn many_may_bring_a_file_up_to_date_at_once() {
+fn concurrent_processes_migrate_a_file_once() {
     for _ in 0..10 {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join("old.db");
@@ -232,7 +232,7 @@ fn many_may_bring_a_file_up_to_date_at_once() {
 }
 
 #[test]
-fn the_first_version_is_what_was_shipped() {
+fn the_first_migration_is_unchanged() {
     let first = include_str!("../../local-sqlite/migrations/01-initial.sql");
     assert!(
         first.contains("since  INTEGER NOT NULL"),
@@ -241,7 +241,7 @@ fn the_first_version_is_what_was_shipped() {
 }
 
 #[tokio::test]
-async fn a_folder_that_cannot_be_made_is_named() {
+async fn a_directory_that_cannot_be_created_is_named() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("taken"), "").unwrap();
     let (code, said) = Binary::refusal(folder.path(), &[("SQLITE_PATH", "taken/sms-proxy.db")]).await;

@@ -96,7 +96,7 @@ fn assert_synced(calls: &[SystemCall], after: usize, before: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_tn_is_on_disk_before_it_is_acknowledged() {
+async fn a_tn_is_on_disk_before_the_response() {
     let folder = TempDir::new().unwrap();
     let (server, trace) = serve_traced(folder.path(), &[]).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
@@ -107,7 +107,7 @@ async fn a_tn_is_on_disk_before_it_is_acknowledged() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_it_is_acknowledged() {
+async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_the_response() {
     let folder = TempDir::new().unwrap();
     let flowroute = FlowrouteStandin::start().await;
     let (server, trace) = serve_traced(folder.path(), &flowroute.settings(&[])).await;
@@ -125,7 +125,7 @@ async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_it_is_acknow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dynamodb_has_confirmed_a_text_before_it_is_sent_and_its_outcome_before_it_is_acknowledged() {
+async fn dynamodb_confirms_a_text_before_it_is_sent_and_its_outcome_before_the_response() {
     let (proxy, flowroute) = (FaultProxy::start().await, FlowrouteStandin::start().await);
     let records = Backend::Dynamodb.records_through(Some(proxy.url())).await;
     let server = Binary::serve(records.folder(), &flowroute.settings(&records.settings())).await;

@@ -33,7 +33,7 @@ async fn call(runtime: &RuntimeApi, method: &str, path: &str, body: Option<Value
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_store_and_the_provider_are_connected_to_before_the_first_event() {
+async fn the_store_and_the_provider_are_connected_before_the_first_event() {
     let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
     let flowroute = Loopback::always(Reply::answer(404, "")).await;
     let dynamodb = Loopback::always(Reply::answer(200, "{}")).await;
@@ -69,7 +69,7 @@ async fn hesitant(runtime: &Arc<RuntimeApi>) -> (String, Arc<Mutex<Vec<usize>>>)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_first_event_is_asked_for_when_both_have_answered() {
+async fn the_first_event_is_requested_once_both_have_responded() {
     let (runtime, folder) = (Arc::new(RuntimeApi::start().await), TempDir::new().unwrap());
     let (flowroute, dynamodb) = (hesitant(&runtime).await, hesitant(&runtime).await);
     let settings = [
@@ -85,7 +85,7 @@ async fn the_first_event_is_asked_for_when_both_have_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_works_although_nobody_answers_before_its_first_event() {
+async fn a_function_works_if_neither_responds_before_its_first_event() {
     for silent in [Reply::Silence, Reply::HangUpUnread] {
         let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
         let flowroute = Loopback::always(silent.clone()).await;
@@ -117,7 +117,7 @@ async fn freeze(binary: &Binary) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_that_was_frozen_sends_its_next_text_over_a_new_connection() {
+async fn after_a_freeze_the_next_text_is_sent_over_a_new_connection() {
     let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
     let taken = json!({"data": {"id": "mdr2-0123456789abcdef", "type": "message"}});
     let flowroute = Loopback::always(Reply::answer(202, taken)).await;
@@ -136,7 +136,7 @@ async fn a_function_that_was_frozen_sends_its_next_text_over_a_new_connection() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_that_was_frozen_asks_the_store_over_a_new_connection() {
+async fn after_a_freeze_the_store_is_called_over_a_new_connection() {
     let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
     let dynamodb = Loopback::always(Reply::answer(200, "{}")).await;
     let url = dynamodb.url("http");
@@ -153,7 +153,7 @@ async fn a_function_that_was_frozen_asks_the_store_over_a_new_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_an_error_of_the_store_that_passes_it_is_asked_over_a_new_connection_and_nobody_is_alarmed() {
+async fn after_a_transient_store_error_the_call_is_retried_over_a_new_connection_without_an_alarm() {
     let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
     let statuses = [200, 500, 200];
     let dynamodb = Loopback::answering(statuses.map(|status| Reply::answer(status, "{}"))).await;

@@ -18,11 +18,11 @@ use test_support::{
 };
 
 on_each_backend! { with 2 threads:
-    every_log_line_is_json_and_a_requests_carry_its_id
-    every_line_of_an_invocation_carries_its_id_maintenance_included
+    every_log_line_is_json_and_names_its_request
+    every_log_line_of_an_invocation_has_its_id_even_in_maintenance
 }
 
-async fn every_log_line_is_json_and_a_requests_carry_its_id(backend: Backend) {
+async fn every_log_line_is_json_and_names_its_request(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let mut function = cloud.instance(HTTP_DEFAULT).await;
     let id = "0a1b2c3d-0000-4000-8000-000000000001";
@@ -36,7 +36,7 @@ async fn every_log_line_is_json_and_a_requests_carry_its_id(backend: Backend) {
     assert_eq!((&answered[0]["span"]["id"], &answered[0]["status"]), (&json!(id), &json!(200)));
 }
 
-async fn every_line_of_an_invocation_carries_its_id_maintenance_included(backend: Backend) {
+async fn every_log_line_of_an_invocation_has_its_id_even_in_maintenance(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let mut function = cloud.instance(HTTP_DEFAULT).await;
     // The database is made at the start.
@@ -73,7 +73,7 @@ fn routed(event: &Value) -> String {
 }
 
 #[test]
-fn every_door_leads_to_every_path() {
+fn every_gateway_reaches_every_path() {
     for door in GATEWAYS {
         for path in
             ["/", "/tn", "/tn/+12062992129", "/tn/tn", "/tn/prod", "/session", "/session/0a1b", "/prod"]
@@ -85,7 +85,7 @@ fn every_door_leads_to_every_path() {
 }
 
 #[test]
-fn a_path_with_unusual_letters_is_found_too() {
+fn a_path_with_unusual_characters_is_routed() {
     for door in GATEWAYS {
         let event = door.event(&Call { method: "GET", path: "/tn/1 2é", ..Call::default() });
         assert_eq!(routed(&event), "/tn/1%202%C3%A9", "{event}");
@@ -115,7 +115,7 @@ fn a_custom_domain_without_a_base_path_has_no_stage_in_its_paths() {
 }
 
 #[test]
-fn the_query_comes_through_every_door() {
+fn the_query_passes_through_every_gateway() {
     for door in GATEWAYS {
         let query = &[("token", WEBHOOK_TOKEN), ("limit", "5")];
         let event = door.event(&Call { method: "POST", path: "/", query, ..Call::default() });

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use test_support::{ALICE, App, BOB, Backend, TN, fault_proxy::FaultProxy, number, on_each_backend, unpaced};
 
 on_each_backend! {
-    the_messages_of_sessions_that_followed_each_other_on_one_number_are_kept_apart
-    the_pages_of_the_sessions_count_all_and_show_the_live_ones
+    messages_of_successive_sessions_on_one_tn_are_kept_apart
+    session_pages_count_all_and_show_live_sessions
 }
 
 /// The messages of a session, read page by page.
@@ -25,7 +25,7 @@ async fn paged(app: &App, session: &Value, limit: usize) -> Vec<Value> {
     }
 }
 
-async fn the_messages_of_sessions_that_followed_each_other_on_one_number_are_kept_apart(backend: Backend) {
+async fn messages_of_successive_sessions_on_one_tn_are_kept_apart(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     let mut sessions = Vec::new();
@@ -49,7 +49,7 @@ async fn the_messages_of_sessions_that_followed_each_other_on_one_number_are_kep
     }
 }
 
-async fn the_pages_of_the_sessions_count_all_and_show_the_live_ones(backend: Backend) {
+async fn session_pages_count_all_and_show_live_sessions(backend: Backend) {
     let app = backend.app().await;
     let mut live = Vec::new();
     for n in 0..24 {
@@ -81,7 +81,7 @@ async fn the_pages_of_the_sessions_count_all_and_show_the_live_ones(backend: Bac
 
 /// DynamoDB may keep what is past its time to live for two days more.
 #[tokio::test]
-async fn what_dynamodb_should_have_forgotten_is_not_shown() {
+async fn items_that_dynamodb_should_have_deleted_are_not_shown() {
     let app = Backend::Dynamodb.app().await;
     let session = app.conversation(None).await;
     app.text(ALICE, TN, "hello").await;
@@ -100,7 +100,7 @@ async fn what_dynamodb_should_have_forgotten_is_not_shown() {
 }
 
 #[tokio::test]
-async fn each_part_of_a_list_is_read_once() {
+async fn each_shard_of_a_list_is_read_once() {
     let (store, proxy) = FaultProxy::store().await;
     let app = App::on(store, unpaced());
     let session = app.conversation(None).await;

@@ -87,20 +87,20 @@ fn quick() -> Limits {
 }
 
 #[tokio::test]
-async fn a_client_that_sends_nothing_is_hung_up_on() {
+async fn a_client_that_sends_nothing_is_disconnected() {
     let server = start(hello(), quick()).await;
     assert!(!heard(&mut server.client("").await).await.contains("200 OK"));
 }
 
 #[tokio::test]
-async fn a_client_that_sends_half_a_head_is_hung_up_on() {
+async fn a_client_that_sends_half_a_head_is_disconnected() {
     let server = start(hello(), quick()).await;
     let mut client = server.client("GET / HTTP/1.1\r\nhost: local").await;
     assert!(!heard(&mut client).await.contains("200 OK"));
 }
 
 #[tokio::test]
-async fn a_client_that_sends_its_head_drop_by_drop_is_hung_up_on() {
+async fn a_client_that_sends_its_head_slowly_is_disconnected() {
     let server = start(hello(), quick()).await;
     let client = server.client("GET / HTTP/1.1\r\n").await;
     let (mut from, mut to) = client.into_split();
@@ -116,7 +116,7 @@ async fn a_client_that_sends_its_head_drop_by_drop_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn a_client_that_stays_after_its_answer_is_hung_up_on() {
+async fn an_idle_client_is_disconnected() {
     let server = start(hello(), quick()).await;
     let mut client = server.client(GET).await;
     let said = heard(&mut client).await;
@@ -124,7 +124,7 @@ async fn a_client_that_stays_after_its_answer_is_hung_up_on() {
 }
 
 #[tokio::test]
-async fn a_client_may_send_one_request_after_the_other() {
+async fn a_connection_serves_several_requests() {
     let server = start(hello(), Limits::default()).await;
     let mut client = server.client(GET).await;
     for _ in 0..3 {
@@ -135,7 +135,7 @@ async fn a_client_may_send_one_request_after_the_other() {
 }
 
 #[tokio::test]
-async fn one_connection_too_many_waits_until_another_is_closed() {
+async fn a_connection_above_the_limit_waits_until_another_is_closed() {
     let server = start(hello(), Limits { connections: 2, ..Limits::default() }).await;
     let (mut first, mut second) = (server.client(GET).await, server.client(GET).await);
     assert_hello(&mut first).await;
@@ -150,7 +150,7 @@ async fn one_connection_too_many_waits_until_another_is_closed() {
 }
 
 #[tokio::test]
-async fn places_come_back_after_silent_clients() {
+async fn permits_of_silent_clients_are_released() {
     let server = start(hello(), Limits { connections: 2, ..quick() }).await;
     let mut silent = Vec::new();
     for _ in 0..6 {
@@ -160,7 +160,7 @@ async fn places_come_back_after_silent_clients() {
 }
 
 #[tokio::test]
-async fn clients_with_unfinished_bodies_do_not_keep_others_waiting() {
+async fn clients_with_unfinished_bodies_do_not_block_others() {
     let app = App::new();
     let server = start(app.router.clone(), Limits::default()).await;
     let mut unfinished = Vec::new();
@@ -177,7 +177,7 @@ async fn clients_with_unfinished_bodies_do_not_keep_others_waiting() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_answered_400_and_hung_up_on() {
+async fn invalid_http_is_answered_400_and_disconnected() {
     let server = start(hello(), Limits::default()).await;
     let said = heard(&mut server.client("\u{16}\u{3}\u{1} hello?\r\n\r\n").await).await;
     assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
@@ -185,7 +185,7 @@ async fn what_is_no_http_is_answered_400_and_hung_up_on() {
 }
 
 #[tokio::test]
-async fn a_stop_waits_for_a_running_request_and_takes_no_new_client() {
+async fn a_stop_waits_for_a_running_request_and_accepts_no_new_client() {
     let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
     let (inside, door) = (Arc::clone(&entered), Arc::clone(&gate));
     let slow = get(async move || {
@@ -207,7 +207,7 @@ async fn a_stop_waits_for_a_running_request_and_takes_no_new_client() {
 }
 
 #[tokio::test]
-async fn a_stop_gives_up_on_a_request_that_does_not_end() {
+async fn a_stop_does_not_wait_for_an_endless_request() {
     let entered = Arc::new(Notify::new());
     let inside = Arc::clone(&entered);
     let endless = get(async move || {

@@ -19,7 +19,7 @@ const FOREIGN: &str = "447700900123";
 const WORDS: &str = "meet me at the fountain";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_log_holds_no_number_no_text_and_no_secret() {
+async fn the_log_contains_no_number_text_or_secret() {
     let folder = TempDir::new().unwrap();
     let flowroute = FlowrouteStandin::start().await;
     let settings = [("LOG_LEVEL", "trace"), ("API_KEYS", API_KEY), ("WEBHOOK_TOKEN", TOKEN)];

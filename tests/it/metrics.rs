@@ -99,7 +99,7 @@ fn counted(counts: &[(&str, u64)]) -> Written {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_invocation_writes_what_it_has_counted() {
+async fn each_invocation_writes_its_metrics() {
     let flowroute = FlowrouteStandin::start().await;
     let function = Function::start(&flowroute.settings(&[("STORAGE", "sqlite")])).await;
     let mut expected = Vec::new();
@@ -145,7 +145,7 @@ async fn each_invocation_writes_what_it_has_counted() {
 const GAUGES: [&str; 4] = ["FreeTns", "OldestWaitingSeconds", "TextsUnknownOpen", "TextsWaiting"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn maintenance_samples_how_full_the_store_is_once() {
+async fn maintenance_samples_the_stores_gauges_once() {
     let flowroute = FlowrouteStandin::start().await;
     let function = Function::start(&flowroute.settings(&[("STORAGE", "sqlite")])).await;
     for tn in [TN, "12062992130", "12062992131"] {
@@ -191,7 +191,7 @@ fn age_the_outbox(function: &Function) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_fails_is_counted_and_named_with_the_invocations_id() {
+async fn a_store_failure_is_counted_and_logged_with_the_invocation_id() {
     let flowroute = FlowrouteStandin::start().await;
     let refusal = r#"{"__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException"}"#;
     let dynamodb = Loopback::always(Reply::answer(400, refusal)).await;
@@ -215,7 +215,7 @@ async fn a_store_that_fails_is_counted_and_named_with_the_invocations_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_local_server_writes_none() {
+async fn the_local_server_writes_no_metrics() {
     let folder = TempDir::new().unwrap();
     let server = Binary::serve(folder.path(), &[("AWS_LAMBDA_FUNCTION_NAME", "sms-proxy")]).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;

@@ -132,7 +132,7 @@ async fn a_newer_route_is_not_followed() {
 }
 
 #[tokio::test]
-async fn a_newer_number_is_not_removed_freed_or_listed() {
+async fn a_newer_tn_is_not_removed_freed_or_listed() {
     let shared = SharedTable::new(None).await;
     let newer = shared.rewrite("TN#", "").await;
     assert_eq!(newer.len(), 1);
@@ -155,7 +155,7 @@ async fn a_newer_number_is_not_removed_freed_or_listed() {
 }
 
 #[tokio::test]
-async fn a_newer_entry_in_the_list_of_sessions_is_not_passed_over() {
+async fn a_newer_entry_in_the_session_list_is_an_error() {
     let shared = SharedTable::new(Some(1)).await;
     let newer = shared.rewrite("LIVE#", "").await;
     assert_eq!(newer.len(), 1);
@@ -169,7 +169,7 @@ async fn a_newer_entry_in_the_list_of_sessions_is_not_passed_over() {
 }
 
 #[tokio::test]
-async fn a_newer_free_number_is_left_to_those_who_know_it() {
+async fn a_newer_free_tn_is_not_picked() {
     let shared = SharedTable::new(None).await;
     shared.app.end_session(&shared.session).await;
     let newer = shared.rewrite("FREE#", "").await;
@@ -180,7 +180,7 @@ async fn a_newer_free_number_is_left_to_those_who_know_it() {
 }
 
 #[tokio::test]
-async fn a_pool_that_is_counted_in_a_newer_way_is_neither_used_nor_counted() {
+async fn a_newer_pool_counter_is_neither_used_nor_updated() {
     let shared = SharedTable::new(None).await;
     let [first, second] = [1, 2].map(|n| counted(n).digits());
     shared.app.add_tn(&first).await;
@@ -202,7 +202,7 @@ async fn a_pool_that_is_counted_in_a_newer_way_is_neither_used_nor_counted() {
 }
 
 #[tokio::test]
-async fn newer_opt_outs_are_not_overruled() {
+async fn newer_opt_outs_are_respected() {
     let shared = SharedTable::new(None).await;
     shared.app.text(BOB, TN, "STOP").await;
     let newer = shared.rewrite("P#", "OPT").await;
@@ -214,7 +214,7 @@ async fn newer_opt_outs_are_not_overruled() {
 }
 
 #[tokio::test]
-async fn newer_counters_of_answers_are_not_overwritten() {
+async fn newer_answer_quotas_are_not_overwritten() {
     let shared = SharedTable::new(None).await;
     shared.app.text(EVE, TN, "hi").await;
     let newer = shared.rewrite("ANSWERS", "").await;
@@ -254,7 +254,7 @@ async fn a_newer_message_is_neither_sent_nor_settled_nor_cancelled() {
 }
 
 #[tokio::test]
-async fn maintenance_leaves_out_what_is_newer_and_sees_to_the_rest() {
+async fn maintenance_skips_newer_items_and_handles_the_rest() {
     let shared = SharedTable::new(Some(1)).await;
     let app = &shared.app;
     // A text that waits, one that nobody knows about, and one whose sender has died.

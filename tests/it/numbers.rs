@@ -13,8 +13,8 @@ on_each_backend! {
     a_number_that_is_not_in_the_pool_is_not_found
     a_tn_in_a_live_session_stays_in_the_pool
     a_participant_of_a_live_session_cannot_be_a_tn
-    what_is_no_number_is_refused_by_name
-    bodies_must_be_json_objects_of_known_fields
+    an_invalid_number_is_refused_by_its_field_name
+    bodies_must_be_json_objects_with_known_fields
     the_pool_can_be_read_in_pages
 }
 
@@ -93,7 +93,7 @@ async fn a_participant_of_a_live_session_cannot_be_a_tn(backend: Backend) {
     assert_eq!(app.call("POST", "/tn", Some(json!({"value": ALICE}))).await.status, 200);
 }
 
-async fn what_is_no_number_is_refused_by_name(backend: Backend) {
+async fn an_invalid_number_is_refused_by_its_field_name(backend: Backend) {
     let app = backend.app().await;
     for bad in [
         json!("2065551212"),
@@ -122,7 +122,7 @@ async fn what_is_no_number_is_refused_by_name(backend: Backend) {
     }
 }
 
-async fn bodies_must_be_json_objects_of_known_fields(backend: Backend) {
+async fn bodies_must_be_json_objects_with_known_fields(backend: Backend) {
     let app = backend.app().await;
     let send = async |content_type: Option<&str>, body: &str| {
         let request = Request::post("/tn");

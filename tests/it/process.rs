@@ -18,13 +18,13 @@ use test_support::{
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
 on_each_backend! { with 2 threads:
-    tns_and_sessions_survive_a_stop_and_a_sudden_death
-    a_conversation_goes_on_after_a_stop_and_a_sudden_death
-    a_round_of_maintenance_beside_the_server_sends_what_waits
+    tns_and_sessions_survive_a_stop_and_a_crash
+    a_conversation_continues_after_a_stop_and_a_crash
+    a_maintenance_round_beside_the_server_sends_waiting_texts
     a_stop_finishes_the_running_requests
-    a_text_whose_client_has_gone_is_settled
-    a_stop_waits_for_a_text_whose_client_has_gone
-    a_text_that_was_going_out_at_a_sudden_death_is_not_sent_again
+    a_text_whose_client_disconnected_is_settled
+    a_stop_waits_for_a_text_whose_client_disconnected
+    a_text_being_sent_during_a_crash_is_not_sent_again
 }
 
 /// A TN with a session of Alice and Bob on it.
@@ -75,7 +75,7 @@ async fn post_until_the_provider_has_it(
     client
 }
 
-async fn tns_and_sessions_survive_a_stop_and_a_sudden_death(backend: Backend) {
+async fn tns_and_sessions_survive_a_stop_and_a_crash(backend: Backend) {
     let records = backend.records().await;
     let server = Binary::serve(records.folder(), &records.settings()).await;
     conversation(&server).await;
@@ -96,7 +96,7 @@ async fn tns_and_sessions_survive_a_stop_and_a_sudden_death(backend: Backend) {
     assert_eq!(before, after);
 }
 
-async fn a_conversation_goes_on_after_a_stop_and_a_sudden_death(backend: Backend) {
+async fn a_conversation_continues_after_a_stop_and_a_crash(backend: Backend) {
     let (records, flowroute) = (backend.records().await, FlowrouteStandin::start().await);
     let settings = flowroute.settings(&records.settings());
     let server = Binary::serve(records.folder(), &settings).await;
@@ -122,7 +122,7 @@ async fn a_conversation_goes_on_after_a_stop_and_a_sudden_death(backend: Backend
     assert_eq!(flowroute.taken(), expected.map(|(to, body)| (to.to_owned(), body.to_owned())));
 }
 
-async fn a_round_of_maintenance_beside_the_server_sends_what_waits(backend: Backend) {
+async fn a_maintenance_round_beside_the_server_sends_waiting_texts(backend: Backend) {
     let (records, flowroute) = (backend.records().await, FlowrouteStandin::start().await);
     let more = [&records.settings()[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat();
     let settings = flowroute.settings(&more);
@@ -159,7 +159,7 @@ async fn a_stop_finishes_the_running_requests(backend: Backend) {
     assert_eq!(slow.flowroute.taken(), [(BOB.to_owned(), "before you go".to_owned())]);
 }
 
-async fn a_text_whose_client_has_gone_is_settled(backend: Backend) {
+async fn a_text_whose_client_disconnected_is_settled(backend: Backend) {
     let (slow, server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "cannot wait");
     drop(post_until_the_provider_has_it(&server, &slow.flowroute, &text).await);
@@ -173,7 +173,7 @@ async fn a_text_whose_client_has_gone_is_settled(backend: Backend) {
     assert_eq!(slow.flowroute.taken(), [(BOB.to_owned(), "cannot wait".to_owned())]);
 }
 
-async fn a_stop_waits_for_a_text_whose_client_has_gone(backend: Backend) {
+async fn a_stop_waits_for_a_text_whose_client_disconnected(backend: Backend) {
     let (slow, server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "cannot wait");
     drop(post_until_the_provider_has_it(&server, &slow.flowroute, &text).await);
@@ -182,7 +182,7 @@ async fn a_stop_waits_for_a_text_whose_client_has_gone(backend: Backend) {
     assert_eq!(slow.flowroute.taken().len(), 1);
 }
 
-async fn a_text_that_was_going_out_at_a_sudden_death_is_not_sent_again(backend: Backend) {
+async fn a_text_being_sent_during_a_crash_is_not_sent_again(backend: Backend) {
     let (slow, mut server) = Slow::conversation(backend).await;
     let text = flat(&fresh_id(), ALICE, TN, "last words");
     let _client = post_until_the_provider_has_it(&server, &slow.flowroute, &text).await;
@@ -205,7 +205,7 @@ async fn a_stop_does_not_wait_for_idle_clients() {
 }
 
 #[tokio::test]
-async fn help_and_version_answer() {
+async fn help_and_version_are_printed() {
     let folder = TempDir::new().unwrap();
     for (option, expected) in [("--help", "Usage: sms-proxy"), ("--version", env!("CARGO_PKG_VERSION"))] {
         let mut command = command(folder.path(), &[("LOG_LEVEL", "nonsense")]);
@@ -228,7 +228,7 @@ async fn an_unknown_command_is_refused() {
 }
 
 #[tokio::test]
-async fn bad_settings_are_all_named_and_nothing_is_made() {
+async fn all_bad_settings_are_named_and_no_file_is_created() {
     let folder = TempDir::new().unwrap();
     let bad = [
         ("BIND_ADDR", "everywhere"),
@@ -248,7 +248,7 @@ async fn bad_settings_are_all_named_and_nothing_is_made() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_taken_is_named() {
+async fn an_address_in_use_is_named() {
     let folder = TempDir::new().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -270,7 +270,7 @@ async fn health_of(address: &str) -> (i32, String) {
 }
 
 #[tokio::test]
-async fn the_health_command_tells_whether_the_server_is_well() {
+async fn the_health_command_reports_the_servers_health() {
     let folder = TempDir::new().unwrap();
     let server = Binary::serve(folder.path(), &[]).await;
     let address = server.address.to_string();

@@ -72,7 +72,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn no_value_in_any_field_breaks_the_service_or_changes_the_store_unless_it_is_taken(
+    fn no_field_value_breaks_the_service_or_changes_the_store_unless_accepted(
         calls in vec(any_call(), 1..12)
     ) {
         block_on(async {
@@ -92,7 +92,7 @@ proptest! {
     }
 
     #[test]
-    fn no_post_breaks_the_webhook(
+    fn no_request_body_breaks_the_webhook(
         id in any_json(), from in any_json(), to in any_json(), body in any_json(), whole in any_json()
     ) {
         block_on(async {
@@ -110,7 +110,7 @@ proptest! {
     }
 
     #[test]
-    fn only_the_sessions_people_or_the_sender_are_ever_answered(
+    fn messages_go_only_to_the_participants_or_the_sender(
         people in prop::sample::subsequence((0..6_u64).collect::<Vec<_>>(), 3),
         sender in 0..6_u64,
         kind in 0..5_usize,

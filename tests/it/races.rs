@@ -8,12 +8,12 @@ use tokio::task::JoinSet;
 const ROUNDS: usize = 20;
 
 on_each_backend! { with 4 threads:
-    as_many_sessions_open_as_there_are_free_tns_each_on_its_own
-    one_text_posted_thirty_times_at_once_goes_out_once
-    a_session_that_is_ended_twelve_times_at_once_ends_once
+    as_many_sessions_open_as_there_are_free_tns_each_on_its_own_tn
+    one_text_posted_thirty_times_concurrently_is_sent_once
+    a_session_deleted_twelve_times_concurrently_ends_once
 }
 
-async fn as_many_sessions_open_as_there_are_free_tns_each_on_its_own(backend: Backend) {
+async fn as_many_sessions_open_as_there_are_free_tns_each_on_its_own_tn(backend: Backend) {
     let (free, callers) = (backend.many(25, 6), backend.many(120, 18));
     for _ in 0..ROUNDS {
         let app = backend.app().await;
@@ -37,7 +37,7 @@ async fn as_many_sessions_open_as_there_are_free_tns_each_on_its_own(backend: Ba
     }
 }
 
-async fn one_text_posted_thirty_times_at_once_goes_out_once(backend: Backend) {
+async fn one_text_posted_thirty_times_concurrently_is_sent_once(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
     for _ in 0..ROUNDS {
@@ -53,7 +53,7 @@ async fn one_text_posted_thirty_times_at_once_goes_out_once(backend: Backend) {
     }
 }
 
-async fn a_session_that_is_ended_twelve_times_at_once_ends_once(backend: Backend) {
+async fn a_session_deleted_twelve_times_concurrently_ends_once(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     let callers = backend.many(12, 8);

@@ -56,7 +56,7 @@ impl TwoServices {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_that_is_not_on_record_in_time_is_answered_with_503_and_goes_out_once_all_the_same() {
+async fn a_text_that_is_not_stored_before_the_limit_is_answered_503_and_sent_once() {
     let services = TwoServices::new().await;
     let session = services.other.conversation(None).await;
     let text = flat(&fresh_id(), ALICE, TN, "on my way");
@@ -70,7 +70,7 @@ async fn a_text_that_is_not_on_record_in_time_is_answered_with_503_and_goes_out_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_that_is_on_record_is_answered_with_200_before_it_is_settled() {
+async fn a_stored_text_is_answered_200_before_it_is_settled() {
     let services = TwoServices::new().await;
     let session = services.other.conversation(None).await;
     let held = services.pause_at_next_send(Outcome::Sent);
@@ -81,7 +81,7 @@ async fn a_text_that_is_on_record_is_answered_with_200_before_it_is_settled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_whose_body_comes_slowly_has_as_much_time_as_any_other() {
+async fn a_slow_request_body_does_not_shorten_the_limit() {
     let services = TwoServices::new().await;
     let session = services.other.conversation(None).await;
     let held = services.pause_at_next_send(Outcome::Sent);
@@ -98,7 +98,7 @@ async fn a_text_whose_body_comes_slowly_has_as_much_time_as_any_other() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_that_is_on_record_after_the_answer_is_undone() {
+async fn a_session_stored_after_the_response_is_rolled_back() {
     let services = TwoServices::new().await;
     services.other.add_tn(TN).await;
     let held = services.proxy.pause().await;
@@ -115,7 +115,7 @@ async fn a_session_that_is_on_record_after_the_answer_is_undone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_session_stands_when_its_start_is_refused_after_the_answer() {
+async fn a_session_is_kept_if_its_start_notice_is_refused_after_the_response() {
     let services = TwoServices::new().await;
     services.other.add_tn(TN).await;
     let held = services.pause_at_next_send(Outcome::Refused);
@@ -133,7 +133,7 @@ async fn a_session_stands_when_its_start_is_refused_after_the_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_that_is_on_record_is_answered_with_200_before_anybody_is_told() {
+async fn a_stored_end_is_answered_200_before_its_notices_are_sent() {
     let services = TwoServices::new().await;
     let session = services.other.conversation(None).await;
     let id = session["session_id"].as_str().expect("an id");
@@ -146,7 +146,7 @@ async fn an_end_that_is_on_record_is_answered_with_200_before_anybody_is_told() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_that_does_not_come_in_time_is_answered_with_503() {
+async fn a_list_that_takes_longer_than_the_limit_is_answered_503() {
     let services = TwoServices::new().await;
     let _held = services.proxy.pause().await;
     for path in ["/tn", "/session", "/tn/12062992129"] {

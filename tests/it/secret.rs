@@ -81,7 +81,7 @@ async fn the_keys_are_read_once_at_the_start() {
 }
 
 #[tokio::test]
-async fn maintenance_reads_them_too() {
+async fn maintenance_reads_the_keys_too() {
     let vault = Vault::answering([found(&json!({"API_KEYS": "too-short"}))]).await;
     let folder = TempDir::new().unwrap();
     let mut maintenance = command(folder.path(), &vault.settings(&[]));
@@ -93,7 +93,7 @@ async fn maintenance_reads_them_too() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_function_has_them_before_its_first_event() {
+async fn a_function_reads_the_keys_before_its_first_event() {
     let (vault, flowroute) = (Vault::answering([found(&keys())]).await, FlowrouteStandin::start().await);
     let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
     let settings = vault.settings(&[("FLOWROUTE_API_URL", flowroute.url()), ("STORAGE", "sqlite")]);
@@ -103,7 +103,7 @@ async fn a_function_has_them_before_its_first_event() {
 }
 
 #[tokio::test]
-async fn secrets_manager_is_asked_again_when_it_stumbles() {
+async fn a_failed_call_of_secrets_manager_is_retried() {
     let half = Reply::Cut { status: 200, body: "{".into() };
     for trouble in
         [refused(400, "ThrottlingException"), Reply::answer(500, "{}"), Reply::HangUp, half, Reply::Silence]
@@ -117,7 +117,7 @@ async fn secrets_manager_is_asked_again_when_it_stumbles() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_that_cannot_be_had_stops_the_start_with_one_line() {
+async fn an_unavailable_secret_stops_the_start_with_one_line() {
     let not_text = Reply::answer(200, json!({"ARN": ARN, "SecretBinary": "aHVzaA=="}));
     for (reply, expected) in [
         (refused(400, "AccessDeniedException"), "allow secretsmanager:GetSecretValue"),

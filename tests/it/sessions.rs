@@ -7,21 +7,21 @@ use std::collections::HashSet;
 use test_support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend};
 
 on_each_backend! {
-    a_session_is_opened_shown_listed_and_ended_and_both_are_told
+    a_session_is_opened_shown_listed_and_ended_and_both_are_notified
     without_a_window_a_session_does_not_expire
-    a_window_is_whole_minutes_from_one_to_ten_years
-    participants_must_be_two_people
-    without_a_free_tn_there_is_no_session
+    a_window_is_whole_minutes_up_to_ten_years
+    participants_must_be_two_different_people
+    without_a_free_tn_no_session_opens
     the_tn_is_picked_at_random
-    ids_that_are_none_are_not_found_and_no_strings_are_wrong
-    an_expired_session_counts_as_ended_everywhere
-    a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once
-    a_refused_start_message_undoes_the_session
-    a_start_message_that_is_delayed_or_lost_does_not_undo_the_session
-    a_session_ends_whatever_becomes_of_its_end_messages
+    malformed_ids_are_not_found_and_other_types_are_refused
+    an_expired_session_is_treated_as_ended_everywhere
+    a_new_session_gets_the_tn_of_an_expired_one_whose_participants_are_notified_once
+    a_refused_start_notice_rolls_the_session_back
+    a_delayed_or_lost_start_notice_does_not_roll_the_session_back
+    a_session_ends_whatever_happens_to_its_end_notices
     sessions_are_listed_oldest_first_and_in_pages
-    the_start_message_is_of_the_kind_start
-    a_text_put_on_record_by_a_clock_that_is_behind_is_in_the_list
+    the_start_notice_has_the_kind_start
+    a_text_stored_with_a_slow_clock_is_listed
 }
 
 const START: &str = "[YOUR ORG NAME]: Your new session has started, send a message!";
@@ -32,7 +32,7 @@ fn to_both(body: &str) -> [(String, String); 2] {
     [ALICE, BOB].map(|to| (to.to_owned(), body.to_owned()))
 }
 
-async fn a_text_put_on_record_by_a_clock_that_is_behind_is_in_the_list(backend: Backend) {
+async fn a_text_stored_with_a_slow_clock_is_listed(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.clock.advance(TimeDelta::milliseconds(-300));
@@ -40,7 +40,7 @@ async fn a_text_put_on_record_by_a_clock_that_is_behind_is_in_the_list(backend: 
     assert_eq!(app.relays(&session).await, ["sent"]);
 }
 
-async fn a_session_is_opened_shown_listed_and_ended_and_both_are_told(backend: Backend) {
+async fn a_session_is_opened_shown_listed_and_ended_and_both_are_notified(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     let body = json!({"participant_a": ALICE, "participant_b": BOB, "expiry_window": 10});
@@ -89,7 +89,7 @@ async fn without_a_window_a_session_does_not_expire(backend: Backend) {
     assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 2);
 }
 
-async fn a_window_is_whole_minutes_from_one_to_ten_years(backend: Backend) {
+async fn a_window_is_whole_minutes_up_to_ten_years(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     for bad in [
@@ -112,7 +112,7 @@ async fn a_window_is_whole_minutes_from_one_to_ten_years(backend: Backend) {
     }
 }
 
-async fn participants_must_be_two_people(backend: Backend) {
+async fn participants_must_be_two_different_people(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     let open = async |body: Value| app.call("POST", "/session", Some(body)).await;
@@ -130,7 +130,7 @@ async fn participants_must_be_two_people(backend: Backend) {
     assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
 }
 
-async fn without_a_free_tn_there_is_no_session(backend: Backend) {
+async fn without_a_free_tn_no_session_opens(backend: Backend) {
     let app = backend.app().await;
     let body = json!({"participant_a": EVE, "participant_b": BOB});
     let none = app.call("POST", "/session", Some(body.clone())).await;
@@ -155,7 +155,7 @@ async fn the_tn_is_picked_at_random(backend: Backend) {
     assert!(picked.len() > 3, "only {} of 10 TNs in 40 sessions", picked.len());
 }
 
-async fn ids_that_are_none_are_not_found_and_no_strings_are_wrong(backend: Backend) {
+async fn malformed_ids_are_not_found_and_other_types_are_refused(backend: Backend) {
     let app = backend.app().await;
     for id in ["", "x", "67e55044-10b1-426f-9247-bb680e5fe0c8", &"A".repeat(32), &"a".repeat(32)] {
         let answer = app.call("DELETE", "/session", Some(json!({"session_id": id}))).await;
@@ -170,7 +170,7 @@ async fn ids_that_are_none_are_not_found_and_no_strings_are_wrong(backend: Backe
         .assert_error(400, "unknown_field");
 }
 
-async fn an_expired_session_counts_as_ended_everywhere(backend: Backend) {
+async fn an_expired_session_is_treated_as_ended_everywhere(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(Some(10)).await;
     let path = format!("/session/{}", session["session_id"].as_str().unwrap());
@@ -186,7 +186,7 @@ async fn an_expired_session_counts_as_ended_everywhere(backend: Backend) {
     assert_eq!(app.provider.asked(), 0, "nobody was told yet");
 }
 
-async fn a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once(backend: Backend) {
+async fn a_new_session_gets_the_tn_of_an_expired_one_whose_participants_are_notified_once(backend: Backend) {
     let app = backend.app().await;
     app.conversation(Some(10)).await;
     app.clock.advance(TimeDelta::minutes(10));
@@ -202,7 +202,7 @@ async fn a_new_session_takes_the_tn_of_an_expired_one_whose_people_are_told_once
     assert_eq!(app.provider.taken_by(), [(dave, "hi".to_owned())]);
 }
 
-async fn a_refused_start_message_undoes_the_session(backend: Backend) {
+async fn a_refused_start_notice_rolls_the_session_back(backend: Backend) {
     for (outcome, words) in [(Outcome::Refused, "as scripted"), (Outcome::BadCredentials, "credentials")] {
         let app = backend.app().await;
         app.add_tn(TN).await;
@@ -221,7 +221,7 @@ async fn a_refused_start_message_undoes_the_session(backend: Backend) {
     }
 }
 
-async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session(backend: Backend) {
+async fn a_delayed_or_lost_start_notice_does_not_roll_the_session_back(backend: Backend) {
     for outcome in [Outcome::Busy, Outcome::SentNoResponse, Outcome::LostNoResponse] {
         let app = backend.app().await;
         app.add_tn(TN).await;
@@ -231,7 +231,7 @@ async fn a_start_message_that_is_delayed_or_lost_does_not_undo_the_session(backe
     }
 }
 
-async fn a_session_ends_whatever_becomes_of_its_end_messages(backend: Backend) {
+async fn a_session_ends_whatever_happens_to_its_end_notices(backend: Backend) {
     for outcome in [Outcome::Refused, Outcome::BadCredentials, Outcome::Busy, Outcome::LostNoResponse] {
         let app = backend.app().await;
         let session = app.conversation(None).await;
@@ -267,7 +267,7 @@ async fn sessions_are_listed_oldest_first_and_in_pages(backend: Backend) {
     }
 }
 
-async fn the_start_message_is_of_the_kind_start(backend: Backend) {
+async fn the_start_notice_has_the_kind_start(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     app.provider.script(|message| {

@@ -83,7 +83,7 @@ async fn open(store: &Shared, count: u64) -> Vec<Session> {
 }
 
 #[tokio::test]
-async fn a_small_pool_lies_in_one_part() {
+async fn a_small_pool_is_in_one_shard() {
     let pool = Pool::new().await;
     fill_pool(&pool.process(), 10).await;
     assert_eq!(pool.parts().await, [("0".to_owned(), 10)].into());
@@ -94,7 +94,7 @@ async fn a_small_pool_lies_in_one_part() {
 }
 
 #[tokio::test]
-async fn a_large_pool_is_spread_over_the_parts_and_all_of_it_is_found() {
+async fn a_large_pool_is_spread_over_the_shards_and_every_tn_is_found() {
     let pool = Pool::large().await;
     let before = pool.parts().await;
     assert_spread(&before, 100);
@@ -112,7 +112,7 @@ async fn a_large_pool_is_spread_over_the_parts_and_all_of_it_is_found() {
 }
 
 #[tokio::test]
-async fn the_tns_of_sessions_that_late_texts_end_are_spread_too() {
+async fn tns_freed_by_late_texts_are_spread_too() {
     let pool = Pool::large().await;
     let app = App::on(pool.process(), unhurried());
     let mut tns = Vec::new();
@@ -130,7 +130,7 @@ async fn the_tns_of_sessions_that_late_texts_end_are_spread_too() {
 }
 
 #[tokio::test]
-async fn all_of_a_pool_that_got_small_is_found_and_gathered_in_one_part() {
+async fn a_pool_that_shrank_is_found_whole_and_gathered_in_one_shard() {
     let pool = Pool::large().await;
     let store = pool.process();
     for n in 1..=95 {
@@ -144,7 +144,7 @@ async fn all_of_a_pool_that_got_small_is_found_and_gathered_in_one_part() {
 }
 
 #[tokio::test]
-async fn a_number_is_counted_once_when_the_answer_got_lost() {
+async fn a_number_is_counted_once_if_the_response_is_lost() {
     for (fault, times) in [(Fault::ResponseLost, 1), (Fault::ResponseLost, 4), (Fault::AppliedServerError, 4)]
     {
         let (table, proxy) = FaultProxy::table().await;

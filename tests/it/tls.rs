@@ -49,7 +49,7 @@ async fn before(plain_url: &str, folder: &Path, name: &str) -> (String, PathBuf)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn records_and_texts_go_to_those_only_whose_certificate_the_system_trusts() {
+async fn records_and_texts_are_sent_only_to_servers_with_a_trusted_certificate() {
     let folder = TempDir::new().unwrap();
     let (table, standin) = (Table::create(engine_url()).await, FlowrouteStandin::start().await);
     let (aws, aws_pem) = before(engine_url(), folder.path(), "aws").await;

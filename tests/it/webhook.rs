@@ -66,7 +66,7 @@ async fn every_logged_payload_is_relayed_unchanged() {
 }
 
 #[tokio::test]
-async fn texts_flow_both_ways_through_the_tn() {
+async fn texts_are_relayed_in_both_directions() {
     let app = App::new();
     app.conversation(None).await;
     app.text(ALICE, TN, "ping").await;
@@ -76,7 +76,7 @@ async fn texts_flow_both_ways_through_the_tn() {
 }
 
 #[tokio::test]
-async fn a_text_goes_out_as_it_came_in() {
+async fn a_text_is_relayed_unchanged() {
     let app = App::new();
     app.conversation(None).await;
     let long = "x".repeat(1000);
@@ -124,7 +124,7 @@ async fn numbers_may_be_integers_and_may_have_a_plus_and_fields_may_be_unknown()
 }
 
 #[tokio::test]
-async fn a_text_without_an_id_is_relayed_each_time() {
+async fn a_text_without_an_id_is_never_a_duplicate() {
     let app = App::new();
     app.conversation(None).await;
     for payload in [
@@ -154,7 +154,7 @@ async fn the_same_id_is_relayed_once_in_either_shape() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_told_that_there_is_no_session() {
+async fn a_sender_without_a_session_gets_the_no_session_answer() {
     let app = App::new();
     app.conversation(None).await;
     let free = fresh_number();
@@ -180,7 +180,7 @@ async fn a_late_text_ends_the_session_and_is_not_relayed() {
 }
 
 #[tokio::test]
-async fn two_proxies_never_talk_to_each_other() {
+async fn two_proxies_never_answer_each_other() {
     let app = App::new();
     app.conversation(None).await;
     let other = fresh_number();
@@ -191,7 +191,7 @@ async fn two_proxies_never_talk_to_each_other() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_for_numbers_that_are_not_ours_or_cannot_be_answered() {
+async fn nothing_is_sent_for_foreign_or_unanswerable_numbers() {
     let app = App::new();
     app.conversation(None).await;
     app.text(ALICE, EVE, "wrong number").await;
@@ -203,7 +203,7 @@ async fn nothing_is_sent_for_numbers_that_are_not_ours_or_cannot_be_answered() {
 }
 
 #[tokio::test]
-async fn nothing_is_sent_for_a_text_that_says_nothing() {
+async fn nothing_is_sent_for_an_empty_text() {
     let app = App::new();
     app.conversation(None).await;
     app.text(ALICE, TN, "").await;
@@ -228,7 +228,7 @@ async fn a_text_that_is_older_than_the_session_is_not_relayed() {
 }
 
 #[tokio::test]
-async fn receipts_and_other_types_are_taken_and_lead_to_nothing() {
+async fn receipts_and_other_types_are_accepted_and_send_nothing() {
     let app = App::new();
     app.conversation(None).await;
     for payload in [
@@ -244,7 +244,7 @@ async fn receipts_and_other_types_are_taken_and_lead_to_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_and_names_what_is_missing() {
+async fn an_unreadable_post_is_refused_and_missing_fields_are_named() {
     let app = App::new();
     app.conversation(None).await;
     for (payload, reason, name) in [

@@ -19,14 +19,14 @@ fn assert_unknown(outcome: &Result<String, SendError>) {
 }
 
 #[tokio::test]
-async fn both_200_and_202_take_the_text_and_give_its_id() {
+async fn both_200_and_202_accept_the_text_and_return_its_id() {
     for status in [200, 202] {
         assert_eq!(outcome(Reply::answer(status, json!({"data": {"id": ID}}))).await.as_deref(), Ok(ID));
     }
 }
 
 #[tokio::test]
-async fn an_id_of_any_length_is_the_same_in_the_answer_and_in_a_receipt() {
+async fn an_id_of_any_length_is_the_same_in_the_response_and_in_a_receipt() {
     let long = ID.repeat(100);
     let kept = outcome(Reply::answer(202, json!({"data": {"id": long}}))).await.unwrap();
     assert!(long.starts_with(&kept) && kept.len() > ID.len() && kept.len() < 1_000, "{kept}");
@@ -38,7 +38,7 @@ async fn an_id_of_any_length_is_the_same_in_the_answer_and_in_a_receipt() {
 }
 
 #[tokio::test]
-async fn prices_and_fields_of_the_future_in_the_answer_are_ignored() {
+async fn prices_and_unknown_fields_in_the_response_are_ignored() {
     let answer = json!({
         "data": {"id": ID, "type": "message", "attributes": {"price_details": {"segment_count": 1}}},
         "included": [], "meta": null,
@@ -73,7 +73,7 @@ async fn other_statuses_below_500_and_503_do_not_take_the_text() {
 }
 
 #[tokio::test]
-async fn other_statuses_from_500_are_no_clear_answer() {
+async fn other_statuses_from_500_are_unknown() {
     for status in [500, 501, 502, 504, 599] {
         assert_unknown(&outcome(Reply::answer(status, json!({"data": {"id": ID}}))).await);
     }
@@ -94,7 +94,7 @@ async fn a_redirect_is_not_followed() {
 }
 
 #[tokio::test]
-async fn nobody_takes_the_text_where_nobody_listens() {
+async fn a_refused_connection_does_not_take_the_text() {
     let closed = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!("http://{}", closed.local_addr().expect("bound"));
     drop(closed);
@@ -103,28 +103,28 @@ async fn nobody_takes_the_text_where_nobody_listens() {
 }
 
 #[tokio::test]
-async fn nothing_has_left_when_tls_cannot_be_agreed_on() {
+async fn a_failed_tls_handshake_does_not_take_the_text() {
     let server = Loopback::always(Reply::HangUpUnread).await;
     let outcome = client_of(&server.url("https"), ApiVersion::V2_1).send(&message("hello", &[]), LONG).await;
     assert!(matches!(outcome, Err(SendError::NotTaken { cause: NotTaken::NoConnection, .. })), "{outcome:?}");
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_before_the_request_is_read_is_unknown_and_not_tried_again() {
+async fn a_connection_cut_before_the_request_is_read_is_unknown_and_not_retried() {
     let server = Loopback::always(Reply::HangUpUnread).await;
     assert_unknown(&client(&server).send(&message("hello", &[]), LONG).await);
     assert_eq!((server.requests().len(), server.connections()), (0, 1));
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_after_the_request_was_read_is_unknown_and_not_tried_again() {
+async fn a_connection_cut_after_the_request_was_read_is_unknown_and_not_retried() {
     let server = Loopback::always(Reply::HangUp).await;
     assert_unknown(&client(&server).send(&message("hello", &[]), LONG).await);
     assert_eq!((server.requests().len(), server.connections()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_used_connection_that_is_cut_is_no_reason_to_try_again_either() {
+async fn a_cut_reused_connection_is_not_retried() {
     let server = Loopback::answering([taken(), Reply::HangUp]).await;
     let client = client(&server);
     client.send(&message("first", &[]), LONG).await.expect("sent");
@@ -133,7 +133,7 @@ async fn a_used_connection_that_is_cut_is_no_reason_to_try_again_either() {
 }
 
 #[tokio::test]
-async fn a_client_recovers_from_a_connection_that_was_cut() {
+async fn a_client_recovers_from_a_cut_connection() {
     let server = Loopback::answering([Reply::HangUp, taken()]).await;
     let client = client(&server);
     assert_unknown(&client.send(&message("first", &[]), LONG).await);
@@ -141,7 +141,7 @@ async fn a_client_recovers_from_a_connection_that_was_cut() {
 }
 
 #[tokio::test]
-async fn no_answer_within_the_limit_is_unknown() {
+async fn no_response_before_the_time_limit_is_unknown() {
     let server = Loopback::always(Reply::Silence).await;
     let client = client(&server);
     let text = message("hello", &[]);
@@ -182,14 +182,14 @@ async fn an_acceptance_that_is_cut_is_unknown() {
 }
 
 #[tokio::test]
-async fn an_acceptance_without_end_is_unknown_and_not_read_to_the_limit() {
+async fn an_endless_acceptance_is_unknown_and_reading_it_stops() {
     let body = r#"{"data":{"id":"mdr2-"#.into();
     let outcome = outcome(Reply::Endless { status: 200, body }).await;
     assert_eq!(outcome, Err(SendError::Unknown { detail: "accepted without an id".into() }));
 }
 
 #[tokio::test]
-async fn secrets_do_not_show_in_debug_output() {
+async fn debug_output_shows_no_secrets() {
     let server = Loopback::always(Reply::answer(401, "{}")).await;
     let client = client(&server);
     let error = client.send(&message("hello", &[]), LONG).await.expect_err("401");

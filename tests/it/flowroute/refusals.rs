@@ -58,7 +58,7 @@ async fn the_text_itself_is_scrubbed() {
 }
 
 #[tokio::test]
-async fn the_addresses_of_media_are_scrubbed_whatever_the_text() {
+async fn media_urls_are_scrubbed_with_any_text() {
     let picture = "https://media.example.com/private.jpg?Signature=abc";
     let quoting = format!("see {picture}");
     for (text, expected) in [
@@ -74,18 +74,18 @@ async fn the_addresses_of_media_are_scrubbed_whatever_the_text() {
 }
 
 #[tokio::test]
-async fn long_words_are_cut_to_200_characters() {
+async fn long_details_are_cut_to_200_characters() {
     assert_eq!(words(error("ü", &"ü".repeat(1000))).await.chars().count(), 200);
 }
 
 #[tokio::test]
-async fn words_are_kept_on_one_line() {
+async fn details_are_put_on_one_line() {
     let kept = words(error("Bad", "one\r\ntwo\u{1b}[31m\0")).await;
     assert!(!kept.chars().any(char::is_control), "{kept:?}");
 }
 
 #[tokio::test]
-async fn a_refusal_whose_words_cannot_be_read_is_still_a_refusal() {
+async fn a_refusal_with_an_unreadable_body_is_still_a_refusal() {
     for unreadable in ["", "no", "null", "[]", "7", "{}", r#"{"errors":[]}"#, r#"{"errors":[{"title":""}]}"#]
     {
         assert_eq!(words(unreadable).await, "no reason given");
@@ -98,7 +98,7 @@ async fn a_refusal_whose_words_cannot_be_read_is_still_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_understood_in_the_forms_that_the_old_version_may_use() {
+async fn refusals_in_the_old_versions_formats_are_parsed() {
     for answer in [
         json!({"error": {"message": "not a mobile"}}),
         json!({"errors": {"detail": "not a mobile"}}),
@@ -110,7 +110,7 @@ async fn a_refusal_is_understood_in_the_forms_that_the_old_version_may_use() {
 }
 
 #[tokio::test]
-async fn a_recipient_who_opted_out_is_recognised_wherever_the_code_stands() {
+async fn an_opt_out_is_recognised_wherever_its_code_is() {
     let text = message("hello", &[]);
     for answer in [
         json!({"errors": [{"code": "1110", "title": "Bad Request"}]}),
@@ -133,7 +133,7 @@ async fn a_recipient_who_opted_out_is_recognised_wherever_the_code_stands() {
 }
 
 #[tokio::test]
-async fn other_codes_and_longer_numbers_with_1110_in_them_are_no_opt_out() {
+async fn other_codes_and_longer_numbers_that_contain_1110_are_not_an_opt_out() {
     let text = message("hello", &[]);
     for answer in [
         json!({"errors": [{"code": "1111"}]}),
@@ -147,7 +147,7 @@ async fn other_codes_and_longer_numbers_with_1110_in_them_are_no_opt_out() {
 }
 
 #[tokio::test]
-async fn a_text_that_says_1110_is_no_opt_out() {
+async fn a_text_that_contains_1110_is_not_an_opt_out() {
     let text = message("call 1110", &[]);
     let answer = error("Bad body", "'call 1110' is not allowed");
     assert_eq!(

@@ -31,7 +31,7 @@ fn json_api(attributes: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_text_goes_as_json_api_to_the_newer_versions() {
+async fn the_newer_versions_get_json_api() {
     for version in [V2_1, V2_2] {
         let expected = json_api(json!({"to": ALICE, "from": TN, "body": "hello"}));
         assert_eq!(json_of(version, "hello", &[]).await, expected);
@@ -39,13 +39,13 @@ async fn a_text_goes_as_json_api_to_the_newer_versions() {
 }
 
 #[tokio::test]
-async fn a_text_goes_flat_to_the_old_version_under_both_names_that_it_may_expect() {
+async fn the_old_version_gets_flat_json_with_both_possible_field_names() {
     let expected = json!({"to": ALICE, "from": TN, "body": "hello", "content": "hello"});
     assert_eq!(json_of(V2, "hello", &[]).await, expected);
 }
 
 #[tokio::test]
-async fn media_go_as_an_mms_to_the_newer_versions() {
+async fn the_newer_versions_get_media_as_an_mms() {
     for version in [V2_1, V2_2] {
         let expected = json!({
             "to": ALICE, "from": TN, "body": "look", "is_mms": true, "media_urls": PICTURES,
@@ -55,7 +55,7 @@ async fn media_go_as_an_mms_to_the_newer_versions() {
 }
 
 #[tokio::test]
-async fn media_without_words_go_without_a_body() {
+async fn media_without_a_text_are_sent_without_a_body() {
     for version in [V2_1, V2_2] {
         let expected = json!({"to": ALICE, "from": TN, "is_mms": true, "media_urls": PICTURES});
         assert_eq!(json_of(version, "", &PICTURES).await, json_api(expected));
@@ -63,7 +63,7 @@ async fn media_without_words_go_without_a_body() {
 }
 
 #[tokio::test]
-async fn media_addresses_stand_under_the_text_in_the_old_version_one_a_line() {
+async fn the_old_version_gets_media_urls_below_the_text_one_per_line() {
     let addresses = PICTURES.join("\n");
     let under = format!("look\n{addresses}");
     let expected = json!({"to": ALICE, "from": TN, "body": under, "content": under});
@@ -73,7 +73,7 @@ async fn media_addresses_stand_under_the_text_in_the_old_version_one_a_line() {
 }
 
 #[tokio::test]
-async fn every_character_of_a_text_arrives() {
+async fn every_character_of_a_text_is_preserved() {
     let text = " \"quoted\" \\ 😀 ü\u{2028}\r\n\t\u{7f}\u{1} ";
     for version in [V2, V2_1, V2_2] {
         let json = json_of(version, text, &[]).await;
@@ -97,7 +97,7 @@ async fn each_version_has_its_path_and_its_media_type() {
 }
 
 #[tokio::test]
-async fn the_path_of_the_base_address_is_kept() {
+async fn the_path_of_the_base_url_is_kept() {
     for ending in ["", "/"] {
         let server = Loopback::always(taken()).await;
         let client = client_of(&format!("{}/proxy/flowroute{ending}", server.url("http")), V2_1);
@@ -107,7 +107,7 @@ async fn the_path_of_the_base_address_is_kept() {
 }
 
 #[tokio::test]
-async fn the_keys_go_as_basic_authentication() {
+async fn the_keys_are_sent_as_basic_authentication() {
     let request = request(V2_1, "hello", &[]).await;
     let pair = BASE64_STANDARD.encode(format!("{ACCESS_KEY}:{SECRET_KEY}"));
     assert_eq!(request.header("authorization"), format!("Basic {pair}"));
@@ -124,7 +124,7 @@ async fn consecutive_texts_share_a_connection() {
 }
 
 #[tokio::test]
-async fn receipts_are_asked_for_at_our_address_under_our_id_and_with_the_token() {
+async fn receipts_are_requested_at_our_url_with_our_id_and_the_token() {
     for (public_url, base) in [
         ("https://proxy.example.com", "https://proxy.example.com/"),
         ("https://proxy.example.com/", "https://proxy.example.com/"),
@@ -158,7 +158,7 @@ async fn the_old_version_has_no_receipts() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_opened_ahead_carries_the_first_text_and_no_credentials_before() {
+async fn a_preconnected_connection_is_used_for_the_first_text_and_sends_no_credentials_before() {
     let server = Loopback::answering([Reply::answer(404, ""), taken()]).await;
     let client = client(&server);
     client.connect().await;

@@ -14,7 +14,7 @@ use test_support::{
 };
 
 #[tokio::test]
-async fn real_lambda_refuses_what_cannot_work_there() {
+async fn lambda_refuses_settings_that_cannot_work_there() {
     let flowroute = FlowrouteStandin::start().await;
     let keys = [("API_KEYS", API_KEY), ("WEBHOOK_TOKEN", WEBHOOK_TOKEN)];
     let real = [("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9"), REAL];
@@ -42,7 +42,7 @@ async fn real_lambda_refuses_what_cannot_work_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_is_not_there_is_said_in_the_log_and_answered_503() {
+async fn a_missing_table_is_logged_and_answered_503() {
     let cloud = Cloud::on(Backend::Dynamodb).await;
     let runtime = RuntimeApi::start().await;
     let settings = [&cloud.settings()[..], &[("DYNAMODB_TABLE", "no-such-table")]].concat();

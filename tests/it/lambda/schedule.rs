@@ -18,8 +18,8 @@ use test_support::{
 };
 
 on_each_backend! { with 2 threads:
-    an_expired_session_ends_once_and_both_are_told_once_however_many_events_come_at_once
-    what_waits_after_an_outage_is_sent_once_by_the_events
+    concurrent_events_end_an_expired_session_once_and_notify_both_once
+    scheduled_events_send_waiting_texts_once_after_an_outage
     no_other_event_and_no_request_starts_maintenance
 }
 
@@ -48,9 +48,7 @@ fn told(people: [String; 2]) -> Vec<(String, String)> {
     told
 }
 
-async fn an_expired_session_ends_once_and_both_are_told_once_however_many_events_come_at_once(
-    backend: Backend,
-) {
+async fn concurrent_events_end_an_expired_session_once_and_notify_both_once(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let [one, other] = [cloud.quick_instance(HTTP_DEFAULT).await, cloud.quick_instance(HTTP_DEFAULT).await];
     // The database is made at the start.
@@ -67,7 +65,7 @@ async fn an_expired_session_ends_once_and_both_are_told_once_however_many_events
     }
 }
 
-async fn what_waits_after_an_outage_is_sent_once_by_the_events(backend: Backend) {
+async fn scheduled_events_send_waiting_texts_once_after_an_outage(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let [one, other] = [cloud.quick_instance(HTTP_DEFAULT).await, cloud.quick_instance(HTTP_DEFAULT).await];
     one.ok("POST", "/tn", Some(json!({"value": TN}))).await;

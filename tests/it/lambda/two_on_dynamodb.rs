@@ -40,7 +40,7 @@ async fn deliver_to_both(instances: &[Arc<Function>; 2], texts: &[Value]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_text_posted_to_both_at_once_goes_out_once() {
+async fn one_text_posted_to_both_concurrently_is_sent_once() {
     let cloud = Cloud::on(Backend::Dynamodb).await;
     let instances = two_instances(&cloud).await;
     conversation(&cloud, &instances).await;
@@ -53,7 +53,7 @@ async fn one_text_posted_to_both_at_once_goes_out_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn many_texts_posted_to_both_at_once_go_out_once_each() {
+async fn many_texts_posted_to_both_concurrently_are_sent_once_each() {
     let cloud = Cloud::on(Backend::Dynamodb).await;
     let instances = two_instances(&cloud).await;
     let session = conversation(&cloud, &instances).await;
@@ -73,7 +73,7 @@ async fn many_texts_posted_to_both_at_once_go_out_once_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sessions_opened_and_ended_by_both_at_once_open_on_a_tn_each_and_end_once() {
+async fn sessions_opened_and_ended_by_both_concurrently_get_a_tn_each_and_end_once() {
     const FREE: usize = 5;
     let cloud = Cloud::on(Backend::Dynamodb).await;
     let instances = two_instances(&cloud).await;

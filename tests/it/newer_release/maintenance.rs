@@ -48,7 +48,7 @@ async fn a_message_of_a_newer_release_is_not_due_and_hides_no_other() {
 }
 
 #[tokio::test]
-async fn a_message_of_a_newer_release_is_neither_reclaimed_nor_looked_up_and_hides_no_other() {
+async fn a_message_of_a_newer_release_is_neither_reclaimed_nor_reconciled_and_hides_no_other() {
     let (store, proxy) = FaultProxy::store().await;
     let messages = three_messages(&store).await;
     write_newer_message(&proxy, messages[0].outbound.id).await;
@@ -71,7 +71,7 @@ async fn an_expired_session_of_a_newer_release_hides_no_other() {
 }
 
 #[tokio::test]
-async fn expired_sessions_of_somebody_whom_a_newer_release_has_written_about_hide_no_other() {
+async fn expired_sessions_of_a_participant_with_a_newer_opt_out_hide_no_other() {
     let (store, proxy) = FaultProxy::store().await;
     fill_pool(&store, 4).await;
     for second in 0..3 {
@@ -85,7 +85,7 @@ async fn expired_sessions_of_somebody_whom_a_newer_release_has_written_about_hid
 }
 
 #[tokio::test]
-async fn a_lease_of_a_newer_release_is_an_answer_of_the_store() {
+async fn a_health_check_succeeds_on_a_lease_of_a_newer_release() {
     let (store, proxy) = FaultProxy::store().await;
     assert!(store.begin_drain("somebody", at(0), at(30)).await.unwrap());
     write_newer(&proxy, "DRAIN".into(), "DRAIN").await;
@@ -93,7 +93,7 @@ async fn a_lease_of_a_newer_release_is_an_answer_of_the_store() {
 }
 
 #[tokio::test]
-async fn a_free_number_of_a_newer_release_is_left_out_of_what_is_counted() {
+async fn a_free_tn_of_a_newer_release_is_not_counted() {
     let (store, proxy) = FaultProxy::store().await;
     let session = conversation(&store, None).await;
     for message in 0..2 {
@@ -112,7 +112,7 @@ async fn a_free_number_of_a_newer_release_is_left_out_of_what_is_counted() {
 }
 
 #[tokio::test]
-async fn a_round_of_maintenance_goes_past_a_message_of_a_newer_release() {
+async fn a_maintenance_round_skips_a_message_of_a_newer_release() {
     let (store, proxy) = FaultProxy::store().await;
     let app = App::on(store, unpaced());
     let session = app.conversation(None).await;

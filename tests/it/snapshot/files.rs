@@ -33,7 +33,7 @@ async fn assert_refused(target: &SnapshotStore, bytes: impl AsRef<[u8]>, line: O
 }
 
 #[tokio::test]
-async fn a_file_that_was_cut_off_anywhere_is_refused() {
+async fn a_truncated_file_is_refused() {
     let (all, target) = fixture().await;
     let whole = file(&all);
     let ends: Vec<usize> =
@@ -48,7 +48,7 @@ async fn a_file_that_was_cut_off_anywhere_is_refused() {
 }
 
 #[tokio::test]
-async fn what_is_not_our_file_or_is_of_a_newer_format_is_refused() {
+async fn other_files_and_newer_formats_are_refused() {
     let (all, target) = fixture().await;
     let whole = file(&all);
     let (first, rest) = whole.split_once('\n').unwrap();
@@ -73,7 +73,7 @@ async fn what_is_not_our_file_or_is_of_a_newer_format_is_refused() {
 }
 
 #[tokio::test]
-async fn lines_that_are_missing_added_or_in_another_order_are_refused() {
+async fn missing_added_or_reordered_lines_are_refused() {
     let (all, target) = fixture().await;
     let count = all.len();
     let mut without = all.clone();
@@ -98,7 +98,7 @@ async fn lines_that_are_missing_added_or_in_another_order_are_refused() {
 
 /// Each of these changes one line into something that there can't be.
 #[tokio::test]
-async fn records_that_there_cannot_be_are_refused() {
+async fn impossible_records_are_refused() {
     let (all, target) = fixture().await;
     let unknown = "unknown or missing";
     for (which, from, to, words) in [

@@ -1,8 +1,8 @@
 //! Export and import: from each backend to each other, and what must stop them.
 
-mod afterwards;
+mod after_import;
 mod files;
-mod many;
+mod large_table;
 mod populated_store;
 mod process;
 mod refusals;

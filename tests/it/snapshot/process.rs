@@ -17,8 +17,8 @@ use test_support::{ALICE, Backend, Outcome, binary::command, flat, number, on_ea
 
 on_each_backend! {
     the_commands_move_everything
-    an_export_says_what_to_do_when_a_message_is_leased
-    an_import_that_dies_again_and_again_comes_to_the_same_end
+    an_export_names_the_action_if_a_message_is_leased
+    an_import_that_crashes_repeatedly_has_the_same_result
 }
 
 /// How often an import must have been killed in its midst.
@@ -64,7 +64,7 @@ async fn the_commands_move_everything(backend: Backend) {
     }
 }
 
-async fn an_export_says_what_to_do_when_a_message_is_leased(backend: Backend) {
+async fn an_export_names_the_action_if_a_message_is_leased(backend: Backend) {
     let folder = TempDir::new().unwrap();
     let store = SnapshotStore::of(backend).await;
     let session = store.app.conversation(None).await;
@@ -112,7 +112,7 @@ async fn at_rest(store: &SnapshotStore) -> String {
     }
 }
 
-async fn an_import_that_dies_again_and_again_comes_to_the_same_end(backend: Backend) {
+async fn an_import_that_crashes_repeatedly_has_the_same_result(backend: Backend) {
     let folder = TempDir::new().unwrap();
     let sessions = backend.many(40, 12);
     let whole = long_file(sessions).await;
@@ -147,7 +147,7 @@ async fn an_import_that_dies_again_and_again_comes_to_the_same_end(backend: Back
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_or_written_is_said() {
+async fn unreadable_and_unwritable_files_are_named() {
     let folder = TempDir::new().unwrap();
     let run = |arguments: &[&str], path: &str| {
         let mut command = command(folder.path(), &[("SQLITE_PATH", path)]);
@@ -177,7 +177,7 @@ async fn what_cannot_be_read_or_written_is_said() {
 }
 
 #[tokio::test]
-async fn the_help_says_what_the_file_holds() {
+async fn the_help_describes_the_file() {
     let folder = TempDir::new().unwrap();
     let mut help = command(folder.path(), &[]);
     help.args(["export", "--help"]);

@@ -18,9 +18,9 @@ use test_support::{ALICE, BOB, Backend, Outcome, dynamodb::Table, number, on_eac
 
 on_each_backend! {
     nothing_is_exported_while_a_message_is_leased
-    a_store_with_something_of_its_own_is_left_as_it_is
-    a_store_whose_record_differs_is_left_as_it_is
-    a_session_whose_tn_is_not_free_is_not_put_on_record
+    a_store_with_other_records_is_not_changed
+    a_store_with_a_different_record_is_not_changed
+    a_session_whose_tn_is_not_free_is_not_stored
 }
 
 async fn nothing_is_exported_while_a_message_is_leased(backend: Backend) {
@@ -55,7 +55,7 @@ async fn assert_refused(target: &SnapshotStore, file: &str) -> Problem {
     problem
 }
 
-async fn a_store_with_something_of_its_own_is_left_as_it_is(backend: Backend) {
+async fn a_store_with_other_records_is_not_changed(backend: Backend) {
     let source = PopulatedStore::on(Backend::Sqlite).await.store;
     let whole = source.export().await;
     let all = lines(&whole);
@@ -70,7 +70,7 @@ async fn a_store_with_something_of_its_own_is_left_as_it_is(backend: Backend) {
     }
 }
 
-async fn a_store_whose_record_differs_is_left_as_it_is(backend: Backend) {
+async fn a_store_with_a_different_record_is_not_changed(backend: Backend) {
     let source = PopulatedStore::on(Backend::Sqlite).await;
     let whole = source.store.export().await;
     let target = SnapshotStore::beside(&source.store, backend).await;
@@ -101,7 +101,7 @@ async fn a_store_whose_record_differs_is_left_as_it_is(backend: Backend) {
     }
 }
 
-async fn a_session_whose_tn_is_not_free_is_not_put_on_record(backend: Backend) {
+async fn a_session_whose_tn_is_not_free_is_not_stored(backend: Backend) {
     let source = SnapshotStore::of(Backend::Sqlite).await;
     source.app.conversation(None).await;
     let all = lines(&source.export().await);
@@ -116,7 +116,7 @@ async fn a_session_whose_tn_is_not_free_is_not_put_on_record(backend: Backend) {
 
 /// A scan is no picture of one moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn dynamodb_says_so_when_records_change_while_they_are_read() {
+async fn an_export_from_dynamodb_fails_if_records_change_meanwhile() {
     let store = SnapshotStore::of(Backend::Dynamodb).await;
     let stop = Arc::new(AtomicBool::new(false));
     let writer = tokio::spawn({
@@ -146,7 +146,7 @@ async fn dynamodb_says_so_when_records_change_while_they_are_read() {
 }
 
 #[tokio::test]
-async fn an_item_of_a_newer_version_or_an_unknown_kind_is_not_misread() {
+async fn an_item_of_a_newer_version_or_an_unknown_kind_is_an_error() {
     for (pk, version, words) in [("TN#9", "2", "version 2"), ("BETTER#1", "1", "does not know")] {
         let store = SnapshotStore::of(Backend::Dynamodb).await;
         store.app.add_tn(&number(1)).await;

@@ -13,16 +13,16 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use test_support::{Backend, dynamodb::Table, on_each_backend};
 
 on_each_backend! {
-    everything_comes_out_of_each_store_as_it_went_in
-    everything_that_there_can_be_is_in_the_file
-    what_is_past_its_retention_is_left_out
-    the_api_shows_the_same_of_both_stores
-    an_import_that_is_repeated_changes_nothing
-    an_import_goes_on_where_another_broke_off
-    an_empty_store_is_a_file_of_two_lines
+    every_store_exports_what_was_imported
+    every_kind_of_record_is_in_the_file
+    records_past_their_retention_are_not_exported
+    the_api_shows_the_same_for_both_stores
+    a_repeated_import_changes_nothing
+    an_import_resumes_an_interrupted_one
+    an_empty_store_exports_two_lines
 }
 
-async fn everything_comes_out_of_each_store_as_it_went_in(backend: Backend) {
+async fn every_store_exports_what_was_imported(backend: Backend) {
     let source = PopulatedStore::on(backend).await.store;
     let file = source.export().await;
     assert_eq!(source.export().await, file, "an export changes nothing");
@@ -34,7 +34,7 @@ async fn everything_comes_out_of_each_store_as_it_went_in(backend: Backend) {
     }
 }
 
-async fn everything_that_there_can_be_is_in_the_file(backend: Backend) {
+async fn every_kind_of_record_is_in_the_file(backend: Backend) {
     let file = PopulatedStore::on(backend).await.store.export().await;
     let messages = records(&file, "message");
     let all = |name: &str| messages.iter().map(|message| message[name].clone().to_string()).collect();
@@ -67,7 +67,7 @@ async fn everything_that_there_can_be_is_in_the_file(backend: Backend) {
     }
 }
 
-async fn what_is_past_its_retention_is_left_out(backend: Backend) {
+async fn records_past_their_retention_are_not_exported(backend: Backend) {
     let source = PopulatedStore::on(backend).await.store;
     let fresh = source.export().await;
     source.app.clock.advance(TimeDelta::days(31));
@@ -88,7 +88,7 @@ async fn what_is_past_its_retention_is_left_out(backend: Backend) {
     }
 }
 
-async fn the_api_shows_the_same_of_both_stores(backend: Backend) {
+async fn the_api_shows_the_same_for_both_stores(backend: Backend) {
     let source = PopulatedStore::on(backend).await;
     let file = source.store.export().await;
     for target in BACKENDS {
@@ -106,7 +106,7 @@ async fn the_api_shows_the_same_of_both_stores(backend: Backend) {
     }
 }
 
-async fn an_import_that_is_repeated_changes_nothing(backend: Backend) {
+async fn a_repeated_import_changes_nothing(backend: Backend) {
     let source = PopulatedStore::on(Backend::Sqlite).await.store;
     let file = source.export().await;
     let target = SnapshotStore::beside(&source, backend).await;
@@ -118,7 +118,7 @@ async fn an_import_that_is_repeated_changes_nothing(backend: Backend) {
     }
 }
 
-async fn an_import_goes_on_where_another_broke_off(backend: Backend) {
+async fn an_import_resumes_an_interrupted_one(backend: Backend) {
     let source = PopulatedStore::on(Backend::Sqlite).await.store;
     let whole = source.export().await;
     let all = lines(&whole);
@@ -131,7 +131,7 @@ async fn an_import_goes_on_where_another_broke_off(backend: Backend) {
     }
 }
 
-async fn an_empty_store_is_a_file_of_two_lines(backend: Backend) {
+async fn an_empty_store_exports_two_lines(backend: Backend) {
     let store = SnapshotStore::of(backend).await;
     assert_eq!(store.export().await, file(&[]));
     assert_eq!(store.import(file(&[])).await.unwrap(), Summary::default());
@@ -147,7 +147,7 @@ async fn times_to_live(store: &SnapshotStore) -> BTreeMap<String, Option<Attribu
 }
 
 #[tokio::test]
-async fn dynamodb_forgets_what_was_moved_when_it_would_have_been_forgotten_anyway() {
+async fn dynamodb_keeps_the_time_to_live_of_imported_items() {
     let source = PopulatedStore::on(Backend::Dynamodb).await.store;
     let target = SnapshotStore::beside(&source, Backend::Dynamodb).await;
     target.import(source.export().await).await.unwrap();

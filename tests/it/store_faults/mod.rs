@@ -1,10 +1,10 @@
 //! What goes wrong between the service and DynamoDB: not done, done and not heard of, done late, for a moment or for
 //! long.
 
-mod lasting;
-mod passing;
+mod outages;
+mod rollback;
 mod settling;
-mod unwanted;
+mod transient;
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;

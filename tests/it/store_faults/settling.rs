@@ -19,7 +19,7 @@ async fn is_sent_as_the_store_fails(trouble: &Trouble, outcome: Outcome) -> serd
 }
 
 #[tokio::test]
-async fn a_text_that_was_taken_is_not_sent_again() {
+async fn a_text_that_was_accepted_is_not_sent_again() {
     with_each(WRITES, LASTING, async |trouble| {
         let session = is_sent_as_the_store_fails(trouble, Outcome::Sent).await;
         let (well, fault) = (&trouble.well, trouble.fault);
@@ -31,7 +31,7 @@ async fn a_text_that_was_taken_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn a_text_that_was_not_taken_is_sent_later_and_once() {
+async fn a_text_that_was_not_accepted_is_sent_later_and_once() {
     with_each(WRITES, LASTING, async |trouble| {
         let session = is_sent_as_the_store_fails(trouble, Outcome::Busy).await;
         let (well, fault) = (&trouble.well, trouble.fault);
@@ -44,7 +44,7 @@ async fn a_text_that_was_not_taken_is_sent_later_and_once() {
 }
 
 #[tokio::test]
-async fn a_text_whose_session_ends_meanwhile_is_not_sent_later() {
+async fn a_text_whose_session_ended_meanwhile_is_not_sent() {
     with_each(WRITES, LASTING, async |trouble| {
         let session = is_sent_as_the_store_fails(trouble, Outcome::LostNoResponse).await;
         let (well, fault) = (&trouble.well, trouble.fault);

@@ -42,7 +42,7 @@ fn told(app: &App, what: &str) -> [usize; 2] {
 }
 
 #[tokio::test]
-async fn a_number_is_added_and_removed_in_the_end() {
+async fn a_number_is_added_and_removed_by_retries() {
     with_each(WRITES, LASTING, async |trouble| {
         let well = &trouble.well;
         let body = || Some(json!({"value": TN}));
@@ -60,7 +60,7 @@ async fn a_number_is_added_and_removed_in_the_end() {
 }
 
 #[tokio::test]
-async fn a_session_that_nobody_was_told_of_is_undone() {
+async fn a_session_reported_as_failed_is_rolled_back() {
     with_each(WRITES, LASTING, async |trouble| {
         let Trouble { troubled, well, fault, .. } = trouble;
         well.add_tn(TN).await;
@@ -84,7 +84,7 @@ async fn a_session_that_nobody_was_told_of_is_undone() {
 }
 
 #[tokio::test]
-async fn a_session_whose_start_was_refused_is_undone_when_the_store_is_back() {
+async fn a_session_whose_start_was_refused_is_rolled_back_once_the_store_recovers() {
     with_each(WRITES, LASTING, async |trouble| {
         let Trouble { troubled, well, proxy, calls, fault } = trouble;
         well.add_tn(TN).await;
@@ -110,7 +110,7 @@ async fn a_session_whose_start_was_refused_is_undone_when_the_store_is_back() {
 }
 
 #[tokio::test]
-async fn a_session_ends_and_both_are_told_once() {
+async fn a_session_ends_and_both_are_notified_once() {
     with_each(WRITES, LASTING, async |trouble| {
         let Trouble { well, fault, .. } = trouble;
         let session = well.conversation(None).await;
@@ -132,7 +132,7 @@ async fn a_session_ends_and_both_are_told_once() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_posted_again_goes_out_once() {
+async fn a_text_that_is_posted_again_is_sent_once() {
     with_each(WRITES, LASTING, async |trouble| {
         let well = &trouble.well;
         let session = well.conversation(None).await;
@@ -179,7 +179,7 @@ async fn a_stranger_is_answered_once() {
 }
 
 #[tokio::test]
-async fn whoever_opted_out_is_texted_no_more() {
+async fn an_opted_out_person_is_not_texted() {
     with_each(WRITES, LASTING, async |trouble| {
         let well = &trouble.well;
         let session = well.conversation(None).await;
@@ -194,7 +194,7 @@ async fn whoever_opted_out_is_texted_no_more() {
 }
 
 #[tokio::test]
-async fn a_receipt_that_is_posted_again_is_on_record() {
+async fn a_receipt_that_is_posted_again_is_stored() {
     with_each(WRITES, LASTING, async |trouble| {
         let well = &trouble.well;
         let session = well.conversation(None).await;
@@ -212,7 +212,7 @@ async fn a_receipt_that_is_posted_again_is_on_record() {
 }
 
 #[tokio::test]
-async fn maintenance_goes_on_where_it_stopped() {
+async fn maintenance_resumes_after_an_outage() {
     with_each(WRITES, LASTING, async |trouble| {
         let Trouble { troubled, well, fault, .. } = trouble;
         let expiring = well.conversation(Some(60)).await;
@@ -231,7 +231,7 @@ async fn maintenance_goes_on_where_it_stopped() {
 }
 
 #[tokio::test]
-async fn while_nothing_can_be_read_nothing_is_done() {
+async fn nothing_is_done_while_reads_fail() {
     with_each(READS, NOT_DONE, async |trouble| {
         let Trouble { troubled, well, fault, .. } = trouble;
         let session = well.conversation(None).await;
@@ -260,7 +260,7 @@ async fn while_nothing_can_be_read_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn while_the_engine_cannot_be_reached_everything_is_refused() {
+async fn everything_is_refused_while_the_engine_is_unreachable() {
     let app = App::on(Table::nowhere().shipped(), unpaced());
     for (method, path, body) in [
         ("POST", "/tn", Some(json!({"value": TN}))),

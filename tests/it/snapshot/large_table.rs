@@ -39,7 +39,7 @@ async fn a_table_is_read_in_small_pieces() {
 }
 
 #[tokio::test]
-async fn an_export_goes_on_when_the_table_is_throttled_for_a_while() {
+async fn an_export_continues_after_throttling() {
     let (store, proxy) = full_table().await;
     proxy.fail(&["Scan"], Fault::THROTTLED, 20);
     assert_eq!(records(&export(&store).await, "tn").len(), usize::try_from(MANY).unwrap());

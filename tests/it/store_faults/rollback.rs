@@ -35,7 +35,7 @@ async fn free_and_in_use(app: &App) -> (u64, u64) {
 }
 
 #[tokio::test]
-async fn a_session_that_stands_unheard_is_undone_before_the_caller_is_told_that_there_is_none() {
+async fn a_session_whose_response_is_lost_is_rolled_back_before_the_caller_gets_an_error() {
     let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedNoResponse).await;
     well.add_tn(TN).await;
     proxy.fail(WRITES, Fault::AppliedNoResponse, TRIES);
@@ -45,7 +45,7 @@ async fn a_session_that_stands_unheard_is_undone_before_the_caller_is_told_that_
 }
 
 #[tokio::test]
-async fn a_session_does_not_begin_after_the_caller_was_told_that_there_is_none() {
+async fn no_session_begins_after_its_creation_was_reported_as_failed() {
     let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedMuchLater).await;
     well.add_tn(TN).await;
     proxy.fail(WRITES, Fault::AppliedMuchLater, TRIES);
@@ -60,7 +60,7 @@ async fn a_session_does_not_begin_after_the_caller_was_told_that_there_is_none()
 }
 
 #[tokio::test]
-async fn a_session_that_only_a_newer_release_can_undo_is_in_nobodys_way() {
+async fn a_session_that_only_a_newer_release_can_roll_back_blocks_no_other() {
     let trouble = Trouble::new(WRITES, Fault::ConnectionCut).await;
     let Trouble { troubled, well, proxy, .. } = &trouble;
     well.add_tn(TN).await;
@@ -94,7 +94,7 @@ async fn a_session_that_only_a_newer_release_can_undo_is_in_nobodys_way() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_on_record_unheard_is_told_to_the_caller_and_to_both_people() {
+async fn an_end_whose_response_is_lost_is_reported_to_the_caller_and_to_both_participants() {
     let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedNoResponse).await;
     let session = well.conversation(None).await;
     proxy.fail(WRITES, Fault::AppliedNoResponse, TRIES);

@@ -102,7 +102,7 @@ async fn calls(metered: &MeteredApp, tn: &str, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_other_calls_cost_what_they_may_in_a_small_pool() {
+async fn the_other_calls_stay_within_their_budget_in_a_small_pool() {
     other_costs(10, in_the_middle).await;
 }
 

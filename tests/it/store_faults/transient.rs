@@ -100,7 +100,7 @@ async fn a_session_opens_and_ends_once() {
 }
 
 #[tokio::test]
-async fn a_text_goes_on_record_once() {
+async fn a_text_is_stored_once() {
     with_every_fault(async |store, fail| {
         let session = conversation(&store, None).await;
         let record = inbound(Some("id"), RestsOn::Live(session.id), vec![relay(&session, 1)], 1);
@@ -190,7 +190,7 @@ async fn same<T: Debug + PartialEq>(fail: &dyn Fn(), read: impl AsyncFn() -> T) 
 }
 
 #[tokio::test]
-async fn what_is_read_is_read_whole() {
+async fn failed_reads_are_retried_and_complete() {
     with_faults(READS, NOT_DONE.into_iter(), async |store, fail| {
         let session = conversation(&store, Some(60)).await;
         let page = || Page { limit: Some(10), after: None };
@@ -212,7 +212,7 @@ async fn what_is_read_is_read_whole() {
 }
 
 #[tokio::test]
-async fn what_is_read_before_a_write_is_read_again() {
+async fn failed_reads_before_a_write_are_retried() {
     with_faults(READS, NOT_DONE.into_iter(), async |store, fail| {
         fail();
         assert_eq!(store.add_tn(tn(1), at(0)).await.unwrap(), AddTn::Added);
@@ -238,7 +238,7 @@ async fn what_is_read_before_a_write_is_read_again() {
 }
 
 #[tokio::test]
-async fn an_operation_of_many_slow_calls_is_given_up_in_time() {
+async fn an_operation_of_many_slow_calls_ends_at_its_limit() {
     let (table, proxy) = FaultProxy::table().await;
     let (patient, shipped) = (table.store(PATIENT), table.shipped());
     conversation(&patient, None).await;

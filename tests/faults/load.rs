@@ -5,8 +5,8 @@ use std::{fs, time::Duration};
 use test_support::{Backend, binary::Server, on_each_backend};
 
 on_each_backend! { with 2 threads:
-    a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_health_answers
-    a_burst_arrives_at_no_more_than_the_pace_that_flowroute_allows
+    many_concurrent_texts_pass_a_slow_provider_while_health_responds
+    a_burst_is_sent_within_flowroutes_rate_limit
 }
 
 /// The most memory that the process has had so far, in megabytes.
@@ -16,7 +16,7 @@ fn peak_memory(server: &Server) -> u64 {
     line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() / 1024
 }
 
-async fn a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_health_answers(backend: Backend) {
+async fn many_concurrent_texts_pass_a_slow_provider_while_health_responds(backend: Backend) {
     let fixture = Fixture::exclusive(backend).await;
     let (server, conversation) = fixture.begin(&DEFAULT_TIMES).await;
     fixture.flowroute.delay_answering(Duration::from_secs(2));
@@ -42,7 +42,7 @@ async fn a_crowd_of_texts_at_once_is_carried_through_a_slow_provider_while_healt
     assert!(peak < 150, "{peak} MB");
 }
 
-async fn a_burst_arrives_at_no_more_than_the_pace_that_flowroute_allows(backend: Backend) {
+async fn a_burst_is_sent_within_flowroutes_rate_limit(backend: Backend) {
     const PACE: usize = 10;
     let fixture = Fixture::exclusive(backend).await;
     let server = fixture.serve(&[("FLOWROUTE_MAX_PER_SECOND", &PACE.to_string())]).await;

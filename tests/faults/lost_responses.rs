@@ -10,9 +10,9 @@ use test_support::{
 };
 
 on_each_backend! { with 2 threads:
-    texts_that_were_taken_without_an_answer_are_found_in_the_list_and_not_sent_again
-    texts_that_were_dropped_without_an_answer_are_sent_again_once
-    nothing_is_sent_again_while_the_list_is_down_cut_off_or_leads_elsewhere
+    texts_accepted_without_a_response_are_found_in_the_list_and_not_sent_again
+    texts_not_accepted_without_a_response_are_sent_again_once
+    nothing_is_sent_again_while_the_list_is_down_cut_or_links_elsewhere
 }
 
 /// A conversation in which Flowroute treats two texts so, one from each side, and is well again but for its list.
@@ -46,7 +46,7 @@ async fn unheard(
     (fixture, server, conversation, texts)
 }
 
-async fn texts_that_were_taken_without_an_answer_are_found_in_the_list_and_not_sent_again(backend: Backend) {
+async fn texts_accepted_without_a_response_are_found_in_the_list_and_not_sent_again(backend: Backend) {
     let (fixture, server, conversation, texts) =
         unheard(backend, [Mode::TakeAndHangUp; 2], ListMode::Whole).await;
     conversation.all_sent(&server).await;
@@ -55,7 +55,7 @@ async fn texts_that_were_taken_without_an_answer_are_found_in_the_list_and_not_s
     assert_eq!(fixture.flowroute.arrivals().len(), texts.len());
 }
 
-async fn texts_that_were_dropped_without_an_answer_are_sent_again_once(backend: Backend) {
+async fn texts_not_accepted_without_a_response_are_sent_again_once(backend: Backend) {
     let (fixture, server, conversation, texts) = unheard(backend, [Mode::HangUp; 2], ListMode::Whole).await;
     conversation.all_sent(&server).await;
     fixture.assert_each_arrived_once(&texts);
@@ -84,7 +84,7 @@ async fn unheard_without_a_list(backend: Backend, list: ListMode) {
     assert_eq!(fixture.flowroute.arrivals().len(), texts.len() + 1, "{list:?}");
 }
 
-async fn nothing_is_sent_again_while_the_list_is_down_cut_off_or_leads_elsewhere(backend: Backend) {
+async fn nothing_is_sent_again_while_the_list_is_down_cut_or_links_elsewhere(backend: Backend) {
     let elsewhere = FlowrouteStandin::start().await;
     tokio::join!(
         unheard_without_a_list(backend, ListMode::Down),

@@ -12,12 +12,12 @@ use std::collections::BTreeSet;
 use test_support::{ALICE, App, BOB, Backend, EVE, flat, fresh_number, number, on_each_backend};
 
 on_each_backend! {
-    the_conversations_go_on
-    what_was_on_record_is_recognised
-    who_has_opted_out_is_barred
-    the_outbox_empties_itself_once
+    the_conversations_continue
+    stored_ids_are_recognised_as_duplicates
+    opted_out_people_are_blocked
+    each_message_of_the_outbox_is_sent_once
     a_receipt_finds_its_message
-    the_free_tns_are_drawn_and_no_other
+    only_free_tns_are_picked
 }
 
 /// The source, and the services on the stores that it was moved to.
@@ -39,7 +39,7 @@ fn pairs<const N: usize>(texts: [(&str, &str); N]) -> Vec<(String, String)> {
     texts
 }
 
-async fn the_conversations_go_on(backend: Backend) {
+async fn the_conversations_continue(backend: Backend) {
     let (source, apps) = moved(backend).await;
     for app in apps {
         app.text(ALICE, tn_of(&source.talk), "still here?").await;
@@ -56,7 +56,7 @@ async fn the_conversations_go_on(backend: Backend) {
     }
 }
 
-async fn what_was_on_record_is_recognised(backend: Backend) {
+async fn stored_ids_are_recognised_as_duplicates(backend: Backend) {
     let (source, apps) = moved(backend).await;
     for app in apps {
         app.post(flat(RELAYED, ALICE, tn_of(&source.talk), "the first")).await;
@@ -65,7 +65,7 @@ async fn what_was_on_record_is_recognised(backend: Backend) {
     }
 }
 
-async fn who_has_opted_out_is_barred(backend: Backend) {
+async fn opted_out_people_are_blocked(backend: Backend) {
     let (source, apps) = moved(backend).await;
     for app in apps {
         let tn = tn_of(&source.barred);
@@ -86,7 +86,7 @@ async fn who_has_opted_out_is_barred(backend: Backend) {
     }
 }
 
-async fn the_outbox_empties_itself_once(backend: Backend) {
+async fn each_message_of_the_outbox_is_sent_once(backend: Backend) {
     let (source, apps) = moved(backend).await;
     let unheard =
         source.store.app.provider.taken().into_iter().find(|text| text.body == "unheard of").unwrap();
@@ -147,7 +147,7 @@ async fn a_receipt_finds_its_message(backend: Backend) {
     }
 }
 
-async fn the_free_tns_are_drawn_and_no_other(backend: Backend) {
+async fn only_free_tns_are_picked(backend: Backend) {
     let (source, apps) = moved(backend).await;
     let in_use = [&source.all[0], &source.talk, &source.barred, &source.later].map(tn_of);
     for app in apps {

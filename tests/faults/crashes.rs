@@ -12,7 +12,7 @@ const CONVERSATIONS: usize = 4;
 const TAKEN_BEFORE_DEATH: usize = 40;
 
 on_each_backend! { with 2 threads:
-    texts_arrive_once_however_often_the_service_dies_while_it_sends_them
+    texts_arrive_once_however_often_the_service_crashes_while_sending
 }
 
 /// One person posts text after text until the service is dead; what was posted, and whether it was answered 200.
@@ -35,7 +35,7 @@ async fn post_until_the_end(
     }
 }
 
-async fn texts_arrive_once_however_often_the_service_dies_while_it_sends_them(backend: Backend) {
+async fn texts_arrive_once_however_often_the_service_crashes_while_sending(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let mut server = fixture.serve(&[]).await;
     let mut conversations = Vec::new();
