@@ -107,21 +107,21 @@ async fn outcomes_cannot_be_stored(fail: impl AsyncFn(&FaultProxy), recover: imp
     let (fixture, proxy, server, conversation, mut texts) =
         conversation_with(Fixture::behind_fault_proxy().await, &times).await;
     fixture.flowroute.delay_answering(Duration::from_millis(450));
-    let under_way: Vec<Value> = (0..5).map(|n| conversation.text(1, format!("under way {n}"))).collect();
-    let enough = texts.len() + under_way.len();
+    let in_flight: Vec<Value> = (0..5).map(|n| conversation.text(1, format!("in flight {n}"))).collect();
+    let enough = texts.len() + in_flight.len();
     let posts = tokio::spawn({
-        let (poster, under_way) = (Poster::to(&server), under_way.clone());
-        async move { poster.post_all_until_accepted(&under_way).await }
+        let (poster, in_flight) = (Poster::to(&server), in_flight.clone());
+        async move { poster.post_all_until_accepted(&in_flight).await }
     });
-    eventually("the texts are under way", || (fixture.flowroute.taken().len() == enough).then_some(())).await;
+    eventually("the texts are in flight", || (fixture.flowroute.taken().len() == enough).then_some(())).await;
     fail(&proxy).await;
     // They are stored: 200, while nothing else is accepted.
     posts.await.unwrap();
     recover(&proxy);
     let states = conversation.states(&server).await;
     assert!(states.iter().any(|state| state == "sending"), "every outcome was stored: {states:?}");
-    Poster::to(&server).post_all_until_accepted(&under_way).await;
-    texts.extend(under_way);
+    Poster::to(&server).post_all_until_accepted(&in_flight).await;
+    texts.extend(in_flight);
     conversation.all_sent(&server).await;
     fixture.assert_each_arrived_once(&texts);
     assert!(fixture.flowroute.readings() > 0, "nothing was looked up");

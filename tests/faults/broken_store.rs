@@ -1,4 +1,4 @@
-//! The store does not write: another process holds its lock, or the disk fails.
+//! SQLite cannot write: another process holds the lock, or the disk fails.
 
 use crate::fixture::{Conversation, Fixture, Poster, assert_nothing_is_accepted};
 use rusqlite::Connection;
@@ -24,14 +24,14 @@ async fn nothing_is_accepted_while_another_process_holds_the_lock_and_the_servic
     fixture.assert_recovered(&server, conversation, texts, refused).await;
 }
 
-/// From now on the process cannot write to files beyond this many bytes.
+/// Limits the size of files that the process writes.
 fn limit_files(server: &Server, bytes: &str) {
     let pid = server.binary.pid().to_string();
     let set = Command::new("prlimit").args(["--pid", &pid, &format!("--fsize={bytes}:unlimited")]).status();
     assert!(set.is_ok_and(|status| status.success()), "this test needs prlimit (package util-linux)");
 }
 
-/// Starts the service so that a write to a file that may not grow is an error, and not its end.
+/// Starts the service so that a write beyond the size limit is an error and no signal.
 async fn serve_without_file_signal(fixture: &Fixture) -> Server {
     let mut command = Command::new("/bin/sh");
     prepare(&mut command, fixture.folder(), &fixture.settings(&[]));
@@ -48,17 +48,17 @@ async fn nothing_is_accepted_while_the_disk_fails_and_texts_in_flight_are_reconc
     fixture.flowroute.delay_answering(Duration::from_millis(700));
     let texts = conversation.texts(5);
     let poster = Poster::to(&server);
-    let under_way = tokio::spawn({
+    let in_flight = tokio::spawn({
         let texts = texts.clone();
         async move { poster.deliver_all(&texts).await }
     });
-    eventually("the texts are under way", || (fixture.flowroute.taken().len() == texts.len()).then_some(()))
+    eventually("the texts are in flight", || (fixture.flowroute.taken().len() == texts.len()).then_some(()))
         .await;
     limit_files(&server, "0");
-    under_way.await.unwrap();
+    in_flight.await.unwrap();
     let refused = assert_nothing_is_accepted(&server, &conversation).await;
     let states = conversation.states(&server).await;
-    assert!(states.iter().any(|state| state == "sending"), "every outcome was written down: {states:?}");
+    assert!(states.iter().any(|state| state == "sending"), "every outcome was stored: {states:?}");
     limit_files(&server, "unlimited");
     fixture.assert_recovered(&server, conversation, texts, refused).await;
     assert!(fixture.flowroute.readings() > 0, "nothing was looked up");

@@ -1,4 +1,4 @@
-//! The process is killed under load, again and again.
+//! The process is killed under load, repeatedly.
 
 use crate::fixture::{Conversation, Fixture, Poster};
 use serde_json::Value;
@@ -6,17 +6,17 @@ use std::time::Duration;
 use test_support::{Backend, binary::eventually, on_each_backend};
 use tokio::task::JoinSet;
 
-const DEATHS: usize = 3;
+const CRASHES: usize = 3;
 const CONVERSATIONS: usize = 4;
-/// How many texts Flowroute has taken, since the start, when the process dies.
-const TAKEN_BEFORE_DEATH: usize = 40;
+/// How many texts Flowroute accepts between a start and a crash.
+const TAKEN_BEFORE_CRASH: usize = 40;
 
 on_each_backend! { with 2 threads:
     texts_arrive_once_however_often_the_service_crashes_while_sending
 }
 
-/// One person posts text after text until the service is dead; what was posted, and whether it was answered 200.
-async fn post_until_the_end(
+/// Posts one person's texts until the service crashes. Returns the texts, and whether each was answered 200.
+async fn post_until_crash(
     poster: Poster,
     conversation: Conversation,
     person: usize,
@@ -43,19 +43,19 @@ async fn texts_arrive_once_however_often_the_service_crashes_while_sending(backe
         conversations.push(Conversation::begin(&server).await);
     }
     fixture.flowroute.clear();
-    // Of the texts that are under way at a death, some are taken and some are not.
+    // Of the texts in flight at a crash, Flowroute accepts some and others not.
     fixture.flowroute.delay_accepting(Duration::from_millis(60));
     fixture.flowroute.delay_answering(Duration::from_millis(60));
     let mut texts = Vec::new();
-    for round in 0..DEATHS {
+    for round in 0..CRASHES {
         let mut senders = JoinSet::new();
         for conversation in &conversations {
             for person in 0..2 {
-                senders.spawn(post_until_the_end(Poster::to(&server), conversation.clone(), person, round));
+                senders.spawn(post_until_crash(Poster::to(&server), conversation.clone(), person, round));
             }
         }
-        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_DEATH;
-        eventually("texts are under way", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
+        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_CRASH;
+        eventually("texts are in flight", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
         server.binary.kill();
         let posted = senders.join_all().await.concat();
         assert_eq!(posted.iter().filter(|(_, answered)| !answered).count(), 2 * CONVERSATIONS);
@@ -70,5 +70,5 @@ async fn texts_arrive_once_however_often_the_service_crashes_while_sending(backe
         conversation.all_sent(&server).await;
     }
     fixture.assert_each_arrived_once(&texts);
-    assert!(fixture.flowroute.readings() > 0, "nothing was under way at a death");
+    assert!(fixture.flowroute.readings() > 0, "nothing was in flight at a crash");
 }

@@ -14,10 +14,10 @@ use test_support::{
     binary::{Binary, Server, prepare},
 };
 
-/// Large enough for the database, its log and what the test writes there.
+/// Enough for the database, its log and the test's file.
 const SIZE: &str = "8m";
 
-/// A command that runs where it may mount disks that nobody else sees, and that are gone with it.
+/// A command in a mount namespace of its own, whose mounts end with it.
 fn namespace() -> Command {
     let mut command = Command::new("/usr/bin/unshare");
     command.args(["--user", "--map-root-user", "--mount"]);
@@ -40,7 +40,7 @@ async fn serve_on_a_small_disk(fixture: &Fixture) -> Server {
     Binary::start(command).listening().await
 }
 
-/// A file that takes all the space that is left on the disk.
+/// A file that fills the disk.
 struct Filler(PathBuf);
 
 impl Filler {
@@ -78,7 +78,7 @@ async fn nothing_is_accepted_or_lost_while_the_disk_is_full_and_the_service_reco
     poster.deliver_all(&texts).await;
 
     let filler = Filler::new(&server, &fixture);
-    // What is left of the last page of the log may take one more.
+    // The last page of the log may have room for one more.
     let mut refused = Vec::new();
     for n in 0..30 {
         let text = conversation.text(0, format!("on the full disk {n}"));

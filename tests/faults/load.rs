@@ -1,4 +1,4 @@
-//! Many texts at once.
+//! Many concurrent texts.
 
 use crate::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
 use std::{fs, time::Duration};
@@ -9,7 +9,7 @@ on_each_backend! { with 2 threads:
     a_burst_is_sent_within_flowroutes_rate_limit
 }
 
-/// The most memory that the process has had so far, in megabytes.
+/// The peak memory of the process in megabytes.
 fn peak_memory(server: &Server) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.binary.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -25,7 +25,7 @@ async fn many_concurrent_texts_pass_a_slow_provider_while_health_responds(backen
         let (poster, texts) = (Poster::to(&server), texts.clone());
         async move { poster.deliver_all(&texts).await }
     });
-    // The tests' engine does one thing after the other.
+    // The DynamoDB engine is single-threaded.
     let limit = Duration::from_secs(backend.many(1, 4).into());
     let mut asked = 0;
     while !posts.is_finished() {
@@ -51,7 +51,7 @@ async fn a_burst_is_sent_within_flowroutes_rate_limit(backend: Backend) {
     Poster::to(&server).deliver_all(&texts).await;
     conversation.all_sent(&server).await;
     let arrivals = fixture.flowroute.arrivals();
-    assert_eq!(arrivals.len(), 2 + texts.len(), "the start messages, and each text once");
+    assert_eq!(arrivals.len(), 2 + texts.len(), "the start notices, and each text once");
     for window in arrivals.windows(PACE + 1) {
         let span = window[PACE].duration_since(window[0]);
         assert!(span >= Duration::from_secs(1), "{} in {span:?}", PACE + 1);

@@ -1,4 +1,4 @@
-//! What happens when things fail: Flowroute, the disk, DynamoDB, the process itself. Real processes, real time.
+//! Tests of the real binary while Flowroute, the disk, DynamoDB or the process itself fails.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod broken_dynamodb;

@@ -18,7 +18,7 @@ on_each_backend! { with 2 threads:
     rounds_beside_the_running_service_send_each_text_once
 }
 
-/// A service that leaves its outbox alone, and so many texts that are due.
+/// A service that runs no maintenance, with so many due texts.
 async fn full_outbox(fixture: &Fixture, texts: usize) -> (Server, Conversation, Vec<Value>) {
     let (server, conversation) =
         fixture.begin(&[&DEFAULT_TIMES[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat()).await;
@@ -46,7 +46,7 @@ fn round(fixture: &Fixture) -> Binary {
     Binary::start(command)
 }
 
-/// Waits for the end of a round; how many texts it says it has sent.
+/// Waits for the end of a round. Returns how many texts it reports as sent.
 async fn sent_by(mut round: Binary) -> usize {
     let status = round.ended().await;
     assert_eq!(status.code(), Some(0), "{}", round.stderr());
@@ -56,7 +56,7 @@ async fn sent_by(mut round: Binary) -> usize {
     count.unwrap_or_else(|| panic!("no count of texts sent: {said}")).parse().unwrap()
 }
 
-/// How many texts two rounds at once have sent together.
+/// How many texts two concurrent rounds send together.
 async fn sent_by_two(fixture: &Fixture) -> usize {
     let (one, other) = (round(fixture), round(fixture));
     let (one, other) = tokio::join!(sent_by(one), sent_by(other));

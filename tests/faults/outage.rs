@@ -1,4 +1,4 @@
-//! Flowroute takes nothing for a while.
+//! Flowroute accepts nothing for a while.
 
 use crate::fixture::{Conversation, Fixture, Poster, until};
 use test_support::{Backend, binary::Server, flowroute_standin::Mode, on_each_backend};
@@ -11,8 +11,8 @@ on_each_backend! { with 2 threads:
     texts_that_could_not_connect_to_flowroute_arrive_once_later
 }
 
-/// Texts that come while Flowroute takes none: each is answered 200, and tried again in vain.
-async fn texts_in_vain(conversation: &Conversation, server: &Server) -> Vec<serde_json::Value> {
+/// Posts texts while Flowroute accepts none: each is answered 200 and retried without success.
+async fn undelivered_texts(conversation: &Conversation, server: &Server) -> Vec<serde_json::Value> {
     let texts = conversation.texts(TEXTS);
     Poster::to(server).deliver_all(&texts).await;
     until("some are tried again", server, async || {
@@ -24,12 +24,12 @@ async fn texts_in_vain(conversation: &Conversation, server: &Server) -> Vec<serd
     texts
 }
 
-/// A service that answers this status to every text, and then takes them all.
+/// Flowroute answers every text with this status, and then accepts them all.
 async fn outage(backend: Backend, status: u16) {
     let fixture = Fixture::new(backend).await;
     let (server, conversation) = fixture.begin(&[]).await;
     fixture.flowroute.mode(Mode::Answer(status));
-    let texts = texts_in_vain(&conversation, &server).await;
+    let texts = undelivered_texts(&conversation, &server).await;
     assert_eq!(fixture.flowroute.taken(), []);
     fixture.flowroute.mode(Mode::Take);
     conversation.all_sent(&server).await;
@@ -49,7 +49,7 @@ async fn texts_that_could_not_connect_to_flowroute_arrive_once_later(backend: Ba
     let fixture = Fixture::new(backend).await;
     let (server, conversation) = fixture.begin(&[]).await;
     fixture.flowroute.stop().await;
-    let texts = texts_in_vain(&conversation, &server).await;
+    let texts = undelivered_texts(&conversation, &server).await;
     fixture.flowroute.restart();
     conversation.all_sent(&server).await;
     fixture.assert_each_arrived_once(&texts);

@@ -1,4 +1,4 @@
-//! The service is asked to stop while maintenance drains a full outbox.
+//! The service is stopped while maintenance drains a full outbox.
 
 use crate::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
 use sms_proxy::store::State;
@@ -11,7 +11,7 @@ on_each_backend! { with 2 threads:
     a_stop_while_draining_the_outbox_neither_loses_nor_duplicates_a_text
 }
 
-/// How many relays are sent, and how many wait; none is in any other state.
+/// How many relays are sent and how many are waiting. None is in another state.
 async fn sent_and_waiting(fixture: &Fixture, conversation: &Conversation) -> (usize, usize) {
     let states = conversation.states_in(&fixture.store()).await;
     let count = |wanted| states.iter().filter(|state| **state == wanted).count();

@@ -1,4 +1,4 @@
-//! Two instances on the same records, under load, and now one of them dies, now the other.
+//! Two instances on the same store under load; they crash in turn.
 
 use crate::fixture::{Conversation, Fixture, Poster, until};
 use serde_json::Value;
@@ -18,15 +18,15 @@ use test_support::{
 use tokio::task::JoinSet;
 
 const CONVERSATIONS: usize = 4;
-const DEATHS: usize = 6;
-/// How many texts Flowroute takes between two deaths.
-const TAKEN_BEFORE_DEATH: usize = 25;
+const CRASHES: usize = 6;
+/// How many texts Flowroute accepts between two crashes.
+const TAKEN_BEFORE_CRASH: usize = 25;
 
 on_each_backend! { with 2 threads:
     texts_arrive_once_however_often_one_of_two_instances_crashes
 }
 
-/// What stands in front of the two instances and gives each request to one of them.
+/// A load balancer in front of the two instances.
 #[derive(Clone)]
 struct Balancer(Arc<Mutex<[Poster; 2]>>);
 
@@ -44,9 +44,9 @@ impl Balancer {
     }
 }
 
-/// One person's texts: each is posted until it is answered 200, now to one instance, now to the other, and every
-/// third of them once more after that.
-async fn text_away(
+/// Posts one person's texts, each until it is answered 200, to both instances in turn, and every third of them once
+/// more.
+async fn post_texts(
     balancer: Balancer,
     conversation: Conversation,
     person: usize,
@@ -60,7 +60,7 @@ async fn text_away(
             turn += 1;
             match balancer.pick(turn).post(&text).await {
                 Some(200) => break,
-                None | Some(503) => assert!(Instant::now() < give_up, "no instance takes a text"),
+                None | Some(503) => assert!(Instant::now() < give_up, "no instance accepts a text"),
                 other => panic!("{other:?}"),
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -82,20 +82,20 @@ async fn texts_arrive_once_however_often_one_of_two_instances_crashes(backend: B
         conversations.push(Conversation::begin(&servers[n % 2]).await);
     }
     fixture.flowroute.clear();
-    // Of the texts that are under way at a death, some are taken and some are not.
+    // Of the texts in flight at a crash, Flowroute accepts some and others not.
     fixture.flowroute.delay_accepting(Duration::from_millis(60));
     fixture.flowroute.delay_answering(Duration::from_millis(60));
     let stop = Arc::new(AtomicBool::new(false));
     let mut senders = JoinSet::new();
     for conversation in &conversations {
         for person in 0..2 {
-            senders.spawn(text_away(balancer.clone(), conversation.clone(), person, Arc::clone(&stop)));
+            senders.spawn(post_texts(balancer.clone(), conversation.clone(), person, Arc::clone(&stop)));
         }
     }
-    for death in 0..DEATHS {
-        let (dying, other) = (death % 2, (death + 1) % 2);
-        if death % 3 == 2 {
-            // Both have something in the outbox to send when one of them dies.
+    for crash in 0..CRASHES {
+        let (crashing, other) = (crash % 2, (crash + 1) % 2);
+        if crash % 3 == 2 {
+            // Both have texts in the outbox when one of them crashes.
             fixture.flowroute.mode(Mode::Answer(503));
             until("texts wait", &servers[other], async || {
                 let states = conversations[0].states(&servers[other]).await;
@@ -104,13 +104,13 @@ async fn texts_arrive_once_however_often_one_of_two_instances_crashes(backend: B
             .await;
             fixture.flowroute.mode(Mode::Take);
         }
-        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_DEATH;
-        eventually("texts are under way", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
-        servers[dying].binary.kill();
-        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_DEATH / 2;
+        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_CRASH;
+        eventually("texts are in flight", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
+        servers[crashing].binary.kill();
+        let enough = fixture.flowroute.taken().len() + TAKEN_BEFORE_CRASH / 2;
         eventually("the other goes on", || (fixture.flowroute.taken().len() >= enough).then_some(())).await;
-        servers[dying] = fixture.serve(&[]).await;
-        balancer.restarted(dying, &servers[dying]);
+        servers[crashing] = fixture.serve(&[]).await;
+        balancer.restarted(crashing, &servers[crashing]);
     }
     stop.store(true, Ordering::SeqCst);
     let texts = senders.join_all().await.concat();
@@ -118,7 +118,7 @@ async fn texts_arrive_once_however_often_one_of_two_instances_crashes(backend: B
         conversation.all_sent(&servers[0]).await;
     }
     fixture.assert_each_arrived_once(&texts);
-    assert!(fixture.flowroute.readings() > 0, "nothing was under way at a death");
+    assert!(fixture.flowroute.readings() > 0, "nothing was in flight at a crash");
     let [one, other] = servers;
     one.stop().await;
     other.stop().await;

@@ -1,4 +1,4 @@
-//! Who may call, and what every answer has in common.
+//! Access control, and what all responses have in common.
 
 use axum::{body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};

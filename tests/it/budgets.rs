@@ -1,7 +1,6 @@
-//! What each operation costs in calls to DynamoDB (DESIGN.md 4) and in read and write units, whatever the size of the
-//! pool.
+//! What each operation costs in calls to DynamoDB and in read and write units, for any size of the pool.
 //!
-//! The units are exact: but for one long text, every item in play is smaller than 1 KB.
+//! The units are exact: every item is smaller than 1 KB, except one long text.
 
 mod other_calls;
 
@@ -23,10 +22,10 @@ use test_support::{
 };
 use tokio::task::JoinSet;
 
-/// How many items one BatchWriteItem takes.
+/// The most items in one BatchWriteItem.
 const BATCH: usize = 25;
-/// How long anything may take here.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A time limit that no operation reaches on a slow machine.
+const LIMIT: Duration = Duration::from_secs(300);
 
 type Calls<'a> = &'a [(&'a str, u32)];
 
@@ -37,29 +36,28 @@ fn cost(calls: Calls, read_units: f64, write_units: f64) -> Spent {
     Spent { calls, read_units, write_units }
 }
 
-/// Which part of the pool a TN lies in, and where.
-type Place = (u64, u64);
+/// The shard of a free TN, and its position there.
+type Position = (u64, u64);
 
-/// Where the service may have put the n-th TN.
-fn anywhere(n: u64) -> Place {
+/// A position that the service may give the n-th TN.
+fn anywhere(n: u64) -> Position {
     (if n < 1_000 { 0 } else { rand::random_range(0..8) }, rand::random())
 }
 
-/// Where a look at the larger side of any place finds it. Of ten TNs anywhere, all are on the smaller side about one
-/// time in a thousand.
-fn in_the_middle(n: u64) -> Place {
+/// A position that a query from any random position to the farther end finds. With ten TNs at random positions, that
+/// query finds none about once in a thousand times.
+fn in_the_middle(n: u64) -> Position {
     (0, (1 << 63) + n)
 }
 
-/// A service on a table with so many free TNs in the pool, the n-th of them at its place, but the first where the service
-/// has put it.
-async fn with_pool(size: u64, place: fn(u64) -> Place) -> (App, FaultProxy) {
-    // However slow the machine is, nothing is given up or put off: that would cost something else.
-    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
-    let options = Options { send_budget: PATIENCE, request_limit: PATIENCE, ..unpaced() };
+/// A service on a table with `size` free TNs in the pool. The service places the first; `position` places the others.
+async fn with_pool(size: u64, position: fn(u64) -> Position) -> (App, FaultProxy) {
+    // Nothing times out or is deferred on a slow machine: that would cost something else.
+    let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
+    let options = Options { send_budget: LIMIT, request_limit: LIMIT, ..unpaced() };
     let app = App::on(store, options);
     app.add_tn(&number(0)).await;
-    // What the store wrote for one TN is written alike for the others.
+    // The items of the other TNs are made from those that the store wrote for the first.
     let table = proxy.table_name();
     let found = proxy.engine("Scan", &json!({"TableName": &table})).await;
     let written = |kind: &str| {
@@ -75,7 +73,7 @@ async fn with_pool(size: u64, place: fn(u64) -> Place) -> (App, FaultProxy) {
         }));
     }
     for n in 1..size {
-        items.extend(alike(&tn, &free, n, place(n)));
+        items.extend(items_like(&tn, &free, n, position(n)));
     }
     let mut writing = JoinSet::new();
     for part in items.chunks(BATCH * 200) {
@@ -94,23 +92,23 @@ async fn with_pool(size: u64, place: fn(u64) -> Place) -> (App, FaultProxy) {
     (app, proxy)
 }
 
-/// The two items of the n-th TN, made after those of another.
-fn alike(tn: &Value, free: &Value, n: u64, (shard, place): Place) -> [Value; 2] {
+/// The two items of the n-th TN, made from those of another.
+fn items_like(tn: &Value, free: &Value, n: u64, (shard, position): Position) -> [Value; 2] {
     let (mut tn, mut free) = (tn.clone(), free.clone());
-    let (number, place) = (number(n as u32), format!("{place:016x}"));
+    let (number, position) = (number(n as u32), format!("{position:016x}"));
     tn["pk"]["S"] = json!(format!("TN#{}", &number[10..]));
     tn["sk"]["S"] = json!(number);
     tn["tn_number"]["S"] = json!(number);
-    tn["free_place"]["S"] = json!(format!("{shard}#{place}"));
+    tn["free_place"]["S"] = json!(format!("{shard}#{position}"));
     free["pk"]["S"] = json!(format!("FREE#{shard}"));
-    free["sk"]["S"] = json!(place);
+    free["sk"]["S"] = json!(position);
     free["tn_number"]["S"] = json!(number);
     [tn, free]
 }
 
-/// Holds each operation to what it may cost with so many TNs in the pool.
-async fn costs(size: u64, place: fn(u64) -> Place) {
-    let (app, proxy) = with_pool(size, place).await;
+/// Asserts what each operation costs with `size` TNs in the pool.
+async fn costs(size: u64, position: fn(u64) -> Position) {
+    let (app, proxy) = with_pool(size, position).await;
     for (tn, write_units) in [(TN, 4.0), (&counted(1).digits(), 6.0)] {
         app.add_tn(tn).await;
         let added = [("GetItem", 1), ("Query", 1), ("TransactWriteItems", 1)];
@@ -119,7 +117,7 @@ async fn costs(size: u64, place: fn(u64) -> Place) {
     for n in 0..9 {
         let minutes = (n % 2 == 0).then_some(1);
         let session = app.open_session(ALICE, BOB, minutes).await;
-        // What expires has an entry in the index of what is open.
+        // A session that expires has an entry in the index of pending work.
         let write_units = if minutes.is_some() { 27.0 } else { 26.0 };
         let opened = [("BatchGetItem", 1), ("Query", 1), ("TransactWriteItems", 1), ("UpdateItem", 2)];
         assert_eq!(proxy.spent(), cost(&opened, 6.0, write_units), "a session");
@@ -142,7 +140,7 @@ async fn costs(size: u64, place: fn(u64) -> Place) {
         assert_eq!(proxy.spent(), cost(&text, 1.0, write_units), "a text of {length} bytes");
     }
 
-    // DynamoDB charges a transaction that is refused as if it were not, which no engine here says.
+    // AWS charges for a refused transaction too; the engines here report no units for it.
     assert_eq!(app.post(flat(&id, ALICE, tn, "hi")).await.status, 200);
     let again = [("GetItem", 1), ("TransactWriteItems", 1)];
     assert_eq!(proxy.spent(), cost(&again, 1.0, 0.0), "a repeated text");
@@ -174,7 +172,7 @@ async fn costs(size: u64, place: fn(u64) -> Place) {
     app.clock.advance(TimeDelta::seconds(2));
     proxy.spent();
     assert_eq!(app.maintain().await.sent, 1);
-    // The drain reads what is due until nothing is, and what is unknown.
+    // The drain reads due messages until there are none, and then unknown ones.
     let drain = [("Query", 6 * 32), text[0], with_reading[1], ("TransactWriteItems", 2), ("UpdateItem", 3)];
     assert_eq!(proxy.spent(), cost(&drain, 100.0, 13.0), "maintenance that sends a text");
 
@@ -196,38 +194,38 @@ async fn each_operation_costs_the_same_in_a_large_pool() {
 
 #[tokio::test]
 async fn one_query_finds_a_free_tn_in_a_small_pool() {
-    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
     fill_pool(&store, 10).await;
     proxy.spent();
     for _ in 0..40 {
         let session = talking(&store, [alice(), bob()], 0, None).await;
         assert!(end(&store, session.id, EndCause::Undone, 0).await);
     }
-    // One for each opening and one for each end; if the TNs lay in all parts, there would be dozens more.
+    // One for each opening and one for each end; with the TNs in all shards there would be dozens more.
     let queries = proxy.spent().calls["Query"];
     assert!((80..=88).contains(&queries), "{queries}");
 }
 
 #[tokio::test]
 async fn the_search_in_a_newly_large_pool_starts_in_the_fullest_shard() {
-    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
     fill_pool(&store, 90).await;
-    // These are counted as a thousand, and the last of them may lie anywhere.
+    // Twelve sampled TNs stand for over a thousand, so the last of them may be in any shard.
     for n in 1..=12 {
         assert_eq!(store.add_tn(counted(n), at(0)).await.unwrap(), AddTn::Added);
     }
-    let mut by_one_look = 0;
+    let mut with_one_query = 0;
     for n in 0..60 {
         proxy.spent();
         talking(&store, [person(2 * n), person(2 * n + 1)], 0, None).await;
-        by_one_look += u32::from(proxy.spent().calls["Query"] == 1);
+        with_one_query += u32::from(proxy.spent().calls["Query"] == 1);
     }
-    assert!(by_one_look > 35, "{by_one_look} of 60");
+    assert!(with_one_query > 35, "{with_one_query} of 60");
 }
 
 #[tokio::test]
 async fn reading_the_outbox_stops_at_its_limit() {
-    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
     let session = conversation(&store, None).await;
     let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
     store.end_session(session.id, EndCause::Deleted, notices, at(90), None).await.unwrap();
@@ -250,7 +248,7 @@ async fn reading_the_outbox_stops_at_its_limit() {
 
 #[tokio::test]
 async fn counting_a_large_outbox_reads_little_more_than_it_counts() {
-    let (store, proxy) = FaultProxy::store_with_limit(PATIENCE).await;
+    let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
     fill_pool(&store, 8).await;
     for _ in 0..8 {
         let session = talking(&store, [alice(), bob()], 0, None).await;
@@ -261,7 +259,7 @@ async fn counting_a_large_outbox_reads_little_more_than_it_counts() {
     assert_eq!(store.gauges(100).await.unwrap().waiting, 100);
     let spent = proxy.spent();
     assert!(spent.calls["Query"] <= 2 * 32 + 8 + 2, "{spent:?}");
-    // A part with 25 entries costs up to half a unit more than an empty one, one with 80 two units more.
+    // A shard with 25 entries costs up to half a unit more than an empty one, one with 80 two units more.
     assert!(spent.read_units <= 2.0 * 16.0 + 8.0 + 8.0, "{spent:?}");
 }
 
@@ -284,7 +282,7 @@ async fn the_only_tn_without_an_opt_out_is_found_page_by_page() {
 #[tokio::test]
 async fn a_session_with_more_waiting_messages_than_fit_in_one_transaction_ends_and_sends_none() {
     const SIZE: usize = 250_000;
-    let (store, _proxy) = FaultProxy::store_with_limit(PATIENCE).await;
+    let (store, _proxy) = FaultProxy::store_with_limit(LIMIT).await;
     let session = conversation(&store, None).await;
     let mut texts = Vec::new();
     for n in 0..30 {

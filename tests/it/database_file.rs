@@ -1,4 +1,4 @@
-//! The database file at start-up: made, emptied, refused, left alone.
+//! The database file at start-up: created, emptied, migrated, refused.
 
 use chrono::Utc;
 use rusqlite::Connection;
@@ -17,7 +17,7 @@ use test_support::{ALICE, App, BOB, EVE, TN, binary::Binary, flat, fresh_id, unp
 const PRODUCTION: &str = "local-sqlite/sms-proxy.db";
 const TEST: &str = "local-sqlite/test.db";
 
-/// The files of a folder whose names begin so, with what is in them.
+/// The files of a directory whose names begin like this, with their contents.
 fn contents(folder: &Path, beginning: &str) -> BTreeMap<String, Vec<u8>> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.filter(|path| path.is_file()).map(|path| {
@@ -27,7 +27,7 @@ fn contents(folder: &Path, beginning: &str) -> BTreeMap<String, Vec<u8>> {
     files.filter(|(name, _)| name.starts_with(beginning)).collect()
 }
 
-/// A database that the service has written, at its usual place.
+/// A database that the service has written, at its default path.
 async fn written(folder: &Path) -> PathBuf {
     let server = Binary::serve(folder, &[]).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
@@ -43,7 +43,7 @@ async fn a_stop_leaves_one_complete_file() {
     assert_eq!(left.keys().collect::<Vec<_>>(), ["sms-proxy.db"]);
 }
 
-/// Asserts that a start is refused in these words, and that nothing in the file's folder changes.
+/// Asserts that a start is refused with these words and changes nothing in the file's directory.
 async fn assert_refused(file: &Path, words: &str) {
     let folder = file.parent().unwrap();
     let before = contents(folder, "");
@@ -104,7 +104,7 @@ async fn an_empty_file_becomes_a_database() {
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
 }
 
-/// Many open this file at the same moment, and all can.
+/// Asserts that many processes can open this file at the same moment.
 fn open_at_once(file: &Path) {
     let start = Barrier::new(8);
     thread::scope(|threads| {
@@ -180,7 +180,7 @@ async fn a_newer_versions_database_is_refused() {
     }
 }
 
-/// A file as the first version wrote it: Bob has opted out of the TN, and a text of Alice has come.
+/// A file as the first version wrote it, with an opt-out of Bob and a text of Alice.
 fn of_version_1(file: &Path, text_id: &str) {
     let db = Connection::open(file).unwrap();
     db.execute_batch(include_str!("../../local-sqlite/migrations/01-initial.sql")).unwrap();
@@ -201,7 +201,7 @@ async fn a_file_of_the_first_version_is_migrated() {
     let store = Arc::new(Sqlite::open(&file).unwrap());
     let app = App::on(store, unpaced());
 
-    // The text is known, and Bob's wish holds.
+    // The text is a duplicate, and Bob is still opted out.
     assert_eq!(app.post(flat(&text_id, ALICE, TN, "hello")).await.status, 200);
     assert_eq!(app.provider.asked(), 0);
     let open = async |a: &str, b: &str| {
@@ -209,7 +209,7 @@ async fn a_file_of_the_first_version_is_migrated() {
     };
     open(ALICE, BOB).await.assert_error(400, "no_tn_available");
 
-    // Another may be texted, until she opts out as well; Bob opts in again.
+    // Eve can be texted until she opts out as well; Bob opts in again.
     let session = app.open_session(ALICE, EVE, None).await;
     app.provider.clear();
     app.text(EVE, TN, "STOP").await;

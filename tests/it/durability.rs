@@ -1,5 +1,5 @@
-//! What is acknowledged is on disk, or DynamoDB has said that it is: the order of the system calls, as strace sees it,
-//! or of DynamoDB's answers.
+//! What is acknowledged is stored: on disk, by the order of system calls in strace, or in DynamoDB, by the order of its
+//! responses.
 
 use serde_json::json;
 use std::{
@@ -76,12 +76,12 @@ fn parse(trace: &str) -> Vec<SystemCall> {
     calls
 }
 
-/// The first call that begins after this line and carries these bytes.
+/// The first call that begins after this line and contains these bytes.
 #[track_caller]
-fn carrying<'a>(calls: &'a [SystemCall], bytes: &str, after: usize) -> &'a SystemCall {
+fn containing<'a>(calls: &'a [SystemCall], bytes: &str, after: usize) -> &'a SystemCall {
     let quoted = format!("\"{bytes}");
     let found = calls.iter().find(|call| call.begun > after && call.text.contains(&quoted));
-    found.unwrap_or_else(|| panic!("no call carries {bytes} after line {after}: {calls:#?}"))
+    found.unwrap_or_else(|| panic!("no call contains {bytes} after line {after}: {calls:#?}"))
 }
 
 /// Asserts that the write-ahead log was synced after one line and before another.
@@ -101,8 +101,8 @@ async fn a_tn_is_on_disk_before_the_response() {
     let (server, trace) = serve_traced(folder.path(), &[]).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
     let calls = trace_of(server, &trace).await;
-    let request = carrying(&calls, "POST /tn HTTP/1.1", 0);
-    let answer = carrying(&calls, "HTTP/1.1 200 OK", request.ended);
+    let request = containing(&calls, "POST /tn HTTP/1.1", 0);
+    let answer = containing(&calls, "HTTP/1.1 200 OK", request.ended);
     assert_synced(&calls, request.ended, answer.begun);
 }
 
@@ -117,9 +117,9 @@ async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_the_response
     let text = flat(&fresh_id(), ALICE, TN, "keep this");
     assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
     let calls = trace_of(server, &trace).await;
-    let request = carrying(&calls, "POST / HTTP/1.1", 0);
-    let sent = carrying(&calls, "POST /v2.1/messages HTTP/1.1", request.ended);
-    let answer = carrying(&calls, "HTTP/1.1 200 OK", sent.ended);
+    let request = containing(&calls, "POST / HTTP/1.1", 0);
+    let sent = containing(&calls, "POST /v2.1/messages HTTP/1.1", request.ended);
+    let answer = containing(&calls, "HTTP/1.1 200 OK", sent.ended);
     assert_synced(&calls, request.ended, sent.begun);
     assert_synced(&calls, sent.ended, answer.begun);
 }

@@ -1,4 +1,4 @@
-//! What the function does before it asks for its first event, and when it was frozen between two.
+//! What the function does before its first event, and after it was frozen between two events.
 
 use axum::Router;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ const KEYS: [(&str, &str); 4] = [
     ("AWS_SECRET_ACCESS_KEY", "test"),
 ];
 
-/// Calls the function; the status of the answer.
+/// Calls the function. Returns the status.
 async fn call(runtime: &RuntimeApi, method: &str, path: &str, body: Option<Value>) -> u64 {
     let headers = &[("content-type", "application/json")];
     let call = Call { method, path, headers, body: body.map(|body| body.to_string()), ..Call::default() };
@@ -53,7 +53,7 @@ async fn the_store_and_the_provider_are_connected_before_the_first_event() {
     assert_eq!(read.header("x-amz-target"), "DynamoDB_20120810.GetItem");
 }
 
-/// A server that takes a moment for each answer, and how often the function had asked for an event by then.
+/// A slow server that notes how often the function had asked for an event before each response.
 async fn hesitant(runtime: &Arc<RuntimeApi>) -> (String, Arc<Mutex<Vec<usize>>>) {
     let (runtime, answers) = (Arc::clone(runtime), Arc::<Mutex<Vec<usize>>>::default());
     let answered = Arc::clone(&answers);
@@ -97,7 +97,7 @@ async fn a_function_works_if_neither_responds_before_its_first_event() {
             ("AWS_ENDPOINT_URL_DYNAMODB", dynamodb_url.as_str()),
         ];
         let _binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
-        // Without an end to the waiting this would never happen.
+        // Without a time limit this would never happen.
         runtime.asked_for_an_event().await;
         assert!(flowroute.connections() > 0 && dynamodb.connections() > 0);
         assert_eq!(call(&runtime, "GET", "/nowhere", None).await, 404);
@@ -105,7 +105,7 @@ async fn a_function_works_if_neither_responds_before_its_first_event() {
     }
 }
 
-/// Stops the process as a whole for longer than its connections are trusted, and lets it go on.
+/// Suspends the process until its connections count as stale, then resumes it.
 async fn freeze(binary: &Binary) {
     let signal = |name: &str| {
         let pid = binary.pid().to_string();

@@ -1,4 +1,4 @@
-//! The real binary inside Lambda's runtime, behind every kind of API Gateway.
+//! The real binary inside Lambda's runtime, behind every kind of gateway.
 
 mod cold_start;
 mod function;
@@ -27,7 +27,7 @@ async fn every_log_line_is_json_and_names_its_request(backend: Backend) {
     let mut function = cloud.instance(HTTP_DEFAULT).await;
     let id = "0a1b2c3d-0000-4000-8000-000000000001";
     let call = Call { method: "GET", path: "/tn", headers: &[("x-api-key", API_KEY)], ..Call::default() };
-    function.runtime.invoke(id, &function.door.event(&call)).await;
+    function.runtime.invoke(id, &function.gateway.event(&call)).await;
     function.binary.kill();
     let lines: Vec<Value> =
         function.binary.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -39,7 +39,7 @@ async fn every_log_line_is_json_and_names_its_request(backend: Backend) {
 async fn every_log_line_of_an_invocation_has_its_id_even_in_maintenance(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let mut function = cloud.instance(HTTP_DEFAULT).await;
-    // The database is made at the start.
+    // The database is created at the start.
     function.ok("GET", "/tn", None).await;
     schedule::expired_session(&cloud.records.store()).await;
     function.runtime.invoke("a-round-that-does-something", &maintenance()).await;
@@ -49,7 +49,7 @@ async fn every_log_line_of_an_invocation_has_its_id_even_in_maintenance(backend:
     let text = flat(&fresh_id(), ALICE, session["virtual_tn"].as_str().unwrap(), "is anybody there?");
     let (query, body) = (&[("token", WEBHOOK_TOKEN)], Some(text.to_string()));
     let call = Call { method: "POST", path: "/", query, body, ..Call::default() };
-    function.runtime.invoke("a-text-that-is-refused", &function.door.event(&call)).await;
+    function.runtime.invoke("a-text-that-is-refused", &function.gateway.event(&call)).await;
 
     function.binary.kill();
     let lines = function.binary.stdout();
@@ -66,7 +66,7 @@ async fn every_log_line_of_an_invocation_has_its_id_even_in_maintenance(backend:
     assert!(said(ids[1], "1 sessions expired") && said(ids[3], "a text was not sent"), "{lines:?}");
 }
 
-/// The path as the router gets it.
+/// The path that the router gets.
 fn routed(event: &Value) -> String {
     let event = from_str(&event.to_string()).unwrap();
     sms_proxy::lambda::request(event).uri().path().to_owned()
@@ -74,11 +74,11 @@ fn routed(event: &Value) -> String {
 
 #[test]
 fn every_gateway_reaches_every_path() {
-    for door in GATEWAYS {
+    for gateway in GATEWAYS {
         for path in
             ["/", "/tn", "/tn/+12062992129", "/tn/tn", "/tn/prod", "/session", "/session/0a1b", "/prod"]
         {
-            let event = door.event(&Call { method: "GET", path, ..Call::default() });
+            let event = gateway.event(&Call { method: "GET", path, ..Call::default() });
             assert_eq!(routed(&event), path, "{event}");
         }
     }
@@ -86,16 +86,16 @@ fn every_gateway_reaches_every_path() {
 
 #[test]
 fn a_path_with_unusual_characters_is_routed() {
-    for door in GATEWAYS {
-        let event = door.event(&Call { method: "GET", path: "/tn/1 2é", ..Call::default() });
+    for gateway in GATEWAYS {
+        let event = gateway.event(&Call { method: "GET", path: "/tn/1 2é", ..Call::default() });
         assert_eq!(routed(&event), "/tn/1%202%C3%A9", "{event}");
     }
 }
 
 #[test]
 fn a_named_stage_without_a_slash_after_it_is_the_root() {
-    for (door, path) in [(HTTP_PROD, "/prod"), (HTTP_STAGE_TN, "/tn"), (REST_CUSTOM_DOMAIN, "/prod")] {
-        let mut event = door.event(&Call { method: "POST", path: "/", ..Call::default() });
+    for (gateway, path) in [(HTTP_PROD, "/prod"), (HTTP_STAGE_TN, "/tn"), (REST_CUSTOM_DOMAIN, "/prod")] {
+        let mut event = gateway.event(&Call { method: "POST", path: "/", ..Call::default() });
         let field = if event["version"] == "2.0" { "rawPath" } else { "path" };
         event[field] = path.into();
         assert_eq!(routed(&event), "/", "{event}");
@@ -104,9 +104,9 @@ fn a_named_stage_without_a_slash_after_it_is_the_root() {
 
 #[test]
 fn a_custom_domain_without_a_base_path_has_no_stage_in_its_paths() {
-    for (door, field) in [(REST_PROD, "path"), (HTTP_PROD, "rawPath")] {
+    for (gateway, field) in [(REST_PROD, "path"), (HTTP_PROD, "rawPath")] {
         for path in ["/", "/tn", "/tn/12062992129", "/session"] {
-            let mut event = door.event(&Call { method: "GET", path, ..Call::default() });
+            let mut event = gateway.event(&Call { method: "GET", path, ..Call::default() });
             event["requestContext"]["domainName"] = "sms.example.com".into();
             event[field] = path.into();
             assert_eq!(routed(&event), path, "{event}");
@@ -116,9 +116,9 @@ fn a_custom_domain_without_a_base_path_has_no_stage_in_its_paths() {
 
 #[test]
 fn the_query_passes_through_every_gateway() {
-    for door in GATEWAYS {
+    for gateway in GATEWAYS {
         let query = &[("token", WEBHOOK_TOKEN), ("limit", "5")];
-        let event = door.event(&Call { method: "POST", path: "/", query, ..Call::default() });
+        let event = gateway.event(&Call { method: "POST", path: "/", query, ..Call::default() });
         let request = sms_proxy::lambda::request(from_str(&event.to_string()).unwrap());
         let mut pairs: Vec<_> =
             url::form_urlencoded::parse(request.uri().query().unwrap().as_bytes()).into_owned().collect();

@@ -1,4 +1,4 @@
-//! Lists: what they show, and what they cost on DynamoDB.
+//! Lists: their contents, and their cost on DynamoDB.
 
 use chrono::TimeDelta;
 use serde_json::Value;
@@ -79,7 +79,7 @@ async fn session_pages_count_all_and_show_live_sessions(backend: Backend) {
     }
 }
 
-/// DynamoDB may keep what is past its time to live for two days more.
+/// DynamoDB may keep items for two days past their time to live.
 #[tokio::test]
 async fn items_that_dynamodb_should_have_deleted_are_not_shown() {
     let app = Backend::Dynamodb.app().await;

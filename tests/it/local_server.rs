@@ -13,12 +13,12 @@ use tokio::{
     time::timeout,
 };
 
-/// Long enough for whatever is to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// Long enough to see that something does not happen; if it is too short, a fault may be missed.
+/// The time limit for what must happen.
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
+/// How long to wait for what must not happen. If it is too short, a bug may be missed.
 const MOMENT: Duration = Duration::from_millis(300);
 
-/// A server with these limits; it stops when it is told to.
+/// A running server that the test can stop.
 struct Running {
     address: SocketAddr,
     stop: Arc<Notify>,
@@ -44,7 +44,7 @@ impl Running {
 
     async fn stop(mut self) {
         self.stop.notify_one();
-        timeout(PATIENCE, &mut self.task).await.expect("the server stops").unwrap();
+        timeout(WAIT_LIMIT, &mut self.task).await.expect("the server stops").unwrap();
     }
 }
 
@@ -58,10 +58,10 @@ fn hello() -> Router {
     Router::new().route("/", get(async || "hello"))
 }
 
-/// What the server says until it closes the connection.
+/// What the server sends until it closes the connection.
 async fn heard(client: &mut TcpStream) -> String {
     let mut said = Vec::new();
-    let read = timeout(PATIENCE, client.read_to_end(&mut said)).await.expect("the connection is closed");
+    let read = timeout(WAIT_LIMIT, client.read_to_end(&mut said)).await.expect("the connection is closed");
     // A reset closes it too.
     let _ = read;
     String::from_utf8(said).unwrap()
@@ -72,7 +72,7 @@ async fn assert_hello(client: &mut TcpStream) {
     let mut said = Vec::new();
     while !said.ends_with(b"hello") {
         let mut piece = [0; 1024];
-        let length = timeout(PATIENCE, client.read(&mut piece)).await.expect("an answer").unwrap();
+        let length = timeout(WAIT_LIMIT, client.read(&mut piece)).await.expect("an answer").unwrap();
         assert!(length > 0, "closed early: {}", String::from_utf8_lossy(&said));
         said.extend_from_slice(&piece[..length]);
     }
@@ -110,9 +110,9 @@ async fn a_client_that_sends_its_head_slowly_is_disconnected() {
         }
     });
     let mut said = Vec::new();
-    let _ = timeout(PATIENCE, from.read_to_end(&mut said)).await.expect("the connection is closed");
+    let _ = timeout(WAIT_LIMIT, from.read_to_end(&mut said)).await.expect("the connection is closed");
     assert!(!String::from_utf8(said).unwrap().contains("200 OK"));
-    timeout(PATIENCE, dripping).await.expect("writing fails").unwrap();
+    timeout(WAIT_LIMIT, dripping).await.expect("writing fails").unwrap();
 }
 
 #[tokio::test]
@@ -186,11 +186,11 @@ async fn invalid_http_is_answered_400_and_disconnected() {
 
 #[tokio::test]
 async fn a_stop_waits_for_a_running_request_and_accepts_no_new_client() {
-    let (entered, gate) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
-    let (inside, door) = (Arc::clone(&entered), Arc::clone(&gate));
+    let (entered, permits) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (inside, blocked) = (Arc::clone(&entered), Arc::clone(&permits));
     let slow = get(async move || {
         inside.notify_one();
-        door.acquire().await.unwrap().forget();
+        blocked.acquire().await.unwrap().forget();
         "hello"
     });
     let server = start(Router::new().route("/", slow), Limits::default()).await;
@@ -201,7 +201,7 @@ async fn a_stop_waits_for_a_running_request_and_accepts_no_new_client() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     assert!(!stopping.is_finished());
-    gate.add_permits(1);
+    permits.add_permits(1);
     assert!(heard(&mut client).await.ends_with("hello"));
     stopping.await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! What the log must not hold, at its most talkative.
+//! What the log must not contain at its most verbose level.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};

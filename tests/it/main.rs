@@ -1,4 +1,4 @@
-//! The tests of the service through its front doors.
+//! Tests of the service through its public interfaces.
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod access;

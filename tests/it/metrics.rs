@@ -29,7 +29,7 @@ impl Function {
         Self { runtime, binary, folder }
     }
 
-    /// Sends a request with these headers; the status of the answer.
+    /// Sends a request with these headers. Returns the status.
     async fn send(
         &self,
         method: &str,
@@ -52,7 +52,7 @@ impl Function {
         assert_eq!(self.send("POST", "/", &[], Some(text)).await.0, 200);
     }
 
-    /// Everything that the function has written to its log, when it is over.
+    /// Ends the function. Returns its whole log.
     fn log(mut self) -> (Vec<String>, String) {
         self.binary.kill();
         let (stdout, stderr) = (self.binary.stdout(), self.binary.stderr());
@@ -66,7 +66,7 @@ fn maintenance() -> Value {
 
 type Written = BTreeMap<String, Value>;
 
-/// The metrics in a line of the log, if it has any: every rule of the format that CloudWatch enforces, and ours.
+/// The metrics in a line of the log, if any. Asserts the rules of the format that CloudWatch enforces, and ours.
 fn metrics_in(line: &str) -> Option<Written> {
     let line: Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
     let metadata = line.get("_aws")?;
@@ -161,7 +161,7 @@ async fn maintenance_samples_the_stores_gauges_once() {
             assert_eq!(function.send("POST", "/", &[], Some(text)).await.0, 200);
         }
     }
-    // It is 503 whatever is tried, and the list can't be read: nothing is settled.
+    // Sending is answered 503 and the list is unavailable: nothing is settled.
     flowroute.mode(Mode::Answer(503));
     flowroute.list(test_support::flowroute_standin::ListMode::Down);
     age_the_outbox(&function);
@@ -182,7 +182,7 @@ async fn maintenance_samples_the_stores_gauges_once() {
     }
 }
 
-/// Makes all that is in the outbox an hour older.
+/// Makes every message in the outbox an hour older.
 fn age_the_outbox(function: &Function) {
     let db = rusqlite::Connection::open(function.folder.path().join("local-sqlite/sms-proxy.db")).unwrap();
     db.busy_timeout(test_support::binary::WAIT_LIMIT).unwrap();

@@ -60,7 +60,7 @@ impl SharedTable {
         self.items().await.into_iter().filter(is_newer).collect()
     }
 
-    /// Asserts that these calls are refused, and that nothing is changed or sent by that.
+    /// Asserts that these calls are refused, and that they change and send nothing.
     async fn refuses(&self, calls: &[(&str, &str, Option<Value>)]) {
         let before = self.items().await;
         self.app.provider.clear();
@@ -73,7 +73,7 @@ impl SharedTable {
         assert_eq!(self.app.provider.asked(), 0);
     }
 
-    /// Asserts that another session on another number opens, carries texts and ends.
+    /// Asserts that another session on another TN opens, relays texts and ends.
     async fn others_go_on(&self) {
         let app = &self.app;
         app.provider.clear();
@@ -257,7 +257,7 @@ async fn a_newer_message_is_neither_sent_nor_settled_nor_cancelled() {
 async fn maintenance_skips_newer_items_and_handles_the_rest() {
     let shared = SharedTable::new(Some(1)).await;
     let app = &shared.app;
-    // A text that waits, one that nobody knows about, and one whose sender has died.
+    // One waiting text, one unknown, and one whose sending process crashed.
     for outcome in [Outcome::Busy, Outcome::SentNoResponse, Outcome::SentThenCrash] {
         app.provider.always(outcome);
         app.post(flat(&fresh_id(), ALICE, TN, "newer")).await;

@@ -81,8 +81,8 @@ async fn a_tn_in_a_live_session_stays_in_the_pool(backend: Backend) {
     }
     app.clock.advance(TimeDelta::minutes(10));
     assert_eq!(app.call("DELETE", &format!("/tn/{TN}"), None).await.status, 200);
-    let told: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
-    assert_eq!(told, [ALICE, BOB], "both are told that the session has expired");
+    let notified: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(notified, [ALICE, BOB], "both are notified that the session has expired");
 }
 
 async fn a_participant_of_a_live_session_cannot_be_a_tn(backend: Backend) {

@@ -1,4 +1,4 @@
-//! The real binary as a process: starting, stopping, and dying.
+//! The real binary as a process: starting, stopping, crashing.
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ async fn conversation(server: &Server) -> Value {
     server.ok("POST", "/session", Some(pair)).await.json()
 }
 
-/// A conversation behind a provider that takes a second for each text from now on.
+/// A conversation with a provider that takes a second for each further text.
 struct Slow {
     records: Records,
     flowroute: FlowrouteStandin,
@@ -55,12 +55,12 @@ impl Slow {
     async fn relays(&self) -> Vec<State> {
         let messages =
             self.records.store().messages(self.session, Page::default(), Utc::now()).await.unwrap();
-        let messages = messages.expect("the session is on record").items.into_iter();
+        let messages = messages.expect("the session is stored").items.into_iter();
         messages.filter(|message| message.kind == Kind::Relay).map(|message| message.state).collect()
     }
 }
 
-/// Posts a text on a connection of its own and returns when the provider has got it, but not yet answered.
+/// Posts a text on a new connection. Returns once the provider has it and before the provider answers.
 async fn post_until_the_provider_has_it(
     server: &Server,
     flowroute: &FlowrouteStandin,
@@ -257,7 +257,7 @@ async fn an_address_in_use_is_named() {
     assert!(said.contains("BIND_ADDR") && said.contains(&address), "{said}");
 }
 
-/// What `sms-proxy health` says of the server at this address: its exit code, and its words.
+/// The exit code and the output of `sms-proxy health` for the server at this address.
 async fn health_of(address: &str) -> (i32, String) {
     let folder = TempDir::new().unwrap();
     let settings = [("BIND_ADDR", address), ("ALLOW_UNAUTHENTICATED", "true")];
@@ -275,7 +275,7 @@ async fn the_health_command_reports_the_servers_health() {
     let server = Binary::serve(folder.path(), &[]).await;
     let address = server.address.to_string();
     assert_eq!(health_of(&address).await, (0, String::new()));
-    // As in a container, where the server listens everywhere.
+    // As in a container, where the server listens on all interfaces.
     assert_eq!(health_of(&format!("0.0.0.0:{}", server.address.port())).await, (0, String::new()));
     server.stop().await;
     let (code, said) = health_of(&address).await;

@@ -1,4 +1,4 @@
-//! What holds for any input.
+//! Properties that hold for any input.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::{collection::vec, prelude::*};
@@ -36,7 +36,7 @@ fn any_json() -> impl Strategy<Value = Value> {
     })
 }
 
-/// A management call, mostly with its own fields, each holding anything.
+/// A management request, mostly with its own fields, with any values.
 fn any_call() -> impl Strategy<Value = (&'static str, &'static str, Value)> {
     let routes = vec![
         ("POST", "/tn", &["value"][..]),

@@ -1,4 +1,4 @@
-//! Many callers at once: one of them wins, and the provider is reached once.
+//! Concurrent callers: one of them wins, and the provider is called once.
 
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -69,7 +69,7 @@ async fn a_session_deleted_twelve_times_concurrently_ends_once(backend: Backend)
         let mut statuses = calls.join_all().await;
         statuses.sort_unstable();
         assert_eq!(statuses, [&[200][..], &vec![404; callers as usize - 1]].concat());
-        let told: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
-        assert_eq!(told, [ALICE, BOB]);
+        let notified: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
+        assert_eq!(notified, [ALICE, BOB]);
     }
 }

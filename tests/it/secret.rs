@@ -13,7 +13,7 @@ const ARN: &str = "arn:aws:secretsmanager:eu-west-2:123456789012:secret:sms-prox
 const API_KEY: &str = "a-key-from-the-secret";
 const TOKEN: &str = "a-token-from-the-secret";
 
-/// Secrets Manager, and how the binary reaches it. No region is set: the ARN has one.
+/// A scripted Secrets Manager, and the settings that make the binary use it. No region is set: the ARN has one.
 struct Vault {
     server: Loopback,
     url: String,

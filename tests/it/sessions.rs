@@ -183,7 +183,7 @@ async fn an_expired_session_is_treated_as_ended_everywhere(backend: Backend) {
     let pool = app.call("GET", "/tn", None).await.json();
     assert_eq!((&pool["available"], &pool["virtual_tns"][0]["session_id"]), (&json!(1), &Value::Null));
     assert_eq!(app.call("GET", &format!("/tn/{TN}"), None).await.json()["session_id"], Value::Null);
-    assert_eq!(app.provider.asked(), 0, "nobody was told yet");
+    assert_eq!(app.provider.asked(), 0, "no notice was sent yet");
 }
 
 async fn a_new_session_gets_the_tn_of_an_expired_one_whose_participants_are_notified_once(backend: Backend) {
@@ -217,7 +217,7 @@ async fn a_refused_start_notice_rolls_the_session_back(backend: Backend) {
         assert!(answer.body.contains(words), "{answer:?}");
         assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
         assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 0);
-        assert_eq!(app.provider.asked(), 2, "nobody is told of an end");
+        assert_eq!(app.provider.asked(), 2, "no end notice is sent");
     }
 }
 

@@ -1,5 +1,5 @@
-//! How the free TNs lie in the table: all in one part while the pool is small, and over all parts when it is large,
-//! whoever opens and ends the sessions.
+//! How free TNs are spread over shards: a small pool is in one shard, a large one in all of them, with any number of
+//! processes.
 
 use crate::contract::fixtures::{Shared, at, at_once, counted, end, fill_pool, person, talking};
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -20,7 +20,7 @@ use test_support::{
     unhurried,
 };
 
-/// A table that several processes reach.
+/// A table that several processes share.
 struct Pool {
     table: Table,
 }
@@ -30,7 +30,7 @@ impl Pool {
         Self { table: Table::create(engine_url()).await.at_the_engine() }
     }
 
-    /// With a hundred numbers that are counted, as a pool of ten thousand has.
+    /// With a hundred sampled TNs, as in a pool of ten thousand.
     async fn large() -> Self {
         let pool = Self::new().await;
         let store = pool.process();
@@ -44,7 +44,7 @@ impl Pool {
         pool
     }
 
-    /// A process that knows nothing yet.
+    /// A new process.
     fn process(&self) -> Shared {
         self.table.store(Duration::from_secs(60))
     }
@@ -54,14 +54,14 @@ impl Pool {
         all.unwrap().items.unwrap()
     }
 
-    /// How many numbers are counted, as the table says it.
+    /// How many sampled TNs the table counts.
     async fn counted(&self) -> String {
         let items = self.items().await;
         let pool = items.iter().find(|item| item["pk"].as_s().unwrap() == "POOL").unwrap();
         pool["counted_tns"].as_n().unwrap().clone()
     }
 
-    /// How many free TNs lie in each part.
+    /// How many free TNs are in each shard.
     async fn parts(&self) -> BTreeMap<String, usize> {
         let mut parts = BTreeMap::new();
         for item in self.items().await {
@@ -161,7 +161,7 @@ async fn a_number_is_counted_once_if_the_response_is_lost() {
     }
 }
 
-/// Asserts that so many TNs lie in most parts, and not nearly all of them in any.
+/// Asserts that most shards have TNs, and that none has nearly all of them.
 fn assert_spread(parts: &BTreeMap<String, usize>, tns: usize) {
     assert_eq!(parts.values().sum::<usize>(), tns);
     assert!(parts.len() >= 6 && parts.values().all(|part| *part < 2 * tns / 3), "{parts:?}");

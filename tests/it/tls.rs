@@ -22,7 +22,7 @@ use tokio_rustls::{
     rustls::{ServerConfig, crypto::aws_lc_rs, pki_types::PrivateKeyDer},
 };
 
-/// A TLS server that passes on what it gets to this address, and a file with its certificate.
+/// A TLS server that forwards to this address, and a file with its certificate.
 async fn before(plain_url: &str, folder: &Path, name: &str) -> (String, PathBuf) {
     let CertifiedKey { cert, signing_key } = generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let file = folder.join(format!("{name}.pem"));
@@ -38,7 +38,7 @@ async fn before(plain_url: &str, folder: &Path, name: &str) -> (String, PathBuf)
         while let Ok((stream, _)) = listener.accept().await {
             let (acceptor, plain) = (acceptor.clone(), plain.clone());
             tokio::spawn(async move {
-                // Whoever does not trust the certificate goes away.
+                // A client that does not trust the certificate disconnects.
                 let Ok(mut tls) = acceptor.accept(stream).await else { return };
                 let mut plain = TcpStream::connect(plain).await.unwrap();
                 let _ = copy_bidirectional(&mut tls, &mut plain).await;

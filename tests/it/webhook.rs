@@ -1,4 +1,4 @@
-//! `POST /`: what Flowroute posts, with the payloads of FLOWROUTE.md 8, their numbers set to our people.
+//! `POST /`, with documented and logged payloads of Flowroute (`docs/flowroute.md#webhook`) and our numbers in them.
 
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
@@ -8,21 +8,21 @@ use test_support::{ALICE, App, BOB, EVE, SentText, TN, flat, fresh_id, fresh_num
 const NO_SESSION: &str =
     "[YOUR ORG NAME]: An active session was not found. Please contact support@yourorg.com";
 
-/// FLOWROUTE.md 8.1, as documented.
+/// A flat text, as documented.
 const FLAT: &str = r#"{"to": "12062992129", "body": "Hello there from Flowroute!", "from": "12065551212", "id": "mdr1-febb118b9b034338adfc662a8c02fd88"}"#;
-/// FLOWROUTE.md 8.1, as logged.
+/// A flat text, as logged.
 const FLAT_LOGGED: &str = r#"{"body": "open", "to": "12062992129", "from": "12065551212", "id": "mdr2-790f0c8cbf4f11e7a39f0e9698164806"}"#;
-/// FLOWROUTE.md 8.2.
+/// A text of version 2.1, logged in 2017.
 const SMS_2017: &str = r#"{"data": {"attributes": {"amount_display": "$0.0040", "amount_nanodollars": "4000000", "body": "SMS Forward Test", "direction": "inbound", "from": "12065551212", "is_mms": false, "message_callback_url": "https://example.com/sms", "message_encoding": 0, "message_type": "longcode", "status": "delivered", "timestamp": "TIME", "to": "12062992129"}, "id": "mdr2-af84b158ee2b11e8b507c61432586dcyd", "type": "message"}}"#;
-/// FLOWROUTE.md 8.3.
+/// A text of version 2.1, logged in 2024.
 const SMS_2024: &str = r#"{"data": {"attributes": {"amount_display": "$0.0070", "amount_nanodollars": "7000000", "body": "Greetings on Friday evening!", "direction": "inbound", "from": "12065551212", "is_mms": false, "message_callback_url": "https://example.com/smsconn/provider.php?provider=flowroute", "message_encoding": 0, "message_type": "longcode", "status": "delivered", "timestamp": "TIME", "to": "12062992129"}, "type": "message", "id": "mdr2-4e5435f325d9431f9e64118b20895b08"}}"#;
-/// FLOWROUTE.md 8.4: a number that is not quoted.
+/// A text of version 2.1 with an unquoted number, logged in 2022.
 const SMS_2022: &str = r#"{"data": {"attributes": {"amount_display": "$0.0040", "amount_nanodollars": "4000000", "body": "unquoted", "direction": "inbound", "from": "12065551212", "is_mms": false, "message_callback_url": "https://example.com/sms", "message_encoding": 0, "message_type": "longcode", "status": "delivered", "timestamp": "TIME", "to": 12062992129}, "id": "mdr2-af84b158ee2b11e8b507c61432586dce", "type": "message"}}"#;
-/// FLOWROUTE.md 8.5.
+/// A text of version 2.1 with a picture, logged in 2017.
 const MMS_2017: &str = r#"{"included": [{"attributes": {"url": "https://mms-media-prod.s3.amazonaws.com/942549551265177600-IMG_0001.jpg?AWSAccessKeyId=X&Expires=1516148301&x-amz-security-token=X&Signature=X", "file_name": "IMG_0001.jpg", "mime_type": "image/jpeg", "file_size": 662315}, "type": "media", "id": "939305103458545664-IMG_0001.jpg", "links": {"self": "https://api.flowroute.com/v2.1/media/939305103458545664-IMG_0001.jpg"}}], "data": {"relationships": {"media": {"data": [{"type": "media", "id": "939305103458545664-IMG_0001.jpg"}]}}, "attributes": {"status": "", "body": "again message", "direction": "inbound", "amount_nanodollars": 9500000, "to": "12062992129", "message_encoding": 0, "timestamp": "TIME", "delivery_receipts": [], "amount_display": "$0.0095", "from": "12065551212", "is_mms": true, "message_type": "longcode"}, "type": "message", "id": "mdr2-ec9f7b30dc7f11e786688e76b030dee9"}}"#;
-/// FLOWROUTE.md 8.6: media without words.
+/// A picture of version 2.2 without a text, logged in 2022.
 const MMS_2022: &str = r#"{"data": {"id": "mdr2-xxxxxxxxx", "type": "message", "attributes": {"amount_display": "$0.0195", "amount_nanodollars": 19500000, "body": null, "delivery_receipts": [], "direction": "inbound", "from": "12065551212", "is_mms": true, "message_encoding": 0, "message_type": "longcode", "status": "", "timestamp": "TIME", "to": "12062992129"}, "relationships": {"media": {"data": [{"id": "xxxxxxx-1", "type": "media"}]}}}, "included": [{"id": "xxxxxxxx-1", "type": "media", "attributes": {"file_name": "image000000.png", "file_size": 14832, "mime_type": "image/png", "url": "https://s3.us-west-2.amazonaws.com/flowroute-messaging-media/xxxxxxxxx"}, "links": {"self": "https://api.flowroute.com/v2.2/media/xxxxxxxx-1"}}]}"#;
-/// FLOWROUTE.md 8.10.
+/// A delivery receipt, made from the documented fields.
 const RECEIPT: &str = r#"{"data": {"attributes": {"body": "test sms", "level": 2, "status": "message buffered", "status_code": "1003", "status_code_description": "Message accepted by Carrier", "timestamp": "2017-12-21T16:44:35.00Z"}, "id": "mdr2-39cadeace66e11e7aff806cd7f24ba2d", "links": {"related": "https://api.flowroute.com/v2.1/messages/mdr2-39cadeace66e11e7aff806cd7f24ba2d"}, "type": "delivery_receipt"}}"#;
 
 fn relayed(body: &str, media_urls: &[&str]) -> SentText {

@@ -1,6 +1,6 @@
-//! What other calls cost. Lists are not among them: they read what they show and what they count.
+//! What the other calls cost. Lists are not included: their cost depends on what they show and count.
 
-use super::{Calls, Place, anywhere, cost, in_the_middle, with_pool};
+use super::{Calls, Position, anywhere, cost, in_the_middle, with_pool};
 use crate::contract::fixtures::counted;
 use serde_json::{Value, json};
 use test_support::{
@@ -34,8 +34,8 @@ fn receipt(id: &Value) -> Value {
     json!({"data": {"type": "delivery_receipt", "id": id, "attributes": {"level": 2, "status": "delivered"}}})
 }
 
-async fn other_costs(size: u64, place: fn(u64) -> Place) {
-    let (app, proxy) = with_pool(size, place).await;
+async fn other_costs(size: u64, position: fn(u64) -> Position) {
+    let (app, proxy) = with_pool(size, position).await;
     let session = app.open_session(ALICE, BOB, None).await;
     for tn in [TN, &counted(1).digits()] {
         app.add_tn(tn).await;
@@ -73,7 +73,7 @@ async fn texts(metered: &MeteredApp, tn: &str) {
 async fn receipts(metered: &MeteredApp, sent: &Value) {
     let recorded: Calls = &[("Query", 1), ("GetItem", 1), ("TransactWriteItems", 1)];
     metered.post(receipt(sent), cost(recorded, 1.5, 4.0)).await;
-    // AWS charges for the transaction that is refused, too.
+    // AWS charges for the refused transaction too.
     metered.post(receipt(sent), cost(recorded, 1.5, 0.0)).await;
     metered.post(receipt(&json!("mdr2-unknown")), cost(&[("Query", 1)], 0.5, 0.0)).await;
 }

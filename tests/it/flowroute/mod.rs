@@ -1,4 +1,4 @@
-//! The client for Flowroute against a stand-in on loopback.
+//! Flowroute's client against a scripted server.
 
 mod outcomes;
 mod refusals;
@@ -19,7 +19,7 @@ use test_support::{ALICE, Loopback, Reply, TN};
 const ACCESS_KEY: &str = "the-access-key";
 const SECRET_KEY: &str = "the-secret-key/with:signs";
 const ID: &str = "mdr2-39cadeace66e11e7aff806cd7f24ba2d";
-/// More than any test needs.
+/// A time limit that no test reaches.
 const LONG: Duration = Duration::from_secs(60);
 
 fn options(url: &str, version: ApiVersion) -> ClientOptions {
@@ -59,7 +59,7 @@ fn message(body: &str, media_urls: &[&str]) -> Outbound {
     Outbound::new(text, Utc::now())
 }
 
-/// What a client says when it gets this reply to a text.
+/// The outcome of a text that gets this reply.
 async fn outcome(reply: Reply) -> Result<String, SendError> {
     let server = Loopback::always(reply).await;
     let outcome = client(&server).send(&message("hello", &[]), LONG).await;
@@ -67,7 +67,7 @@ async fn outcome(reply: Reply) -> Result<String, SendError> {
     outcome
 }
 
-/// An answer as Flowroute gives it to a text that it takes (FLOWROUTE.md 8.8).
+/// Flowroute's response to a text that it accepts (`docs/flowroute.md#sending`).
 fn taken() -> Reply {
     let link = format!("https://api.flowroute.com/v2.1/messages/{ID}");
     Reply::answer(202, serde_json::json!({"data": {"links": {"self": link}, "type": "message", "id": ID}}))

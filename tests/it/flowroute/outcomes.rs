@@ -1,4 +1,4 @@
-//! What an answer, or the lack of one, says about a text.
+//! The outcome of a text by Flowroute's response, or without one.
 
 use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, outcome, taken};
 use serde_json::json;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use test_support::{Loopback, Reply};
 use tokio::{net::TcpListener, time::timeout};
 
-/// Time enough for a request on loopback, and short enough to wait for.
+/// Enough for a request on loopback, and short enough to wait for.
 const SHORT: Duration = Duration::from_millis(500);
 
 #[track_caller]

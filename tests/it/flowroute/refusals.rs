@@ -1,4 +1,4 @@
-//! What is kept of Flowroute's words when it refuses a text.
+//! The reason that is kept when Flowroute refuses a text.
 
 use super::{LONG, client, message};
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use sms_proxy::{
 };
 use test_support::{ALICE, Loopback, Reply, TN};
 
-/// Whether the recipient had opted out, and the words, when this message is answered so.
+/// Whether the recipient had opted out, and the reason that is kept, for this reply.
 async fn refusal(message: &Outbound, reply: Reply) -> (bool, String) {
     let server = Loopback::always(reply).await;
     match client(&server).send(message, LONG).await {
@@ -21,7 +21,7 @@ async fn words(answer: impl ToString) -> String {
     refusal(&message("hello", &[]), Reply::answer(422, answer)).await.1
 }
 
-/// An answer of Flowroute's that holds one error (FLOWROUTE.md 8.11).
+/// A response of Flowroute with one error (`docs/flowroute.md#errors`).
 fn error(title: &str, detail: &str) -> Value {
     let id = "00000000-0000-4000-8000-000000000000";
     json!({"errors": [{"detail": detail, "id": id, "status": 422, "title": title}]})

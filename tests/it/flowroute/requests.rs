@@ -1,4 +1,4 @@
-//! What goes over the wire.
+//! Requests as they are sent to Flowroute.
 
 use super::{ACCESS_KEY, ID, LONG, SECRET_KEY, client, client_of, message, options, taken};
 use base64::{Engine, prelude::BASE64_STANDARD};

@@ -47,7 +47,8 @@ async fn a_missing_table_is_logged_and_answered_503() {
     let runtime = RuntimeApi::start().await;
     let settings = [&cloud.settings()[..], &[("DYNAMODB_TABLE", "no-such-table")]].concat();
     let binary = runtime.function(cloud.records.folder(), &settings);
-    let mut function = super::function::Function { door: HTTP_DEFAULT, runtime, binary, on_dynamodb: false };
+    let mut function =
+        super::function::Function { gateway: HTTP_DEFAULT, runtime, binary, on_dynamodb: false };
     function.call("GET", "/tn", None).await.assert_error(503, "store_unavailable");
     let text = flat(&fresh_id(), "12065551212", TN, "hello");
     function.post(&text).await.assert_error(503, "store_unavailable");

@@ -1,4 +1,4 @@
-//! The function in the Runtime API's stand-in, and what surrounds it.
+//! The function behind the stand-in for the Runtime API.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use serde_json::Value;
@@ -15,10 +15,10 @@ use test_support::{
 pub const API_KEY: &str = "an-api-key-of-the-test";
 /// Characters that a query must escape.
 pub const WEBHOOK_TOKEN: &str = "a+token&of=the%20test";
-/// What tells real Lambda from an emulator.
+/// The variable that tells Lambda from an emulator.
 pub const REAL: (&str, &str) = ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
 
-/// What the instances of the function share.
+/// The table and Flowroute that the instances of the function share.
 pub struct Cloud {
     pub flowroute: FlowrouteStandin,
     pub records: Records,
@@ -30,50 +30,49 @@ impl Cloud {
         Self { flowroute: FlowrouteStandin::start().await, records: backend.records().await, backend }
     }
 
-    /// The settings of the function: on DynamoDB those of real Lambda, where neither storage nor provider is named.
-    /// SQLite works in an emulator only.
+    /// The settings of the function: on DynamoDB as on Lambda, with neither storage nor provider named; on SQLite as in
+    /// an emulator.
     pub fn settings(&self) -> Vec<(&str, &str)> {
         let keys = [("API_KEYS", API_KEY), ("WEBHOOK_TOKEN", WEBHOOK_TOKEN)];
-        let place = match self.backend {
+        let records = match self.backend {
             Backend::Dynamodb => [&[REAL][..], &self.records.table_settings()].concat(),
             Backend::Sqlite => self.records.settings(),
         };
-        self.flowroute.settings(&[&keys[..], &place].concat())
+        self.flowroute.settings(&[&keys[..], &records].concat())
     }
 
-    /// An instance of the function, behind this door.
-    pub async fn instance(&self, door: Gateway) -> Function {
-        self.instance_with(door, &[]).await
+    /// An instance of the function behind this gateway.
+    pub async fn instance(&self, gateway: Gateway) -> Function {
+        self.instance_with(gateway, &[]).await
     }
 
-    /// An instance whose pace is not limited.
-    pub async fn quick_instance(&self, door: Gateway) -> Function {
-        self.instance_with(door, &[("FLOWROUTE_MAX_PER_SECOND", "0")]).await
+    /// An instance without a rate limit.
+    pub async fn quick_instance(&self, gateway: Gateway) -> Function {
+        self.instance_with(gateway, &[("FLOWROUTE_MAX_PER_SECOND", "0")]).await
     }
 
-    async fn instance_with(&self, door: Gateway, more: &[(&str, &str)]) -> Function {
+    async fn instance_with(&self, gateway: Gateway, more: &[(&str, &str)]) -> Function {
         let runtime = RuntimeApi::start().await;
         let settings = [&self.settings()[..], more].concat();
         let binary = runtime.function(self.records.folder(), &settings);
-        Function { door, runtime, binary, on_dynamodb: self.backend == Backend::Dynamodb }
+        Function { gateway, runtime, binary, on_dynamodb: self.backend == Backend::Dynamodb }
     }
 }
 
 /// An instance of the function.
 pub struct Function {
-    pub door: Gateway,
+    pub gateway: Gateway,
     pub runtime: RuntimeApi,
     pub binary: Binary,
-    /// On a busy machine the engine of the tests is too slow for the function now and then: what must be taken is
-    /// asked for again then.
+    /// Whether calls that must succeed are repeated when the engine was too slow, as happens on a busy machine.
     pub on_dynamodb: bool,
 }
 
 impl Function {
-    /// Sends a request through the door. Its answer carries the invocation's id.
+    /// Sends a request through the gateway. The response has the invocation's id.
     pub async fn send(&self, call: &Call<'_>) -> Answer {
         let id = uuid::Uuid::new_v4().to_string();
-        let answer = answer(&self.runtime.invoke(&id, &self.door.event(call)).await);
+        let answer = answer(&self.runtime.invoke(&id, &self.gateway.event(call)).await);
         assert_eq!(answer.headers["x-request-id"], id, "{answer:?}");
         answer
     }
@@ -96,7 +95,7 @@ impl Function {
         answer.json()
     }
 
-    /// Whether the store was too slow, so that the call is to be made again, in a moment.
+    /// Whether the store was too slow, and the call should be repeated. Waits a moment then.
     async fn was_too_slow(&self, answer: &Answer, tries: u32) -> bool {
         let slow = answer.status == 503 && self.on_dynamodb && tries < 50;
         if slow {
@@ -105,7 +104,7 @@ impl Function {
         slow
     }
 
-    /// What is on record about the messages of a session.
+    /// The stored messages of a session.
     pub async fn messages(&self, session: &str) -> Vec<Value> {
         let headers = &[("X-Api-Key", API_KEY)];
         let query = &[("session_id", session)];
@@ -128,7 +127,7 @@ impl Function {
         self.send(&Call { method: "POST", path: "/", query, headers, body }).await
     }
 
-    /// Posts a text, which must be taken.
+    /// Posts a text, which must be accepted.
     pub async fn deliver(&self, text: &Value) {
         let mut tries = 1;
         let mut answer = self.post(text).await;
@@ -139,7 +138,7 @@ impl Function {
         assert_eq!((answer.status, answer.body.as_str()), (200, ""), "{answer:?}");
     }
 
-    /// Invokes the function with what the schedule has as its input; what the round did.
+    /// Invokes the function with the schedule's input. Returns what the round did.
     pub async fn maintain(&self) -> String {
         let id = uuid::Uuid::new_v4().to_string();
         let returned = self.runtime.invoke(&id, &maintenance()).await;
@@ -149,13 +148,13 @@ impl Function {
     }
 }
 
-/// The input of the schedule that starts maintenance, as the template has it.
+/// The input of the schedule in the template, which starts maintenance.
 pub fn maintenance() -> Value {
     let input = &template("template.yaml")["Resources"]["Maintenance"]["Properties"]["Target"]["Input"];
     serde_json::from_str(input.as_str().unwrap()).unwrap()
 }
 
-/// What API Gateway would make of a function's answer.
+/// The HTTP response that API Gateway makes of a function's output.
 pub fn answer(returned: &Value) -> Answer {
     assert_ne!(returned["isBase64Encoded"], true, "{returned}");
     let mut headers = HeaderMap::new();

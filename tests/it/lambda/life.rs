@@ -1,4 +1,4 @@
-//! The whole life of a session, from an empty pool to an empty pool, behind every door.
+//! The whole life of a session, from an empty pool to an empty pool, behind every gateway.
 
 use super::function::{Cloud, Function, maintenance};
 use serde_json::{Value, json};
@@ -12,18 +12,18 @@ use test_support::{
 };
 
 macro_rules! a_session_lives_and_ends {
-    ($($name:ident: $door:ident;)*) => { mod a_session_lives_and_ends {$(
+    ($($name:ident: $gateway:ident;)*) => { mod a_session_lives_and_ends {$(
         mod $name {
             use super::super::*;
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                a_session_lives_and_ends_behind($door, Backend::Sqlite).await;
+                a_session_lives_and_ends_behind($gateway, Backend::Sqlite).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn dynamodb() {
-                a_session_lives_and_ends_behind($door, Backend::Dynamodb).await;
+                a_session_lives_and_ends_behind($gateway, Backend::Dynamodb).await;
             }
         }
     )*}};
@@ -42,9 +42,9 @@ a_session_lives_and_ends! {
 
 const PICTURES: [&str; 2] = ["https://media.example.com/a.jpg", "https://media.example.com/b.jpg"];
 
-async fn a_session_lives_and_ends_behind(door: Gateway, backend: Backend) {
+async fn a_session_lives_and_ends_behind(gateway: Gateway, backend: Backend) {
     let cloud = Cloud::on(backend).await;
-    let function = cloud.instance(door).await;
+    let function = cloud.instance(gateway).await;
     let id = a_session_opens(&cloud, &function).await;
     it_is_listed(&function, &id).await;
     texts_go_both_ways(&cloud, &function).await;
@@ -59,8 +59,8 @@ async fn a_session_opens(cloud: &Cloud, function: &Function) -> String {
     let pair = json!({"participant_a": ALICE, "participant_b": BOB, "expiry_window": 10});
     let opened = function.ok("POST", "/session", Some(pair)).await;
     assert_eq!((&opened["message"], &opened["virtual_tn"]), (&json!("created session"), &json!(TN)));
-    let told: Vec<String> = cloud.flowroute.taken().into_iter().map(|(to, _)| to).collect();
-    assert_eq!(told, [ALICE, BOB]);
+    let notified: Vec<String> = cloud.flowroute.taken().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(notified, [ALICE, BOB]);
     cloud.flowroute.clear();
     opened["session_id"].as_str().unwrap().to_owned()
 }
@@ -76,7 +76,7 @@ async fn it_is_listed(function: &Function, id: &str) {
     assert_eq!(sessions, json!({"total_sessions": 1, "sessions": [session]}));
 }
 
-/// A text as Flowroute posts it in its JSON:API form (FLOWROUTE.md 2.3).
+/// A text as Flowroute posts it in its JSON:API form (`docs/flowroute.md#webhook`).
 fn with_pictures(from: &str, body: &str) -> Value {
     let included = PICTURES.map(|url| json!({"type": "media", "id": fresh_id(), "attributes": {"url": url}}));
     let attributes = json!({"to": TN, "from": from, "body": body, "is_mms": true});
@@ -90,7 +90,7 @@ async fn texts_go_both_ways(cloud: &Cloud, function: &Function) {
         (with_pictures(ALICE, "look"), BOB, "look", &PICTURES),
     ];
     for (text, to, body, pictures) in texts {
-        // Flowroute repeats what it has no answer to.
+        // Flowroute repeats a post without a response.
         for _ in 0..2 {
             function.deliver(&text).await;
             assert_eq!(cloud.flowroute.taken(), [(to.to_owned(), body.to_owned())]);
@@ -105,7 +105,7 @@ async fn what_became_of_them_is_on_record(function: &Function, id: &str) {
     let kinds: Vec<_> = messages.iter().map(|message| &message["kind"]).collect();
     assert_eq!(kinds, ["start", "start", "relay", "relay", "relay"]);
     let settled = messages.iter().all(|message| message["state"] == "sent");
-    assert!(settled, "something is left to do after the answer: {messages:?}");
+    assert!(settled, "work is left after the response: {messages:?}");
     let attributes = json!({"level": 2, "status": "delivered", "status_code": 1004,
         "timestamp": "2026-03-10T12:00:00.00Z"});
     let receipt = json!({"data": {"type": "delivery_receipt", "id": messages[2]["provider_id"],
@@ -120,8 +120,8 @@ async fn it_ends_and_a_late_text_is_answered(cloud: &Cloud, function: &Function,
     let path = format!("/session/{id}");
     let ended = function.ok("DELETE", &path, None).await;
     assert_eq!(ended, json!({"message": "successfully ended session", "session_id": id}));
-    let told: Vec<String> = cloud.flowroute.taken().into_iter().map(|(to, _)| to).collect();
-    assert_eq!(told, [ALICE, BOB]);
+    let notified: Vec<String> = cloud.flowroute.taken().into_iter().map(|(to, _)| to).collect();
+    assert_eq!(notified, [ALICE, BOB]);
     cloud.flowroute.clear();
     function.deliver(&flat(&fresh_id(), ALICE, TN, "are you still there?")).await;
     let answers = cloud.flowroute.taken();

@@ -23,7 +23,7 @@ on_each_backend! { with 2 threads:
     no_other_event_and_no_request_starts_maintenance
 }
 
-/// A session that expired a minute ago and that nobody has ended, on a TN of its own; its two people.
+/// Stores a session that expired a minute ago and is not ended yet. Returns its two participants.
 pub async fn expired_session(store: &Arc<dyn Store>) -> [String; 2] {
     let people = [fresh_number(), fresh_number()];
     let now = Utc::now();
@@ -41,25 +41,25 @@ pub async fn expired_session(store: &Arc<dyn Store>) -> [String; 2] {
     people
 }
 
-fn told(people: [String; 2]) -> Vec<(String, String)> {
+fn notices(people: [String; 2]) -> Vec<(String, String)> {
     let said = "[YOUR ORG NAME]: This session has expired.";
-    let mut told = people.map(|number| (number, said.to_owned())).to_vec();
-    told.sort();
-    told
+    let mut notices = people.map(|number| (number, said.to_owned())).to_vec();
+    notices.sort();
+    notices
 }
 
 async fn concurrent_events_end_an_expired_session_once_and_notify_both_once(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let [one, other] = [cloud.quick_instance(HTTP_DEFAULT).await, cloud.quick_instance(HTTP_DEFAULT).await];
-    // The database is made at the start.
+    // The database is created at the start.
     tokio::join!(one.maintain(), other.maintain());
     let store = cloud.records.store();
     for _ in 0..20 {
         let people = expired_session(&store).await;
         let rounds = tokio::join!(one.maintain(), other.maintain());
-        // Whoever ended it may have found the other draining the outbox, who was done: the next event goes on.
+        // The event that ended it may have found the drain lease held: the next event sends the rest.
         let next = one.maintain().await;
-        assert_eq!(cloud.flowroute.taken(), told(people), "{rounds:?}, {next}");
+        assert_eq!(cloud.flowroute.taken(), notices(people), "{rounds:?}, {next}");
         assert_eq!(store.expired_sessions(10, Utc::now()).await.unwrap(), []);
         cloud.flowroute.clear();
     }
@@ -95,7 +95,7 @@ async fn scheduled_events_send_waiting_texts_once_after_an_outage(backend: Backe
     assert!(relays.iter().all(|relay| relay["state"] == "sent"), "{relays:?}");
 }
 
-/// Events that are no HTTP requests, and not the schedule's.
+/// Events that are neither HTTP requests nor the schedule's.
 fn other_events() -> Vec<Value> {
     let input = maintenance().to_string();
     let sqs = json!({"messageId": "19dd0b57", "receiptHandle": "x", "body": input, "attributes": {},
@@ -145,12 +145,12 @@ async fn no_other_event_and_no_request_starts_maintenance(backend: Backend) {
         let returned = function.runtime.invoke(&fresh_id(), &event).await;
         assert_eq!(returned["reason"], "not_found", "{event}: {returned}");
     }
-    for door in GATEWAYS {
+    for gateway in GATEWAYS {
         for path in ["/events", "/", "/maintenance"] {
             let headers = &[("X-Api-Key", super::API_KEY), ("Content-Type", "application/json")];
             let body = Some(maintenance().to_string());
             let call = Call { method: "POST", path, headers, body, ..Call::default() };
-            let answer = answer(&function.runtime.invoke(&fresh_id(), &door.event(&call)).await);
+            let answer = answer(&function.runtime.invoke(&fresh_id(), &gateway.event(&call)).await);
             let (status, reason) = if path == "/" { (401, "unauthorized") } else { (404, "not_found") };
             answer.assert_error(status, reason);
         }
@@ -158,7 +158,7 @@ async fn no_other_event_and_no_request_starts_maintenance(backend: Backend) {
     assert_eq!(cloud.flowroute.taken(), [], "a text was sent");
     assert_eq!(store.expired_sessions(10, Utc::now()).await.unwrap().len(), 1, "a session was ended");
     function.maintain().await;
-    let mut expected = told(people);
+    let mut expected = notices(people);
     expected.push((BOB.to_owned(), "it waits".to_owned()));
     expected.sort();
     eventually("all is done", || (cloud.flowroute.taken() == expected).then_some(())).await;

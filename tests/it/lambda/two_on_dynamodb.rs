@@ -1,4 +1,4 @@
-//! Two instances of the function at once, on one table: each takes one event after the other, as Lambda has it.
+//! Two concurrent instances of the function on one table. Each handles one event at a time.
 
 use super::function::{Cloud, Function};
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ async fn conversation(cloud: &Cloud, instances: &[Arc<Function>; 2]) -> String {
     session["session_id"].as_str().unwrap().to_owned()
 }
 
-/// Posts each of these once to each of the two, all at once; every one must be taken.
+/// Posts each text to both instances, all concurrently; each post must be accepted.
 async fn deliver_to_both(instances: &[Arc<Function>; 2], texts: &[Value]) {
     let mut posts = JoinSet::new();
     for text in texts {

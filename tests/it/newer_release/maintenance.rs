@@ -1,4 +1,4 @@
-//! What maintenance reads, message by message: what is newer hides nothing else.
+//! Maintenance reads items one by one: a newer item hides no other.
 
 use crate::contract::fixtures::{
     Shared, alice, at, bob, conversation, due, eve, fill_pool, nobody_knows, not_taken, opt, person, relay,
@@ -9,7 +9,7 @@ use serde_json::json;
 use sms_proxy::{domain::MessageId, store::Leased};
 use test_support::{ALICE, App, BOB, Outcome, TN, fault_proxy::FaultProxy, unpaced};
 
-/// A newer release writes this item.
+/// A newer release rewrites this item.
 async fn write_newer(proxy: &FaultProxy, pk: String, sk: &str) {
     let change = json!({
         "TableName": proxy.table_name(),
