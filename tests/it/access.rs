@@ -9,7 +9,7 @@ use sms_proxy::{
     service::Service,
 };
 use std::{collections::HashSet, sync::Arc};
-use test_support::{ALICE, App, BOB, TN, flat, fresh_id, unpaced};
+use test_support::{ALICE, App, BOB, TN, flat, fresh_id, pair, unpaced};
 
 const KEY: &str = "0123456789abcdef";
 const OTHER_KEY: &str = "fedcba9876543210";
@@ -160,7 +160,7 @@ async fn the_sandbox_lists_its_messages_newest_first_and_needs_a_key() {
         app.send(request.unwrap()).await.json()
     };
     keyed("POST", "/tn", json!({"value": TN})).await;
-    keyed("POST", "/session", json!({"participant_a": ALICE, "participant_b": BOB})).await;
+    keyed("POST", "/session", pair()).await;
     app.text(ALICE, TN, "hi").await;
     app.call("GET", "/sandbox/messages", None).await.assert_error(401, "unauthorized");
     let shown = keyed("GET", "/sandbox/messages", json!({})).await;

@@ -11,12 +11,12 @@ use std::{
 };
 use tempfile::TempDir;
 use test_support::{
-    ALICE, BOB, Backend, TN,
+    ALICE, Backend, TN,
     binary::{Binary, Server, eventually, prepare, read},
     fault_proxy::FaultProxy,
     flat,
     flowroute_standin::FlowrouteStandin,
-    fresh_id,
+    fresh_id, pair,
 };
 
 const TRACED: &str = "trace=fsync,fdatasync,read,readv,recvfrom,recvmsg,write,writev,sendto,sendmsg";
@@ -112,8 +112,7 @@ async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_the_response
     let flowroute = FlowrouteStandin::start().await;
     let (server, trace) = serve_traced(folder.path(), &flowroute.settings(&[])).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    server.ok("POST", "/session", Some(pair)).await;
+    server.ok("POST", "/session", Some(pair())).await;
     let text = flat(&fresh_id(), ALICE, TN, "keep this");
     assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
     let calls = trace_of(server, &trace).await;
@@ -130,8 +129,7 @@ async fn dynamodb_confirms_a_text_before_it_is_sent_and_its_outcome_before_the_r
     let records = Backend::Dynamodb.records_through(Some(proxy.url())).await;
     let server = Binary::serve(records.folder(), &flowroute.settings(&records.settings())).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    let session = server.ok("POST", "/session", Some(pair)).await.json();
+    let session = server.ok("POST", "/session", Some(pair())).await.json();
     flowroute.clear();
     // Long enough that a service that does not wait for the response is noticed.
     proxy.delay_responses(Duration::from_millis(150));

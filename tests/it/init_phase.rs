@@ -9,10 +9,10 @@ use std::{
 };
 use tempfile::TempDir;
 use test_support::{
-    ALICE, BOB, Loopback, Reply, TN,
+    ALICE, Loopback, Reply, TN,
     binary::Binary,
     events::{Call, HTTP_DEFAULT},
-    fresh_id,
+    fresh_id, pair,
     runtime_api::RuntimeApi,
 };
 use tokio::net::TcpListener;
@@ -125,8 +125,7 @@ async fn after_a_freeze_the_next_text_is_sent_over_a_new_connection() {
     let settings = [("STORAGE", "sqlite"), ("FLOWROUTE_API_URL", url.as_str())];
     let binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
     assert_eq!(call(&runtime, "POST", "/tn", Some(json!({"value": TN}))).await, 200);
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    assert_eq!(call(&runtime, "POST", "/session", Some(pair)).await, 200);
+    assert_eq!(call(&runtime, "POST", "/session", Some(pair())).await, 200);
 
     let before = flowroute.connections();
     freeze(&binary).await;

@@ -10,11 +10,11 @@ use function::{API_KEY, Cloud, WEBHOOK_TOKEN, maintenance};
 use lambda_http::request::from_str;
 use serde_json::{Value, json};
 use test_support::{
-    ALICE, BOB, Backend,
+    ALICE, Backend,
     events::{Call, GATEWAYS, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN, REST_CUSTOM_DOMAIN, REST_PROD},
     flat,
     flowroute_standin::Mode,
-    fresh_id, on_each_backend,
+    fresh_id, on_each_backend, pair,
 };
 
 on_each_backend! { with 2 threads:
@@ -43,8 +43,7 @@ async fn every_log_line_of_an_invocation_has_its_id_even_in_maintenance(backend:
     function.ok("GET", "/tn", None).await;
     schedule::expired_session(&cloud.records.store()).await;
     function.runtime.invoke("a-round-that-does-something", &maintenance()).await;
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    let session = function.ok("POST", "/session", Some(pair)).await;
+    let session = function.ok("POST", "/session", Some(pair())).await;
     cloud.flowroute.mode(Mode::Refuse);
     let text = flat(&fresh_id(), ALICE, session["virtual_tn"].as_str().unwrap(), "is anybody there?");
     let (query, body) = (&[("token", WEBHOOK_TOKEN)], Some(text.to_string()));

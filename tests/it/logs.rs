@@ -8,7 +8,7 @@ use test_support::{
     binary::{Binary, read},
     flat,
     flowroute_standin::{ACCESS_KEY, FlowrouteStandin, Mode, SECRET_KEY},
-    fresh_id,
+    fresh_id, pair,
 };
 
 const API_KEY: &str = "right-key-of-the-test";
@@ -32,7 +32,7 @@ async fn the_log_contains_no_number_text_or_secret() {
         read(request.header("content-type", "application/json")).await.status
     };
     let text = |from: &str, to: &str| flat(&fresh_id(), from, to, WORDS).to_string();
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    let pair = pair();
 
     assert_eq!(manage("POST", "/tn", json!({"value": TN})).await.status, 200);
     assert_eq!(manage("POST", "/tn", json!({"value": TN})).await.status, 400);

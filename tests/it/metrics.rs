@@ -9,7 +9,7 @@ use test_support::{
     events::{Call, HTTP_DEFAULT},
     flat,
     flowroute_standin::{FlowrouteStandin, Mode},
-    fresh_id,
+    fresh_id, pair,
     runtime_api::RuntimeApi,
 };
 
@@ -108,8 +108,7 @@ async fn each_invocation_writes_its_metrics() {
 
     assert_eq!(function.call("POST", "/tn", Some(json!({"value": TN}))).await.0, 200);
     nothing_or(&[]);
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    let (status, session) = function.call("POST", "/session", Some(pair)).await;
+    let (status, session) = function.call("POST", "/session", Some(pair())).await;
     assert_eq!(status, 200);
     nothing_or(&[("SessionsOpened", 1), ("TextsSent", 2)]);
     let others = json!({"participant_a": ALICE, "participant_b": EVE});
@@ -151,8 +150,7 @@ async fn maintenance_samples_the_stores_gauges_once() {
     for tn in [TN, "12062992130", "12062992131"] {
         assert_eq!(function.call("POST", "/tn", Some(json!({"value": tn}))).await.0, 200);
     }
-    let (_, first) =
-        function.call("POST", "/session", Some(json!({"participant_a": ALICE, "participant_b": BOB}))).await;
+    let (_, first) = function.call("POST", "/session", Some(pair())).await;
     let tn = first["virtual_tn"].as_str().unwrap();
     for (mode, texts) in [(Mode::Answer(503), 2), (Mode::HangUp, 1)] {
         flowroute.mode(mode);
@@ -219,7 +217,7 @@ async fn the_local_server_writes_no_metrics() {
     let folder = TempDir::new().unwrap();
     let server = Binary::serve(folder.path(), &[("AWS_LAMBDA_FUNCTION_NAME", "sms-proxy")]).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
-    server.ok("POST", "/session", Some(json!({"participant_a": ALICE, "participant_b": BOB}))).await;
+    server.ok("POST", "/session", Some(pair())).await;
     eventually("the log says so", || server.binary.stderr().contains("session created").then_some(())).await;
     assert_eq!(server.binary.stdout(), "");
 }

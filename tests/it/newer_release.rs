@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     dynamodb::{Table, engine_url},
-    flat, fresh_id, number, unhurried,
+    flat, fresh_id, number, pair, unhurried,
 };
 
 type Attributes = HashMap<String, AttributeValue>;
@@ -92,10 +92,6 @@ fn text(item: &Attributes, name: &str) -> String {
     item[name].as_s().unwrap().clone()
 }
 
-fn pair() -> Option<Value> {
-    Some(json!({"participant_a": ALICE, "participant_b": BOB}))
-}
-
 fn hello() -> Option<Value> {
     Some(flat(&fresh_id(), ALICE, TN, "hello"))
 }
@@ -174,7 +170,7 @@ async fn a_newer_free_tn_is_not_picked() {
     shared.app.end_session(&shared.session).await;
     let newer = shared.rewrite("FREE#", "").await;
     assert_eq!(newer.len(), 1);
-    shared.refuses(&[("POST", "/session", pair()), ("DELETE", &format!("/tn/{TN}"), None)]).await;
+    shared.refuses(&[("POST", "/session", Some(pair())), ("DELETE", &format!("/tn/{TN}"), None)]).await;
     shared.others_go_on().await;
     assert_eq!(shared.newer().await, newer);
 }
@@ -189,7 +185,7 @@ async fn a_newer_pool_counter_is_neither_used_nor_updated() {
     let of = format!("/session/{}", shared.id());
     shared
         .refuses(&[
-            ("POST", "/session", pair()),
+            ("POST", "/session", Some(pair())),
             ("DELETE", &of, None),
             ("POST", "/tn", Some(json!({"value": number(1)}))),
             ("POST", "/tn", Some(json!({"value": second}))),
@@ -208,7 +204,7 @@ async fn newer_opt_outs_are_respected() {
     let newer = shared.rewrite("P#", "OPT").await;
     assert_eq!(newer.len(), 1);
     let unstop = Some(flat(&fresh_id(), BOB, TN, "UNSTOP"));
-    shared.refuses(&[("POST", "/", unstop), ("POST", "/session", pair())]).await;
+    shared.refuses(&[("POST", "/", unstop), ("POST", "/session", Some(pair()))]).await;
     shared.others_go_on().await;
     assert_eq!(shared.newer().await, newer);
 }

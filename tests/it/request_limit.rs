@@ -3,14 +3,14 @@
 use axum::{body::Body, http::Request};
 use chrono::TimeDelta;
 use futures_util::stream;
-use serde_json::{Value, json};
+use serde_json::Value;
 use sms_proxy::service::Options;
 use std::{
     convert::Infallible,
     sync::{Arc, Mutex},
     time::Duration,
 };
-use test_support::{ALICE, App, BOB, Outcome, TN, fault_proxy::FaultProxy, flat, fresh_id, unpaced};
+use test_support::{ALICE, App, Outcome, TN, fault_proxy::FaultProxy, flat, fresh_id, pair, unpaced};
 
 /// A service whose requests take three seconds at most, and one on the same store with the default limit.
 struct TwoServices {
@@ -102,13 +102,11 @@ async fn a_session_stored_after_the_response_is_rolled_back() {
     let services = TwoServices::new().await;
     services.other.add_tn(TN).await;
     let held = services.proxy.pause().await;
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    let answer = services.limited.call("POST", "/session", Some(pair)).await;
+    let answer = services.limited.call("POST", "/session", Some(pair())).await;
     answer.assert_error(503, "store_unavailable");
     drop(held);
     services.limited.service.finish().await;
-    let pool = services.other.call("GET", "/tn", None).await.json();
-    assert_eq!((&pool["available"], &pool["in_use"]), (&json!(1), &json!(0)));
+    assert_eq!(services.other.pool().await, (1, 0));
     assert!(services.proxy.calls()["TransactWriteItems"] >= 2, "it was opened and rolled back");
     services.limited.settle_everything().await;
     assert_eq!(services.limited.provider.asked(), 0);
@@ -119,8 +117,7 @@ async fn a_session_is_kept_if_its_start_notice_is_refused_after_the_response() {
     let services = TwoServices::new().await;
     services.other.add_tn(TN).await;
     let held = services.pause_at_next_send(Outcome::Refused);
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    let answer = services.limited.call("POST", "/session", Some(pair)).await;
+    let answer = services.limited.call("POST", "/session", Some(pair())).await;
     assert_eq!(answer.status, 200, "{answer:?}");
     drop(held.lock().expect("no panic while it is held").take().expect("the provider has a text"));
     services.limited.service.finish().await;

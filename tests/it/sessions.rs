@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::domain::Kind;
 use std::collections::HashSet;
-use test_support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend};
+use test_support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend, pair};
 
 on_each_backend! {
     a_session_is_opened_shown_listed_and_ended_and_both_are_notified
@@ -78,7 +78,7 @@ async fn without_a_window_a_session_does_not_expire(backend: Backend) {
     let app = backend.app().await;
     for window in [None, Some(Value::Null)] {
         app.add_tn(&fresh_number()).await;
-        let mut body = json!({"participant_a": ALICE, "participant_b": BOB});
+        let mut body = pair();
         if let Some(window) = window {
             body["expiry_window"] = window;
         }
@@ -211,8 +211,7 @@ async fn a_refused_start_notice_rolls_the_session_back(backend: Backend) {
                 if message.text.to.digits() == BOB { outcome.clone() } else { Outcome::Busy }
             },
         );
-        let body = json!({"participant_a": ALICE, "participant_b": BOB});
-        let answer = app.call("POST", "/session", Some(body)).await;
+        let answer = app.call("POST", "/session", Some(pair())).await;
         answer.assert_error(502, "provider_rejected");
         assert!(answer.body.contains(words), "{answer:?}");
         assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);

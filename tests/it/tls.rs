@@ -8,10 +8,11 @@ use std::{
 };
 use tempfile::TempDir;
 use test_support::{
-    ALICE, BOB, TN,
+    TN,
     binary::{Binary, eventually},
     dynamodb::{Table, engine_url},
     flowroute_standin::FlowrouteStandin,
+    pair,
 };
 use tokio::{
     io::copy_bidirectional,
@@ -75,7 +76,7 @@ async fn records_and_texts_are_sent_only_to_servers_with_a_trusted_certificate()
 
     let server = trusting(&aws_pem).await;
     server.ok("POST", "/tn", tn()).await;
-    server.ok("POST", "/session", Some(json!({"participant_a": ALICE, "participant_b": BOB}))).await;
+    server.ok("POST", "/session", Some(pair())).await;
     server.stop().await;
     assert_eq!(standin.requests(), 0);
 

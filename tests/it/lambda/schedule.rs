@@ -14,7 +14,7 @@ use test_support::{
     events::{Call, GATEWAYS, HTTP_DEFAULT},
     flat,
     flowroute_standin::Mode,
-    fresh_id, fresh_number, on_each_backend,
+    fresh_id, fresh_number, on_each_backend, pair,
 };
 
 on_each_backend! { with 2 threads:
@@ -69,8 +69,7 @@ async fn scheduled_events_send_waiting_texts_once_after_an_outage(backend: Backe
     let cloud = Cloud::on(backend).await;
     let [one, other] = [cloud.quick_instance(HTTP_DEFAULT).await, cloud.quick_instance(HTTP_DEFAULT).await];
     one.ok("POST", "/tn", Some(json!({"value": TN}))).await;
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    let session = other.ok("POST", "/session", Some(pair)).await["session_id"].as_str().unwrap().to_owned();
+    let session = other.ok("POST", "/session", Some(pair())).await["session_id"].as_str().unwrap().to_owned();
     cloud.flowroute.clear();
     cloud.flowroute.mode(Mode::Answer(503));
     let bodies: Vec<String> = (10..22).map(|n| format!("text {n}")).collect();
@@ -130,8 +129,7 @@ async fn no_other_event_and_no_request_starts_maintenance(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let function = cloud.quick_instance(HTTP_DEFAULT).await;
     function.ok("POST", "/tn", Some(json!({"value": TN}))).await;
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    function.ok("POST", "/session", Some(pair)).await;
+    function.ok("POST", "/session", Some(pair())).await;
     cloud.flowroute.clear();
     cloud.flowroute.mode(Mode::Answer(503));
     function.deliver(&flat(&fresh_id(), ALICE, TN, "it waits")).await;

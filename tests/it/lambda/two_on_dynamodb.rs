@@ -6,7 +6,7 @@ use std::{collections::HashSet, sync::Arc};
 use test_support::{
     ALICE, BOB, Backend, TN,
     events::{HTTP_DEFAULT, REST_PROD},
-    flat, fresh_id, fresh_number, number,
+    flat, fresh_id, fresh_number, number, pair,
 };
 use tokio::task::JoinSet;
 
@@ -21,8 +21,7 @@ async fn two_instances(cloud: &Cloud) -> [Arc<Function>; 2] {
 
 async fn conversation(cloud: &Cloud, instances: &[Arc<Function>; 2]) -> String {
     instances[0].ok("POST", "/tn", Some(json!({"value": TN}))).await;
-    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
-    let session = instances[1].ok("POST", "/session", Some(pair)).await;
+    let session = instances[1].ok("POST", "/session", Some(pair())).await;
     cloud.flowroute.clear();
     session["session_id"].as_str().unwrap().to_owned()
 }

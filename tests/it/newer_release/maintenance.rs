@@ -9,20 +9,8 @@ use serde_json::json;
 use sms_proxy::{domain::MessageId, store::Leased};
 use test_support::{ALICE, App, BOB, Outcome, TN, fault_proxy::FaultProxy, unpaced};
 
-/// A newer release rewrites this item.
-async fn write_newer(proxy: &FaultProxy, pk: String, sk: &str) {
-    let change = json!({
-        "TableName": proxy.table_name(),
-        "Key": {"pk": {"S": pk}, "sk": {"S": sk}},
-        "UpdateExpression": "SET item_version = :newer",
-        "ConditionExpression": "attribute_exists(pk)",
-        "ExpressionAttributeValues": {":newer": {"N": "99"}},
-    });
-    proxy.engine("UpdateItem", &change).await;
-}
-
 async fn write_newer_message(proxy: &FaultProxy, id: MessageId) {
-    write_newer(proxy, format!("M#{id}"), "M").await;
+    proxy.rewrite_as_newer_release(format!("M#{id}"), "M").await;
 }
 
 /// Three messages of one session that are being sent, oldest first.
@@ -66,7 +54,7 @@ async fn an_expired_session_of_a_newer_release_hides_no_other() {
     fill_pool(&store, 2).await;
     let first = talking(&store, [alice(), bob()], 0, Some(60)).await;
     let second = talking(&store, [alice(), bob()], 1, Some(60)).await;
-    write_newer(&proxy, format!("S#{}", first.id), "S").await;
+    proxy.rewrite_as_newer_release(format!("S#{}", first.id), "S").await;
     assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), [second]);
 }
 
@@ -78,7 +66,7 @@ async fn expired_sessions_of_a_participant_with_a_newer_opt_out_hide_no_other() 
         talking(&store, [alice(), bob()], second, Some(60)).await;
     }
     opt(&store, tn(9), alice(), true, 3).await;
-    write_newer(&proxy, format!("P#{}", alice().digits()), "OPT").await;
+    proxy.rewrite_as_newer_release(format!("P#{}", alice().digits()), "OPT").await;
     let other = talking(&store, [eve(), person(9)], 5, Some(60)).await;
     assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), std::slice::from_ref(&other));
     assert_eq!(store.expired_sessions(100, at(90)).await.unwrap(), [other]);
@@ -88,7 +76,7 @@ async fn expired_sessions_of_a_participant_with_a_newer_opt_out_hide_no_other() 
 async fn a_health_check_succeeds_on_a_lease_of_a_newer_release() {
     let (store, proxy) = FaultProxy::store().await;
     assert!(store.begin_drain("somebody", at(0), at(30)).await.unwrap());
-    write_newer(&proxy, "DRAIN".into(), "DRAIN").await;
+    proxy.rewrite_as_newer_release("DRAIN".into(), "DRAIN").await;
     store.ping().await.unwrap();
 }
 

@@ -7,7 +7,7 @@ use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     dynamodb::Table,
     fault_proxy::{Fault, READS, WRITES},
-    flat, fresh_id, unpaced,
+    flat, fresh_id, pair, unpaced,
 };
 
 /// Makes a call that must be answered with 503 while the store fails; then the store is well again.
@@ -25,15 +25,6 @@ async fn is_posted_in_vain(trouble: &Trouble, post: &Value) {
     trouble.ends().await;
 }
 
-async fn pool(app: &App) -> (u64, u64) {
-    let pool = app.call("GET", "/tn", None).await.json();
-    (pool["available"].as_u64().unwrap(), pool["in_use"].as_u64().unwrap())
-}
-
-fn pair() -> Option<Value> {
-    Some(json!({"participant_a": ALICE, "participant_b": BOB}))
-}
-
 /// How often each of the two was told this.
 fn told(app: &App, what: &str) -> [usize; 2] {
     [ALICE, BOB].map(|number| {
@@ -49,12 +40,12 @@ async fn a_number_is_added_and_removed_by_retries() {
         fails(trouble, "POST", "/tn", body()).await;
         let again = well.call("POST", "/tn", body()).await;
         assert!(again.status == 200 || again.json()["reason"] == "duplicate_tn", "{again:?}");
-        assert_eq!(pool(well).await, (1, 0), "{:?}", trouble.fault);
+        assert_eq!(well.pool().await, (1, 0), "{:?}", trouble.fault);
         fails(trouble, "DELETE", &format!("/tn/{TN}"), None).await;
         let again = well.call("DELETE", &format!("/tn/{TN}"), None).await;
         assert!(again.status == 200 || again.status == 404, "{again:?}");
-        assert_eq!(pool(well).await, (0, 0), "{:?}", trouble.fault);
-        well.call("POST", "/session", pair()).await.assert_error(400, "no_tn_available");
+        assert_eq!(well.pool().await, (0, 0), "{:?}", trouble.fault);
+        well.call("POST", "/session", Some(pair())).await.assert_error(400, "no_tn_available");
     })
     .await;
 }
@@ -65,20 +56,20 @@ async fn a_session_reported_as_failed_is_rolled_back() {
         let Trouble { troubled, well, fault, .. } = trouble;
         well.add_tn(TN).await;
         trouble.begins();
-        let mut answer = troubled.call("POST", "/session", pair()).await;
+        let mut answer = troubled.call("POST", "/session", Some(pair())).await;
         trouble.ends().await;
         // If it was found out in time that the session stands, the answer says so. If not, the process that left it
         // behind clears it away before it opens another one.
         while answer.status != 200 {
             answer.assert_error(503, "store_unavailable");
-            answer = troubled.call("POST", "/session", pair()).await;
+            answer = troubled.call("POST", "/session", Some(pair())).await;
         }
         let session = answer.json();
-        assert_eq!(pool(well).await, (0, 1), "{fault:?}");
+        assert_eq!(well.pool().await, (0, 1), "{fault:?}");
         trouble.comes_to_rest().await;
         assert_eq!(told(well, "has started"), [1, 1], "{fault:?}");
         well.end_session(&session).await;
-        assert_eq!(pool(well).await, (1, 0), "{fault:?}");
+        assert_eq!(well.pool().await, (1, 0), "{fault:?}");
     })
     .await;
 }
@@ -95,12 +86,12 @@ async fn a_session_whose_start_was_refused_is_rolled_back_once_the_store_recover
         });
         // On a busy machine it may fail before the fault begins. With 502 it was found out in time that it is undone.
         while well.provider.asked() == 0 {
-            let answer = troubled.call("POST", "/session", pair()).await;
+            let answer = troubled.call("POST", "/session", Some(pair())).await;
             assert!([502, 503].contains(&answer.status), "{fault:?}: {answer:?}");
         }
         trouble.ends().await;
         well.provider.always(Outcome::Sent);
-        while pool(well).await != (1, 0) {
+        while well.pool().await != (1, 0) {
             let _ = troubled.service.maintain().await;
         }
         trouble.comes_to_rest().await;
@@ -124,7 +115,7 @@ async fn a_session_ends_and_both_are_notified_once() {
         assert_eq!(answer.status, if done.contains(fault) { 200 } else { 503 }, "{fault:?}");
         let again = well.call("DELETE", &path, None).await;
         assert_eq!(again.status, if done.contains(fault) { 404 } else { 200 }, "{fault:?}");
-        assert_eq!(pool(well).await, (1, 0), "{fault:?}");
+        assert_eq!(well.pool().await, (1, 0), "{fault:?}");
         trouble.comes_to_rest().await;
         assert_eq!(told(well, "has ended"), [1, 1], "{fault:?}");
     })
@@ -156,7 +147,7 @@ async fn a_late_text_ends_its_session_once() {
         let post = flat(&fresh_id(), ALICE, TN, "late");
         is_posted_in_vain(trouble, &post).await;
         assert_eq!(well.post(&post).await.status, 200);
-        assert_eq!(pool(well).await, (1, 0), "{fault:?}");
+        assert_eq!(well.pool().await, (1, 0), "{fault:?}");
         trouble.comes_to_rest().await;
         assert_eq!((told(well, "expired"), told(well, "late")), ([1, 1], [0, 0]), "{fault:?}");
     })
@@ -248,11 +239,11 @@ async fn nothing_is_done_while_reads_fail() {
         }
         troubled.call("DELETE", &format!("/tn/{TN}"), None).await.assert_error(503, "store_unavailable");
         troubled.call("DELETE", &format!("/session/{id}"), None).await.assert_error(503, "store_unavailable");
-        troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+        troubled.call("POST", "/session", Some(pair())).await.assert_error(503, "store_unavailable");
         assert_eq!(troubled.post(&post).await.status, 503, "{fault:?}");
         assert!(troubled.service.maintain().await.is_err(), "{fault:?}");
         trouble.ends().await;
-        assert_eq!((well.provider.asked(), pool(well).await), (0, (0, 1)), "{fault:?}");
+        assert_eq!((well.provider.asked(), well.pool().await), (0, (0, 1)), "{fault:?}");
         assert_eq!(well.post(&post).await.status, 200);
         assert_eq!(well.provider.taken_by(), [(BOB.to_owned(), "hello".to_owned())], "{fault:?}");
     })
@@ -265,7 +256,7 @@ async fn everything_is_refused_while_the_engine_is_unreachable() {
     for (method, path, body) in [
         ("POST", "/tn", Some(json!({"value": TN}))),
         ("GET", "/tn", None),
-        ("POST", "/session", pair()),
+        ("POST", "/session", Some(pair())),
         ("POST", "/", Some(flat(&fresh_id(), ALICE, TN, "hello"))),
         ("GET", "/health", None),
     ] {

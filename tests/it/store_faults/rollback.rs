@@ -1,10 +1,11 @@
 //! A caller is told that a call failed, or would be, and it has happened or happens later: what is told is made true.
 
 use super::Trouble;
-use serde_json::{Value, json};
+use serde_json::Value;
 use test_support::{
     ALICE, App, BOB, Outcome, TN,
     fault_proxy::{Fault, WRITES},
+    pair,
 };
 
 /// How often the troubled process tries one write within the time of a store call.
@@ -13,14 +14,10 @@ const TRIES: u32 = 2;
 const PATIENCE: u32 = 5;
 const OTHER_TN: &str = "12062992130";
 
-fn pair() -> Option<Value> {
-    Some(json!({"participant_a": ALICE, "participant_b": BOB}))
-}
-
 /// Opens a session, as a caller would that is told to try again: on a busy machine the process may have too little time.
 async fn open_at_last(app: &App) -> Value {
     for _ in 0..PATIENCE {
-        let answer = app.call("POST", "/session", pair()).await;
+        let answer = app.call("POST", "/session", Some(pair())).await;
         if answer.status != 503 {
             assert_eq!(answer.status, 200, "{answer:?}");
             return answer.json();
@@ -29,18 +26,13 @@ async fn open_at_last(app: &App) -> Value {
     panic!("no session opens");
 }
 
-async fn free_and_in_use(app: &App) -> (u64, u64) {
-    let pool = app.call("GET", "/tn", None).await.json();
-    (pool["available"].as_u64().unwrap(), pool["in_use"].as_u64().unwrap())
-}
-
 #[tokio::test]
 async fn a_session_whose_response_is_lost_is_rolled_back_before_the_caller_gets_an_error() {
     let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedNoResponse).await;
     well.add_tn(TN).await;
     proxy.fail(WRITES, Fault::AppliedNoResponse, TRIES);
-    troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
-    assert_eq!(free_and_in_use(well).await, (1, 0));
+    troubled.call("POST", "/session", Some(pair())).await.assert_error(503, "store_unavailable");
+    assert_eq!(well.pool().await, (1, 0));
     assert_eq!(well.provider.asked(), 0);
 }
 
@@ -49,14 +41,14 @@ async fn no_session_begins_after_its_creation_was_reported_as_failed() {
     let Trouble { troubled, well, proxy, .. } = &Trouble::new(WRITES, Fault::AppliedMuchLater).await;
     well.add_tn(TN).await;
     proxy.fail(WRITES, Fault::AppliedMuchLater, TRIES);
-    troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+    troubled.call("POST", "/session", Some(pair())).await.assert_error(503, "store_unavailable");
     assert_eq!(proxy.recover(), 0, "every try of the opening comes later");
     proxy.late_calls_applied().await;
-    assert_eq!(free_and_in_use(well).await, (1, 0));
+    assert_eq!(well.pool().await, (1, 0));
     // Others are opened as ever, and what was left behind is no session for anybody.
     let session = open_at_last(troubled).await;
     well.end_session(&session).await;
-    assert_eq!(free_and_in_use(well).await, (1, 0));
+    assert_eq!(well.pool().await, (1, 0));
 }
 
 #[tokio::test]
@@ -71,7 +63,7 @@ async fn a_session_that_only_a_newer_release_can_roll_back_blocks_no_other() {
     });
     let mut id = None;
     for _ in 0..PATIENCE {
-        troubled.call("POST", "/session", pair()).await.assert_error(503, "store_unavailable");
+        troubled.call("POST", "/session", Some(pair())).await.assert_error(503, "store_unavailable");
         trouble.ends().await;
         let sessions = well.call("GET", "/session", None).await.json();
         // On a busy machine the opening may not have come so far that the session stands.
@@ -82,13 +74,7 @@ async fn a_session_that_only_a_newer_release_can_roll_back_blocks_no_other() {
     }
     let id = id.expect("the session stands");
     provider.always(Outcome::Sent);
-    let taken_over = json!({
-        "TableName": proxy.table_name(),
-        "Key": {"pk": {"S": format!("S#{id}")}, "sk": {"S": "S"}},
-        "UpdateExpression": "SET item_version = :newer",
-        "ExpressionAttributeValues": {":newer": {"N": "99"}},
-    });
-    proxy.engine("UpdateItem", &taken_over).await;
+    proxy.rewrite_as_newer_release(format!("S#{id}"), "S").await;
     well.add_tn(OTHER_TN).await;
     assert_eq!(open_at_last(troubled).await["virtual_tn"], OTHER_TN);
 }
@@ -102,7 +88,7 @@ async fn an_end_whose_response_is_lost_is_reported_to_the_caller_and_to_both_par
     let told: Vec<String> = well.provider.taken().into_iter().map(|text| text.to).collect();
     assert_eq!(told.len(), 2);
     assert!([ALICE, BOB].iter().all(|person| told.iter().any(|to| to == person)), "{told:?}");
-    assert_eq!(free_and_in_use(well).await, (1, 0));
+    assert_eq!(well.pool().await, (1, 0));
     let id = session["session_id"].as_str().unwrap();
     let again = well.call("DELETE", &format!("/session/{id}"), None).await;
     again.assert_error(404, "session_not_found");

@@ -169,6 +169,12 @@ impl App {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
 
+    /// How many TNs are free, and how many are in use.
+    pub async fn pool(&self) -> (u64, u64) {
+        let pool = self.call("GET", "/tn", None).await.json();
+        (pool["available"].as_u64().expect("a number"), pool["in_use"].as_u64().expect("a number"))
+    }
+
     /// Opens a session that expires after so many minutes.
     pub async fn open_session(&self, a: &str, b: &str, minutes: Option<u32>) -> Value {
         let body = json!({"participant_a": a, "participant_b": b, "expiry_window": minutes});

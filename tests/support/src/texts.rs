@@ -17,6 +17,11 @@ pub fn flat(id: &str, from: &str, to: &str, body: &str) -> Value {
     json!({"to": to, "from": from, "body": body, "id": id})
 }
 
+/// The body of a request that opens a session of Alice and Bob.
+pub fn pair() -> Value {
+    json!({"participant_a": ALICE, "participant_b": BOB})
+}
+
 /// A new id in Flowroute's format.
 pub fn fresh_id() -> String {
     format!("mdr2-{}", sms_proxy::domain::MessageId::random())

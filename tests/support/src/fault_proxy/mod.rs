@@ -177,6 +177,18 @@ impl FaultProxy {
         }
     }
 
+    /// Rewrites an item as a newer release would, without being counted.
+    pub async fn rewrite_as_newer_release(&self, pk: String, sk: &str) {
+        let change = json!({
+            "TableName": self.table_name(),
+            "Key": {"pk": {"S": pk}, "sk": {"S": sk}},
+            "UpdateExpression": "SET item_version = :newer",
+            "ConditionExpression": "attribute_exists(pk)",
+            "ExpressionAttributeValues": {":newer": {"N": "99"}},
+        });
+        self.engine("UpdateItem", &change).await;
+    }
+
     /// Calls the engine directly; neither counted nor subject to faults.
     pub async fn engine(&self, operation: &str, body: &Value) -> Value {
         let request = self.shared.client.post(engine_url());
