@@ -10,7 +10,7 @@ on_each_backend! {
     a_text_that_two_readings_do_not_show_is_sent_again_once
     one_late_reading_alone_does_not_decide
     while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unknown_for_good
-    another_text_proxy_the_two_leaves_it_undecided
+    another_text_between_the_two_leaves_it_undecided
     media_without_words_stay_undecided
     rows_from_before_the_attempt_do_not_count
     two_equal_texts_are_never_credited_to_the_same_row
@@ -92,7 +92,7 @@ async fn while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unk
     assert_eq!(app.provider.asked(), 1);
 }
 
-async fn another_text_proxy_the_two_leaves_it_undecided(backend: Backend) {
+async fn another_text_between_the_two_leaves_it_undecided(backend: Backend) {
     let (app, session) = with_unknown(backend, Outcome::SentNoResponse, "hello").await;
     app.provider.edit_list(|rows| rows.last_mut().unwrap().body = "hel".into());
     app.settle_everything().await;

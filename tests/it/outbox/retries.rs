@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 on_each_backend! {
     a_text_that_the_provider_does_not_take_arrives_once_when_it_does
-    the_pause_proxy_attempts_grows_to_a_quarter_of_an_hour
+    the_pause_between_attempts_grows_to_a_quarter_of_an_hour
     a_text_that_is_not_taken_for_a_day_has_failed
     a_refused_text_is_sent_once_and_its_record_says_why
     a_refused_start_message_cancels_the_other_one
@@ -54,7 +54,7 @@ async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does(backen
     }
 }
 
-async fn the_pause_proxy_attempts_grows_to_a_quarter_of_an_hour(backend: Backend) {
+async fn the_pause_between_attempts_grows_to_a_quarter_of_an_hour(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::Busy);
