@@ -1,6 +1,7 @@
 //! A proxy between DynamoDB's clients and the engine that counts calls and their cost, and injects faults.
 
 mod fault;
+mod forward;
 mod respond;
 
 pub use fault::{Calls, Fault, READS, WRITES};
@@ -9,13 +10,10 @@ use crate::{
     dynamodb::{Table, create_store, engine_url},
     restartable_server::RestartableServer,
 };
-use axum::body::Bytes;
-use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use sms_proxy::store::Store;
 use std::{
     collections::BTreeMap,
-    io,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
@@ -221,45 +219,5 @@ impl Shared {
         state.remaining -= 1;
         state.injected += 1;
         Some(fault)
-    }
-
-    /// The engine's response. A call that was begun is applied even if the client disconnects.
-    async fn forward(
-        &self,
-        operation: &str,
-        headers: &HeaderMap,
-        body: &str,
-    ) -> io::Result<(StatusCode, Bytes)> {
-        let mut body: Value = serde_json::from_str(body)?;
-        if operation == "CreateTable" {
-            self.state().table = body["TableName"].as_str().expect("a name").to_owned();
-        } else {
-            body["ReturnConsumedCapacity"] = json!("TOTAL");
-        }
-        let mut request = self.client.post(engine_url());
-        for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
-            if let Some(value) = headers.get(name) {
-                request = request.header(name, value);
-            }
-        }
-        let call = tokio::spawn(async move {
-            let response = request.body(body.to_string()).send().await?;
-            Ok::<_, reqwest::Error>((response.status(), response.bytes().await?))
-        });
-        let (status, body) = call.await.map_err(io::Error::other)?.map_err(io::Error::other)?;
-        self.add_units(operation, &body);
-        Ok((status, body))
-    }
-
-    fn add_units(&self, operation: &str, response: &[u8]) {
-        let Ok(response) = serde_json::from_slice::<Value>(response) else { return };
-        let consumed = &response["ConsumedCapacity"];
-        let tables = consumed.as_array().map_or(std::slice::from_ref(consumed), Vec::as_slice);
-        let units: f64 = tables.iter().filter_map(|table| table["CapacityUnits"].as_f64()).sum();
-        let spent = &mut self.state().spent;
-        match operation {
-            "GetItem" | "BatchGetItem" | "Query" => spent.read_units += units,
-            _ => spent.write_units += units,
-        }
     }
 }
