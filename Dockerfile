@@ -1,4 +1,4 @@
-# The local server in a container; the README's "In a container" says how to use it.
+# The local server in a container; how to use it: docs/operations.md#in-a-container
 
 FROM rust:1.95-slim-bookworm AS source
 WORKDIR /src
