@@ -5,6 +5,7 @@ mod access;
 mod budgets;
 mod contract;
 mod database_file;
+mod documents;
 mod durability;
 mod flowroute;
 mod init_phase;
