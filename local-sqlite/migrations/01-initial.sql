@@ -1,17 +1,17 @@
--- Marks the file as ours (the letters SMSP), so that a foreign database is never written to.
+-- Identifies the file (the letters SMSP), so that a foreign database is never written to.
 PRAGMA application_id = 1397576528;
 
 -- Times are milliseconds since 1970-01-01 UTC, phone numbers integers of eleven digits,
--- ids of our own 32 lower-case hexadecimal digits.
+-- our own ids 32 lower-case hexadecimal digits.
 
--- The pool. A free number has a random place in the draw; drawing takes the next one after a random point,
+-- The pool. A free number has a random pick key; picking takes the next one after a random key,
 -- so that it costs the same among ten numbers and a million.
 CREATE TABLE tn (
     value    INTEGER PRIMARY KEY,
     added_at INTEGER NOT NULL,
-    draw     INTEGER
+    pick_key INTEGER
 ) STRICT;
-CREATE INDEX tn_free ON tn (draw) WHERE draw IS NOT NULL;
+CREATE INDEX tn_free ON tn (pick_key) WHERE pick_key IS NOT NULL;
 
 CREATE TABLE session (
     id            TEXT PRIMARY KEY,
@@ -23,13 +23,12 @@ CREATE TABLE session (
     ended_at      INTEGER,
     CHECK (participant_a <> participant_b)
 ) STRICT;
-CREATE INDEX session_open ON session (created_at, id) WHERE ended_at IS NULL;
+CREATE INDEX session_not_ended ON session (created_at, id) WHERE ended_at IS NULL;
 CREATE INDEX session_on_tn ON session (tn) WHERE ended_at IS NULL;
 CREATE INDEX session_expiry ON session (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
 CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;
 
--- Who texts whom through which number, while the session is not ended. Two sessions may share a number
--- as long as nobody is in both.
+-- Who texts whom through which number, while the session is not ended.
 CREATE TABLE route (
     tn         INTEGER NOT NULL REFERENCES tn (value),
     sender     INTEGER NOT NULL,
@@ -38,7 +37,7 @@ CREATE TABLE route (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX route_sender ON route (sender);
 
--- Inbound ids, each once.
+-- Tombstones of inbound texts that caused no message with their dedupe key.
 CREATE TABLE inbound (
     id          TEXT PRIMARY KEY,
     received_at INTEGER NOT NULL
@@ -49,15 +48,11 @@ CREATE INDEX inbound_age ON inbound (received_at);
 CREATE TABLE opt_out (
     tn     INTEGER NOT NULL,
     person INTEGER NOT NULL,
-    since  INTEGER NOT NULL,
     PRIMARY KEY (tn, person)
 ) STRICT, WITHOUT ROWID;
 
--- What we send. The content is erased when the message is settled.
---   sending    leased to one sender until lease_until
---   waiting    the provider has not taken it; may be sent from due_at on
---   unknown    nobody knows whether the provider took it
---   sent, failed, cancelled   settled for good
+-- Outbound messages. The content is erased when the message is settled. The columns from `state` on are those of
+-- `Status` in src/domain/status.rs.
 CREATE TABLE outbound (
     id           TEXT PRIMARY KEY,
     session_id   TEXT,
@@ -70,40 +65,30 @@ CREATE TABLE outbound (
     created_at   INTEGER NOT NULL,
     state        TEXT    NOT NULL
         CHECK (state IN ('sending', 'waiting', 'unknown', 'sent', 'failed', 'cancelled')),
-    due_at       INTEGER,
-    lease        INTEGER NOT NULL DEFAULT 0,
-    lease_until  INTEGER,
-    attempts     INTEGER NOT NULL DEFAULT 0,
-    attempted_at INTEGER,
-    -- The session ended while the message was on its way: it must not be sent again.
-    revoked      INTEGER NOT NULL DEFAULT 0,
-    -- When the provider's list was first seen without it.
-    absent_at    INTEGER,
-    provider_id  TEXT,
-    reason       TEXT,
-    -- The last state of its delivery receipts.
-    receipt_level  INTEGER,
-    receipt_status TEXT,
-    receipt_code   TEXT,
-    receipt_at     INTEGER,
-    settled_at   INTEGER
+    lease           INTEGER NOT NULL,
+    lease_until     INTEGER,
+    due_at          INTEGER,
+    attempts        INTEGER NOT NULL,
+    attempted_at    INTEGER,
+    absent_at       INTEGER,
+    revoked         INTEGER NOT NULL,
+    provider_id     TEXT,
+    reason          TEXT,
+    delivery_level  INTEGER,
+    delivery_status TEXT,
+    delivery_code   TEXT,
+    delivery_at     INTEGER,
+    settled_at      INTEGER
 ) STRICT;
 CREATE INDEX outbound_session ON outbound (session_id, created_at) WHERE session_id IS NOT NULL;
-CREATE INDEX outbound_open ON outbound (state, created_at) WHERE settled_at IS NULL;
+CREATE INDEX outbound_pending ON outbound (state, created_at) WHERE settled_at IS NULL;
 CREATE INDEX outbound_pair ON outbound (from_tn, recipient, created_at);
 CREATE INDEX outbound_provider ON outbound (provider_id) WHERE provider_id IS NOT NULL;
 CREATE INDEX outbound_answers ON outbound (created_at) WHERE kind = 'no_session';
 CREATE INDEX outbound_settled ON outbound (settled_at) WHERE settled_at IS NOT NULL;
 
--- Delivery receipts, each level of a message once.
-CREATE TABLE receipt (
-    message_id TEXT    NOT NULL REFERENCES outbound (id) ON DELETE CASCADE,
-    level      INTEGER NOT NULL,
-    PRIMARY KEY (message_id, level)
-) STRICT, WITHOUT ROWID;
-
 -- Who drains the outbox.
-CREATE TABLE drainer (
+CREATE TABLE drain_lease (
     only   INTEGER PRIMARY KEY CHECK (only = 1),
     holder TEXT    NOT NULL,
     until  INTEGER NOT NULL

@@ -1,12 +1,12 @@
-//! Messages: what Flowroute posts to us, and what we send.
+//! Messages: inbound texts, and what we send.
 
-use super::{Barred, MessageId, Number, Participant, Role, Session, SessionId};
+use super::{Blocked, MessageId, Number, Participant, Role, Session, SessionId, name::names};
 use chrono::{DateTime, Utc};
 
 /// What a message says. Its `Debug` form shows sizes only: no text may reach a log.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Content {
-    /// The text; empty for media without words (Flowroute's `body: null`, FLOWROUTE.md 8.6).
+    /// The text; empty for media without words (Flowroute's `body: null`, docs/flowroute.md#payloads).
     pub body: String,
     /// Addresses of pictures and the like, in the order received.
     pub media_urls: Vec<String>,
@@ -32,10 +32,10 @@ impl std::fmt::Debug for Content {
     }
 }
 
-/// A text that somebody sent to one of our numbers.
+/// A text that was sent to one of our numbers.
 #[derive(Debug, Clone)]
 pub struct Inbound {
-    /// Flowroute's id of it, the same each time it is posted; without one a repetition can't be recognised.
+    /// Flowroute's id of it, the same each time it is posted; without one duplicates can't be recognised.
     pub id: Option<String>,
     /// Who sent it.
     pub from: Number,
@@ -43,25 +43,37 @@ pub struct Inbound {
     pub to: Number,
     /// What it says.
     pub content: Content,
-    /// When Flowroute took it; the flat form does not say (FLOWROUTE.md 2.2).
+    /// When Flowroute took it; the flat form has no such time (docs/flowroute.md#webhook).
     pub sent_at: Option<DateTime<Utc>>,
 }
 
-/// What Flowroute reports about a message that we sent (FLOWROUTE.md 3).
+/// What a text causes: messages, and what identifies its duplicates.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Our id of the message, from the callback's `?m=`.
-    pub message: Option<MessageId>,
-    /// Flowroute's id of the message.
-    pub provider_id: String,
-    /// 1: handed to the carrier; 2: anything after.
-    pub level: i64,
-    /// A word such as `smsc submit` or `delivered`.
-    pub status: String,
-    /// A code such as `1003`.
-    pub code: Option<String>,
-    /// When it happened.
-    pub at: Option<DateTime<Utc>>,
+pub struct Caused {
+    /// The messages to be sent.
+    pub messages: Vec<Outbound>,
+    /// The text's dedupe key, if no message has it as its id.
+    pub tombstone: Option<MessageId>,
+}
+
+impl Inbound {
+    /// The key that identifies duplicates of the text.
+    #[must_use]
+    pub fn dedupe_key(&self) -> Option<MessageId> {
+        self.id.as_deref().map(MessageId::for_inbound)
+    }
+
+    /// Assigns ids to the messages that this text causes. The first of them gets the dedupe key, so that no separate
+    /// record of the text is needed.
+    #[must_use]
+    pub fn cause(&self, texts: Vec<Text>, now: DateTime<Utc>) -> Caused {
+        let mut messages = Outbound::all(texts, now);
+        let mut tombstone = self.dedupe_key();
+        if let Some(first) = messages.first_mut() {
+            first.id = tombstone.take().unwrap_or(first.id);
+        }
+        Caused { messages, tombstone }
+    }
 }
 
 /// What an outbound message is for.
@@ -73,30 +85,21 @@ pub enum Kind {
     Start,
     /// Tells a participant that the session was ended.
     End,
-    /// Tells a participant that the session's time ran out.
+    /// Tells a participant that the session has expired.
     Expired,
     /// Tells a sender that there is no session.
     NoSession,
 }
 
-impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [Self::Relay, Self::Start, Self::End, Self::Expired, Self::NoSession];
+names!(Kind {
+    Relay => "relay",
+    Start => "start",
+    End => "end",
+    Expired => "expired",
+    NoSession => "no_session",
+});
 
-    /// The kind's name on record, in logs and in the API.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Relay => "relay",
-            Self::Start => "start",
-            Self::End => "end",
-            Self::Expired => "expired",
-            Self::NoSession => "no_session",
-        }
-    }
-}
-
-/// A text to be sent: from where, to whom, saying what. The recipient is final; nobody looks it up again.
+/// An outbound message before it has an id. Its recipient is never looked up again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text {
     /// What it is for.
@@ -109,8 +112,8 @@ pub struct Text {
     pub to: Number,
     /// Which participant of the session that is.
     pub to_role: Option<Role>,
-    /// Why it must not be sent: it goes on record as failed.
-    pub barred: Option<Barred>,
+    /// Why it must not be sent, if so: then it is stored as failed.
+    pub blocked: Option<Blocked>,
     /// What it says.
     pub content: Content,
 }
@@ -125,13 +128,21 @@ impl Text {
             from: session.tn,
             to: to.number,
             to_role: Some(to.role),
-            barred: to.barred,
+            blocked: to.blocked,
             content,
         }
     }
 }
 
-/// A text under the id that it has on record.
+impl Session {
+    /// The same notice for both participants, from the session's TN.
+    #[must_use]
+    pub fn notices(&self, kind: Kind, body: &str) -> [Text; 2] {
+        self.participants.map(|to| Text::in_session(self, kind, to, body.into()))
+    }
+}
+
+/// A text with its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outbound {
     /// Our id of it.
@@ -147,5 +158,11 @@ impl Outbound {
     #[must_use]
     pub fn new(text: Text, created_at: DateTime<Utc>) -> Self {
         Self { id: MessageId::random(), created_at, text }
+    }
+
+    /// Gives each of these texts an id.
+    #[must_use]
+    pub fn all(texts: impl IntoIterator<Item = Text>, created_at: DateTime<Utc>) -> Vec<Self> {
+        texts.into_iter().map(|text| Self::new(text, created_at)).collect()
     }
 }

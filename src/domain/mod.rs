@@ -1,11 +1,27 @@
-//! The words of the service as plain values: no async, no I/O, no wire format, no clock.
+//! Plain values and pure rules: no async, no I/O, no wire format, no clock.
 
+mod gauges;
 mod id;
+mod lifecycle;
 mod message;
+mod name;
+mod new_session;
 mod number;
+mod page;
+mod pool;
+mod route;
 mod session;
+mod status;
 
+pub use gauges::Gauges;
 pub use id::{InvalidId, MessageId, SessionId};
-pub use message::{Content, Inbound, Kind, Outbound, Receipt, Text};
+pub use lifecycle::{MessageEvent, Settlement, Surroundings, Transition};
+pub use message::{Caused, Content, Inbound, Kind, Outbound, Text};
+pub use name::UnknownName;
+pub use new_session::NewSession;
 pub use number::{InvalidNumber, Number};
-pub use session::{Barred, NewSession, Participant, Role, Session};
+pub use page::{Page, Part};
+pub use pool::{OptChange, PoolSize, VirtualTn};
+pub use route::{Decision, IgnoreReason, Route};
+pub use session::{Blocked, EndCause, Participant, Role, Session};
+pub use status::{Delivery, Message, Receipt, State, Status};

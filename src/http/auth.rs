@@ -1,4 +1,4 @@
-//! Who may call: API keys for the management routes, a token for Flowroute's webhook.
+//! Access: API keys for the management routes, a token for Flowroute's webhook.
 
 use super::error::ApiError;
 use axum::{
@@ -12,12 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
-/// The secrets that callers must know. Without any, everybody may call.
+/// The secrets that callers must send. Without API keys the management routes are unguarded, without a token the webhook.
 #[derive(Debug, Default)]
 pub struct Auth {
-    /// Each of them opens the management routes.
+    /// The API keys, each valid for all management routes.
     pub api_keys: Vec<SecretString>,
-    /// Must be in the webhook's address, as `?token=` or as the password of its Basic authentication.
+    /// The webhook token, in the callback URL as `?token=` or as the password of Basic authentication.
     pub webhook_token: Option<SecretString>,
 }
 
@@ -26,15 +26,15 @@ fn equal(given: &str, secret: &SecretString) -> bool {
 }
 
 impl Auth {
-    fn opens(&self, headers: &HeaderMap) -> bool {
+    fn admits(&self, headers: &HeaderMap) -> bool {
         let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
         let given = key.or_else(|| credentials(headers, "Bearer"));
-        // Every key is compared, so that the time taken tells nothing about them.
+        // All keys are compared, so that the time taken reveals nothing about them.
         self.api_keys.is_empty()
             || given.is_some_and(|given| self.api_keys.iter().fold(false, |any, key| any | equal(given, key)))
     }
 
-    /// Whether a webhook call with this query and these headers knows the token, if one is set.
+    /// Whether a webhook call with this query and these headers has the token, if one is set.
     pub(super) fn admits_webhook(&self, query: Option<&str>, headers: &HeaderMap) -> bool {
         let Some(token) = &self.webhook_token else { return true };
         let in_query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
@@ -55,11 +55,11 @@ fn basic_password(headers: &HeaderMap) -> Option<String> {
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// Lets a request pass that brings an API key, if keys are set.
+/// Refuses a request without a valid API key, if keys are set.
 pub(super) async fn require_api_key(
     State(auth): State<Arc<Auth>>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if auth.opens(request.headers()) { Ok(next.run(request).await) } else { Err(ApiError::no_api_key()) }
+    if auth.admits(request.headers()) { Ok(next.run(request).await) } else { Err(ApiError::no_api_key()) }
 }

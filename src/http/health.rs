@@ -1,19 +1,13 @@
-//! `GET /health`.
+//! Whether the store answers.
 
-use super::error::ApiError;
-use crate::service::Service;
+use super::error::{ApiError, store_failed};
+use crate::{limits, service::Service};
 use axum::{Json, extract::State};
 use serde::Serialize;
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 use tokio::sync::Mutex;
 
-/// How long what the store said is good for, and how long it may take to say it.
-const PERIOD: Duration = Duration::from_secs(2);
-
-/// What the store said last, and when.
+/// When the store was last checked, and whether it responded.
 #[derive(Default)]
 pub(super) struct Health(Mutex<Option<(Instant, bool)>>);
 
@@ -22,19 +16,28 @@ pub(super) struct Healthy {
     status: &'static str,
 }
 
-/// `GET /health`. However many ask, the store is asked at most every two seconds.
+/// Checks the store at most once per [`limits::HEALTH_CHECK`], whatever the number of requests.
 pub(super) async fn show(
     State(service): State<Service>,
     State(health): State<Arc<Health>>,
 ) -> Result<Json<Healthy>, ApiError> {
     let mut last = health.0.lock().await;
-    let answers = match *last {
-        Some((when, answers)) if when.elapsed() < PERIOD => answers,
+    let healthy = match *last {
+        Some((when, healthy)) if when.elapsed() < limits::HEALTH_CHECK => healthy,
         _ => {
-            let answers = matches!(tokio::time::timeout(PERIOD, service.ping()).await, Ok(Ok(())));
-            *last = Some((Instant::now(), answers));
-            answers
+            let healthy = check(&service).await;
+            *last = Some((Instant::now(), healthy));
+            healthy
         }
     };
-    if answers { Ok(Json(Healthy { status: "ok" })) } else { Err(ApiError::unavailable()) }
+    if healthy { Ok(Json(Healthy { status: "ok" })) } else { Err(ApiError::unavailable()) }
+}
+
+async fn check(service: &Service) -> bool {
+    match tokio::time::timeout(limits::HEALTH_CHECK, service.ping()).await {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => store_failed(error),
+        Err(_) => store_failed("no response to the health check"),
+    }
+    false
 }

@@ -1,13 +1,13 @@
-//! `GET /message`: what was sent in a session and what became of it.
+//! The messages of a session and their outcomes.
 
 use super::{
     error::ApiError,
-    page::{Asked, Lists, Next, date},
+    page::{Lists, Next, PageQuery, date},
+    reason::Reason,
 };
 use crate::{
-    domain::{Kind, Role},
+    domain::{self, Kind, Role},
     service::{Error, Service},
-    store,
 };
 use axum::{
     extract::{RawQuery, State},
@@ -23,7 +23,7 @@ struct Messages {
     next: Next,
 }
 
-/// All but the text and the numbers.
+/// A message without its text and numbers.
 #[derive(Serialize)]
 struct Message {
     id: String,
@@ -47,25 +47,26 @@ struct Delivery {
     date: Option<String>,
 }
 
-impl From<store::Message> for Message {
-    fn from(message: store::Message) -> Self {
-        let (to, other) = match message.to {
+impl From<domain::Message> for Message {
+    fn from(domain::Message { outbound, status }: domain::Message) -> Self {
+        let kind = outbound.text.kind;
+        let (to, other) = match outbound.text.to_role {
             Some(Role::A) => ("participant_a", "participant_b"),
             _ => ("participant_b", "participant_a"),
         };
         Self {
-            id: message.id.to_string(),
-            kind: message.kind.as_str(),
-            from: if message.kind == Kind::Relay { other } else { "service" },
+            id: outbound.id.to_string(),
+            kind: kind.as_str(),
+            from: if kind == Kind::Relay { other } else { "service" },
             to,
-            state: message.state.as_str(),
-            attempts: message.attempts,
-            date_created: date(message.created_at),
-            date_attempted: message.attempted_at.map(date),
-            date_settled: message.settled_at.map(date),
-            provider_id: message.provider_id,
-            reason: message.reason,
-            delivery: message.delivery.map(|delivery| Delivery {
+            state: status.state.as_str(),
+            attempts: status.attempts,
+            date_created: date(outbound.created_at),
+            date_attempted: status.attempted_at.map(date),
+            date_settled: status.settled_at.map(date),
+            provider_id: status.provider_id,
+            reason: status.reason,
+            delivery: status.delivery.map(|delivery| Delivery {
                 status: delivery.status,
                 code: delivery.code,
                 date: delivery.at.map(date),
@@ -74,21 +75,20 @@ impl From<store::Message> for Message {
     }
 }
 
-/// `GET /message?session_id=…`
 pub(super) async fn list(
     State(service): State<Service>,
     State(lists): State<Lists>,
     RawQuery(query): RawQuery,
-    Asked(page): Asked,
+    PageQuery(page): PageQuery,
 ) -> Result<Response, ApiError> {
     let query = query.unwrap_or_default();
     let id = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "session_id");
     let (_, id) =
-        id.ok_or_else(|| ApiError::bad_request("missing_field", "session_id is missing in the query"))?;
-    let id = id.parse().map_err(|_| ApiError::from(Error::SessionNotOnRecord))?;
+        id.ok_or_else(|| ApiError::new(Reason::MissingField, "session_id is missing in the query"))?;
+    let id = id.parse().map_err(|_| ApiError::from(Error::SessionNotStored))?;
     let limit = page.limit;
     let part = service.messages(id, page).await?;
-    lists.answer(&Messages {
+    lists.respond(&Messages {
         session_id: id.to_string(),
         messages: part.items.into_iter().map(Message::from).collect(),
         next: Next::of(limit, part.next),

@@ -1,12 +1,16 @@
-//! The HTTP contract: one router, whichever way the requests come.
+//! The HTTP contract: one router, whichever runtime receives the requests.
 
+mod app;
 mod auth;
 mod body;
 mod error;
+mod fields;
 mod health;
 mod message;
 mod observe;
 mod page;
+mod reason;
+mod routes;
 mod sandbox;
 mod session;
 mod tn;
@@ -14,66 +18,47 @@ mod webhook;
 
 pub use auth::Auth;
 pub use observe::RequestId;
+pub use reason::Reason;
+pub use routes::{ROUTES, Route, SANDBOX_ROUTE};
 
 use crate::{provider::Sandbox, service::Service};
+use app::App;
 use axum::{
     Router,
-    extract::FromRef,
     middleware::{from_fn, from_fn_with_state},
-    routing::{get, post},
 };
 use error::ApiError;
-use health::Health;
 use std::sync::Arc;
 
-/// What the router is made of.
+/// The parts of the router.
 pub struct Parts {
     /// The service behind the routes.
     pub service: Service,
-    /// Who may call them.
+    /// The secrets that callers must send.
     pub auth: Auth,
-    /// The sandbox, if it is the provider and its texts are to be shown.
+    /// The sandbox, if it is the provider; adds [`SANDBOX_ROUTE`].
     pub sandbox: Option<Arc<Sandbox>>,
-    /// The longest answer that the way back can carry, in bytes; a longer list is refused.
-    pub answer_limit: Option<usize>,
+    /// The size limit of a response, in bytes, if the runtime has one; a longer list is refused.
+    pub response_limit: Option<usize>,
 }
 
-#[derive(Clone, FromRef)]
-struct App {
-    service: Service,
-    auth: Arc<Auth>,
-    health: Arc<Health>,
-    lists: page::Lists,
-}
-
-/// The paths that the router knows, in the form that the router and API Gateway share.
-pub const PATHS: [&str; 7] = ["/", "/health", "/message", "/tn", "/tn/{value}", "/session", "/session/{id}"];
-
-/// The router. What stands under `guarded` asks for an API key.
+/// The router of [`ROUTES`].
 pub fn router(parts: Parts) -> Router {
     let app = App {
         service: parts.service,
         auth: Arc::new(parts.auth),
         health: Arc::default(),
-        lists: page::Lists { answer_limit: parts.answer_limit },
+        lists: page::Lists { response_limit: parts.response_limit },
+        sandbox: parts.sandbox,
     };
-    let mut guarded = Router::new()
-        .route("/tn", get(tn::list).post(tn::add).delete(tn::remove_named))
-        .route("/tn/{value}", get(tn::show).delete(tn::remove))
-        .route("/session", get(session::list).post(session::open).delete(session::end_named))
-        .route("/session/{id}", get(session::show).delete(session::end))
-        .route("/message", get(message::list));
-    if let Some(sandbox) = parts.sandbox {
-        guarded = guarded.merge(sandbox::routes(sandbox));
-    }
-    let guarded = guarded.route_layer(from_fn_with_state(app.clone(), auth::require_api_key));
-    Router::new()
-        .route("/", post(webhook::receive))
-        .route("/health", get(health::show))
-        .merge(guarded)
+    let sandbox = app.sandbox.as_ref().map(|_| &SANDBOX_ROUTE);
+    let (guarded, unguarded): (Vec<_>, Vec<_>) =
+        ROUTES.iter().chain(sandbox).partition(|route| route.guarded);
+    routes::router(unguarded)
+        .merge(routes::router(guarded).route_layer(from_fn_with_state(app.clone(), auth::require_api_key)))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(from_fn_with_state(app.clone(), observe::in_time))
+        .layer(from_fn_with_state(app.clone(), observe::limit_time))
         .layer(from_fn(observe::observe))
         .with_state(app)
 }

@@ -1,17 +1,15 @@
-//! One id and one log line for every request.
+//! Gives every request an id, a time limit and a log line.
 
-use super::{
-    body::TIME_LIMIT,
-    error::{ApiError, Reason},
-};
+use super::{error::ApiError, reason::Reason};
 use crate::{
-    metrics::{Event, count},
+    limits,
     service::Service,
+    telemetry::metrics::{Event, count},
 };
 use axum::{
     body::HttpBody,
     extract::{MatchedPath, Request, State},
-    http::{HeaderValue, StatusCode},
+    http::HeaderValue,
     middleware::Next,
     response::Response,
 };
@@ -19,25 +17,25 @@ use std::time::{Duration, Instant};
 use tracing::Instrument;
 use uuid::Uuid;
 
-/// The id that a request came with; without one it gets a fresh id.
+/// The id of a request, set by the runtime that received it; a request without one gets a random id.
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Ends a request that takes too long. Work that must not be lost goes on in a task of its own.
+/// Ends a request at its time limit. Work that must not be lost continues in a task of its own.
 ///
-/// The service's time begins when it knows what is asked for, so a body that is still to come has its own time besides.
-pub(super) async fn in_time(
+/// A request whose body has not arrived yet gets the body's time limit on top.
+pub(super) async fn limit_time(
     State(service): State<Service>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let for_body = if request.body().is_end_stream() { Duration::ZERO } else { TIME_LIMIT };
-    let answer = tokio::time::timeout(service.request_limit() + for_body, next.run(request)).await;
-    answer.map_err(|_| ApiError::late())
+    let for_body = if request.body().is_end_stream() { Duration::ZERO } else { limits::REQUEST_BODY };
+    let response = tokio::time::timeout(service.request_limit() + for_body, next.run(request)).await;
+    response.map_err(|_| ApiError::timed_out())
 }
 
-/// Puts the request's id on its answer and on every log line of it. Paths and queries are not logged: they hold
-/// numbers and tokens.
+/// Adds the request's id to its response and its log lines. Paths and queries are not logged: they hold numbers and
+/// tokens.
 pub(super) async fn observe(request: Request, next: Next) -> Response {
     let RequestId(id) = request
         .extensions()
@@ -54,14 +52,11 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
         if let Ok(header) = header {
             response.headers_mut().insert("x-request-id", header);
         }
-        let reason = response.extensions().get::<Reason>().map(|reason| reason.0);
-        match response.status() {
-            StatusCode::UNAUTHORIZED => count(Event::Unauthorized),
-            // Nothing else than the store is ever unavailable, nor waited for until the time is up: what is sent has
-            // its own limit, and the answer is known by then.
-            StatusCode::SERVICE_UNAVAILABLE => count(Event::StoreErrors),
-            _ => {}
+        let reason = response.extensions().get::<Reason>().copied();
+        if reason == Some(Reason::Unauthorized) {
+            count(Event::Unauthorized);
         }
+        let reason = reason.map(Reason::as_str);
         let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status = response.status().as_u16(), reason, milliseconds, "answered");
         response

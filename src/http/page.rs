@@ -1,7 +1,7 @@
 //! Lists and their pages.
 
-use super::error::ApiError;
-use crate::store::Page;
+use super::{error::ApiError, reason::Reason};
+use crate::domain::Page;
 use axum::{
     extract::FromRequestParts,
     http::{HeaderValue, header, request::Parts},
@@ -10,13 +10,13 @@ use axum::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
-/// The largest page.
-const LARGEST: u32 = 1000;
+/// The maximum number of items on a page.
+const MAX_ITEMS: u32 = 1000;
 
-/// A page as the query asks for it.
-pub(super) struct Asked(pub(super) Page);
+/// The page that the query requests.
+pub(super) struct PageQuery(pub(super) Page);
 
-impl<S: Send + Sync> FromRequestParts<S> for Asked {
+impl<S: Send + Sync> FromRequestParts<S> for PageQuery {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
@@ -25,9 +25,9 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
                 "limit" => {
-                    let limit = value.parse().ok().filter(|limit| (1..=LARGEST).contains(limit));
+                    let limit = value.parse().ok().filter(|limit| (1..=MAX_ITEMS).contains(limit));
                     let wrong =
-                        || ApiError::bad_request("invalid_limit", format!("limit must be 1 to {LARGEST}"));
+                        || ApiError::new(Reason::InvalidLimit, format!("limit must be 1 to {MAX_ITEMS}"));
                     page.limit = Some(limit.ok_or_else(wrong)?);
                 }
                 "after" => page.after = Some(value.into_owned()),
@@ -38,22 +38,22 @@ impl<S: Send + Sync> FromRequestParts<S> for Asked {
     }
 }
 
-/// Refuses a mark that no page of this list ends with, since the list would begin anew.
-pub(super) fn known_mark(page: Page, is_mark: impl Fn(&str) -> bool) -> Result<Page, ApiError> {
+/// Refuses an `after` that is not a cursor of this list.
+pub(super) fn known_cursor(page: Page, is_cursor: impl Fn(&str) -> bool) -> Result<Page, ApiError> {
     match &page.after {
-        Some(after) if !is_mark(after) => {
-            Err(ApiError::bad_request("invalid_after", "after must be the next of the page before"))
+        Some(after) if !is_cursor(after) => {
+            Err(ApiError::new(Reason::InvalidAfter, "after must be the next of the previous page"))
         }
         _ => Ok(page),
     }
 }
 
-/// The variable part of a path. One that cannot be read is nobody's path.
+/// The parameter in a path; 404 if it cannot be decoded.
 #[derive(FromRequestParts)]
 #[from_request(via(axum::extract::Path), rejection(ApiError))]
-pub(super) struct Named<T>(pub(super) T);
+pub(super) struct PathParameter<T>(pub(super) T);
 
-/// A page's `next`; the whole list, asked for without a limit, has none.
+/// `next` of a page, the cursor of the following page; absent from a list that was requested without a limit.
 #[derive(Serialize)]
 pub(super) struct Next {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,21 +66,21 @@ impl Next {
     }
 }
 
-/// How lists are answered.
+/// Makes responses of lists.
 #[derive(Clone, Copy)]
 pub(super) struct Lists {
-    pub(super) answer_limit: Option<usize>,
+    pub(super) response_limit: Option<usize>,
 }
 
 impl Lists {
-    /// The list as JSON, unless it is longer than the way back can carry.
-    pub(super) fn answer(self, list: &impl Serialize) -> Result<Response, ApiError> {
+    /// The list as JSON, unless it is larger than the runtime's limit.
+    pub(super) fn respond(self, list: &impl Serialize) -> Result<Response, ApiError> {
         let json = serde_json::to_vec(list).unwrap_or_default();
-        // API Gateway carries the body as a JSON string, in which quotes and backslashes are escaped.
-        let carried = json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count();
-        if self.answer_limit.is_some_and(|limit| carried > limit) {
-            let message = "the list is too long for one answer; ask for a part of it with ?limit=1000";
-            return Err(ApiError::bad_request("list_too_long", message));
+        // In Lambda the body is a JSON string, in which quotes and backslashes are escaped.
+        let escaped = json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        if self.response_limit.is_some_and(|limit| escaped > limit) {
+            let message = "the list is too long for one response; request pages with ?limit=1000";
+            return Err(ApiError::new(Reason::ListTooLong, message));
         }
         let content_type = (header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(([content_type], json).into_response())

@@ -1,13 +1,13 @@
-//! `GET /sandbox/messages`: what the sandbox keeps.
+//! What the sandbox recorded.
 
-use super::{App, page::date};
+use super::{error::ApiError, page::date};
 use crate::provider::{Sandbox, SandboxMessage};
-use axum::{Json, Router, extract::State, routing::get};
+use axum::{Json, extract::State};
 use serde::Serialize;
 use std::sync::Arc;
 
 #[derive(Serialize)]
-struct Messages {
+pub(super) struct Messages {
     messages: Vec<Message>,
 }
 
@@ -33,9 +33,8 @@ impl From<SandboxMessage> for Message {
     }
 }
 
-pub(super) fn routes(sandbox: Arc<Sandbox>) -> Router<App> {
-    let show = async |State(sandbox): State<Arc<Sandbox>>| {
-        Json(Messages { messages: sandbox.messages().into_iter().map(Message::from).collect() })
-    };
-    Router::new().route("/sandbox/messages", get(show).with_state(sandbox))
+/// Lists the messages, newest first.
+pub(super) async fn show(State(sandbox): State<Option<Arc<Sandbox>>>) -> Result<Json<Messages>, ApiError> {
+    let messages = sandbox.ok_or_else(ApiError::not_found)?.messages();
+    Ok(Json(Messages { messages: messages.into_iter().map(Message::from).collect() }))
 }

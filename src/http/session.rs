@@ -1,12 +1,14 @@
-//! `/session`: opening, listing and ending sessions.
+//! Opens, lists and ends sessions.
 
 use super::{
-    body::Fields,
+    body::{self, Payload},
     error::ApiError,
-    page::{Asked, Lists, Named, Next, date, known_mark},
+    fields::Fields,
+    page::{Lists, Next, PageQuery, PathParameter, date, known_cursor},
+    reason::Reason,
 };
 use crate::{
-    domain::{self, SessionId},
+    domain::{self, Number, SessionId},
     service::{Error, Service},
 };
 use axum::{Json, extract::State, response::Response};
@@ -16,6 +18,36 @@ use serde_json::Value;
 
 /// The longest expiry window: ten years, in minutes.
 const LONGEST_WINDOW: i64 = 5_256_000;
+
+/// The body of `POST /session`.
+pub(super) struct OpenRequest {
+    participants: [Number; 2],
+    expiry_window: Option<TimeDelta>,
+}
+
+impl Payload for OpenRequest {
+    const FIELDS: &[&str] = &["participant_a", "participant_b", "expiry_window"];
+
+    fn read(fields: &Fields) -> Result<Self, ApiError> {
+        Ok(Self {
+            participants: [fields.number("participant_a")?, fields.number("participant_b")?],
+            expiry_window: expiry_window(fields.get("expiry_window"))?,
+        })
+    }
+}
+
+/// The body of `DELETE /session`.
+pub(super) struct EndRequest {
+    session_id: String,
+}
+
+impl Payload for EndRequest {
+    const FIELDS: &[&str] = &["session_id"];
+
+    fn read(fields: &Fields) -> Result<Self, ApiError> {
+        Ok(Self { session_id: fields.string("session_id")? })
+    }
+}
 
 #[derive(Serialize)]
 pub(super) struct Opened {
@@ -66,12 +98,12 @@ impl From<domain::Session> for Session {
     }
 }
 
-/// `POST /session`
-pub(super) async fn open(State(service): State<Service>, fields: Fields) -> Result<Json<Opened>, ApiError> {
-    let fields = fields.allow(&["participant_a", "participant_b", "expiry_window"])?;
-    let participants = [fields.number("participant_a")?, fields.number("participant_b")?];
-    let window = expiry_window(fields.get("expiry_window"))?;
-    let session = Session::from(service.open_session(participants, window).await?);
+pub(super) async fn open(
+    State(service): State<Service>,
+    body::Json(request): body::Json<OpenRequest>,
+) -> Result<Json<Opened>, ApiError> {
+    let session = service.open_session(request.participants, request.expiry_window).await?;
+    let session = Session::from(session);
     Ok(Json(Opened {
         message: "created session",
         session_id: session.id,
@@ -88,48 +120,44 @@ fn expiry_window(value: Option<&Value>) -> Result<Option<TimeDelta>, ApiError> {
         Some(value) => value.as_i64().filter(|minutes| (1..=LONGEST_WINDOW).contains(minutes)),
     };
     let message = format!("expiry_window must be a whole number of minutes, 1 to {LONGEST_WINDOW}");
-    let wrong = || ApiError::bad_request("invalid_expiry_window", message);
+    let wrong = || ApiError::new(Reason::InvalidExpiryWindow, message);
     minutes.map(TimeDelta::minutes).ok_or_else(wrong).map(Some)
 }
 
-/// `GET /session`
 pub(super) async fn list(
     State(service): State<Service>,
     State(lists): State<Lists>,
-    Asked(page): Asked,
+    PageQuery(page): PageQuery,
 ) -> Result<Response, ApiError> {
-    let is_mark = |mark: &str| {
-        mark.split_once('-')
+    let is_cursor = |cursor: &str| {
+        cursor
+            .split_once('-')
             .is_some_and(|(time, id)| time.parse::<u64>().is_ok() && id.parse::<SessionId>().is_ok())
     };
-    let page = known_mark(page, is_mark)?;
+    let page = known_cursor(page, is_cursor)?;
     let limit = page.limit;
     let (part, total_sessions) = service.sessions(page).await?;
     let sessions = part.items.into_iter().map(Session::from).collect();
-    lists.answer(&Sessions { total_sessions, sessions, next: Next::of(limit, part.next) })
+    lists.respond(&Sessions { total_sessions, sessions, next: Next::of(limit, part.next) })
 }
 
-/// `GET /session/{id}`
 pub(super) async fn show(
     State(service): State<Service>,
-    Named(id): Named<String>,
+    PathParameter(id): PathParameter<String>,
 ) -> Result<Json<Session>, ApiError> {
     Ok(Json(service.session(parse(&id)?).await?.into()))
 }
 
-/// `DELETE /session`
 pub(super) async fn end_named(
     State(service): State<Service>,
-    fields: Fields,
+    body::Json(request): body::Json<EndRequest>,
 ) -> Result<Json<Ended>, ApiError> {
-    let fields = fields.allow(&["session_id"])?;
-    end_session(&service, fields.string("session_id")?).await
+    end_session(&service, &request.session_id).await
 }
 
-/// `DELETE /session/{id}`
 pub(super) async fn end(
     State(service): State<Service>,
-    Named(id): Named<String>,
+    PathParameter(id): PathParameter<String>,
 ) -> Result<Json<Ended>, ApiError> {
     end_session(&service, &id).await
 }
@@ -140,7 +168,7 @@ async fn end_session(service: &Service, id: &str) -> Result<Json<Ended>, ApiErro
     Ok(Json(Ended { message: "successfully ended session", session_id: id.to_string() }))
 }
 
-/// What is no id is no session's id.
+/// Reads a session id. A text that is not an id is the id of no session.
 fn parse(id: &str) -> Result<SessionId, ApiError> {
     id.parse().map_err(|_| Error::SessionNotFound.into())
 }

@@ -1,15 +1,32 @@
-//! `/tn`: the pool of virtual TNs.
+//! Lists and changes the pool of virtual TNs.
 
 use super::{
-    body::Fields,
+    body::{self, Payload},
     error::ApiError,
-    page::{Asked, Lists, Named, Next, known_mark},
+    fields::Fields,
+    page::{Lists, Next, PageQuery, PathParameter, known_cursor},
 };
-use crate::{domain::Number, service::Service, store};
+use crate::{
+    domain::{self, Number},
+    service::Service,
+};
 use axum::{Json, extract::State, response::Response};
 use serde::Serialize;
 
-/// A change of the pool, done.
+/// The body of `POST /tn` and `DELETE /tn`.
+pub(super) struct TnRequest {
+    value: Number,
+}
+
+impl Payload for TnRequest {
+    const FIELDS: &[&str] = &["value"];
+
+    fn read(fields: &Fields) -> Result<Self, ApiError> {
+        Ok(Self { value: fields.number("value")? })
+    }
+}
+
+/// The response to a change of the pool.
 #[derive(Serialize)]
 pub(super) struct Changed {
     message: &'static str,
@@ -32,8 +49,8 @@ struct Pool {
     next: Next,
 }
 
-impl From<store::VirtualTn> for VirtualTn {
-    fn from(tn: store::VirtualTn) -> Self {
+impl From<domain::VirtualTn> for VirtualTn {
+    fn from(tn: domain::VirtualTn) -> Self {
         Self { session_id: tn.session.map(|id| id.to_string()), value: tn.number.digits() }
     }
 }
@@ -42,23 +59,23 @@ fn parse(value: &str) -> Result<Number, ApiError> {
     value.parse().map_err(|problem| ApiError::invalid_number("value", problem))
 }
 
-/// `POST /tn`
-pub(super) async fn add(State(service): State<Service>, fields: Fields) -> Result<Json<Changed>, ApiError> {
-    let tn = fields.allow(&["value"])?.number("value")?;
-    service.add_tn(tn).await?;
-    Ok(Json(Changed { message: "successfully added TN to pool", value: tn.digits() }))
+pub(super) async fn add(
+    State(service): State<Service>,
+    body::Json(request): body::Json<TnRequest>,
+) -> Result<Json<Changed>, ApiError> {
+    service.add_tn(request.value).await?;
+    Ok(Json(Changed { message: "successfully added TN to pool", value: request.value.digits() }))
 }
 
-/// `GET /tn`
 pub(super) async fn list(
     State(service): State<Service>,
     State(lists): State<Lists>,
-    Asked(page): Asked,
+    PageQuery(page): PageQuery,
 ) -> Result<Response, ApiError> {
-    let page = known_mark(page, |mark| mark.parse::<Number>().is_ok())?;
+    let page = known_cursor(page, |cursor| cursor.parse::<Number>().is_ok())?;
     let limit = page.limit;
     let (part, size) = service.tns(page).await?;
-    lists.answer(&Pool {
+    lists.respond(&Pool {
         available: size.total.saturating_sub(size.in_use),
         in_use: size.in_use,
         pool_size: size.total,
@@ -67,27 +84,23 @@ pub(super) async fn list(
     })
 }
 
-/// `GET /tn/{value}`
 pub(super) async fn show(
     State(service): State<Service>,
-    Named(value): Named<String>,
+    PathParameter(value): PathParameter<String>,
 ) -> Result<Json<VirtualTn>, ApiError> {
     Ok(Json(service.tn(parse(&value)?).await?.into()))
 }
 
-/// `DELETE /tn`
 pub(super) async fn remove_named(
     State(service): State<Service>,
-    fields: Fields,
+    body::Json(request): body::Json<TnRequest>,
 ) -> Result<Json<Changed>, ApiError> {
-    let tn = fields.allow(&["value"])?.number("value")?;
-    remove_tn(&service, tn).await
+    remove_tn(&service, request.value).await
 }
 
-/// `DELETE /tn/{value}`
 pub(super) async fn remove(
     State(service): State<Service>,
-    Named(value): Named<String>,
+    PathParameter(value): PathParameter<String>,
 ) -> Result<Json<Changed>, ApiError> {
     remove_tn(&service, parse(&value)?).await
 }

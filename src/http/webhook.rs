@@ -1,4 +1,4 @@
-//! `POST /`: what Flowroute posts.
+//! Receives what Flowroute posts.
 
 use super::{
     auth::Auth,
@@ -6,7 +6,7 @@ use super::{
     error::ApiError,
 };
 use crate::{
-    domain::{MessageId, Receipt},
+    limits,
     provider::flowroute::{self, Event},
     service::Service,
 };
@@ -16,16 +16,7 @@ use axum::{
 };
 use std::sync::Arc;
 
-/// The largest post.
-const LIMIT: usize = 256 * 1024;
-
-/// Our id of the message that a receipt is about, as we asked Flowroute to give it back.
-fn named_message(query: Option<&str>) -> Option<MessageId> {
-    let mut query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
-    query.find(|(name, _)| name == "m")?.1.parse().ok()
-}
-
-/// `POST /`. 200: on record, nobody needs to post it again.
+/// `POST /`. 200 means: do not resend. The text and what it causes are stored, or it causes nothing.
 pub(super) async fn receive(
     State(service): State<Service>,
     State(auth): State<Arc<Auth>>,
@@ -41,13 +32,10 @@ pub(super) async fn receive(
     ) {
         return Err(ApiError::unsupported_media_type("application/json or application/vnd.api+json"));
     }
-    match flowroute::read(&read(body, LIMIT).await?)? {
+    match flowroute::read(head.uri.query(), &read(body, limits::WEBHOOK_BODY).await?)? {
         Event::Text(inbound) => service.receive(inbound).await?,
-        Event::Receipt(receipt) => {
-            let message = named_message(head.uri.query());
-            service.receive_receipt(Receipt { message, ..receipt }).await?;
-        }
-        Event::Ignored(reason) => tracing::info!(?reason, "nothing is sent for this post"),
+        Event::Receipt(receipt) => service.receive_receipt(receipt).await?,
+        Event::Ignored(reason) => tracing::info!(?reason, "post ignored"),
     }
     Ok(StatusCode::OK)
 }

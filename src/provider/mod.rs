@@ -1,4 +1,4 @@
-//! Whoever carries our texts: Flowroute, or the sandbox that sends nothing.
+//! SMS providers: Flowroute, and a sandbox that records messages instead of sending them.
 
 pub mod flowroute;
 mod sandbox;
@@ -10,34 +10,39 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::time::Duration;
 
-/// Sends texts.
+/// Sends messages.
 #[async_trait]
 pub trait Provider: Send + Sync + 'static {
-    /// Sends one text, once: nothing is repeated and no redirect is followed. Returns the provider's id of it.
+    /// The provider's name, for messages to people.
+    fn name(&self) -> &'static str;
+
+    /// What the operator should do when the provider [needs them](NotTaken::needs_operator).
+    fn remedy(&self) -> &'static str;
+
+    /// Sends one message, once: nothing is retried and no redirect is followed. Returns the provider's id of it.
     ///
     /// # Errors
-    /// Within `limit`, in one of three ways that differ in what may be done next.
+    /// After at most `limit`, classified by what the caller may do next.
     async fn send(&self, message: &Outbound, limit: Duration) -> Result<String, SendError>;
 
-    /// All that the provider has taken from us since then, whole.
+    /// The complete list of our messages that the provider has taken since then.
     ///
     /// # Errors
-    /// When the list does not come whole within `limit`, or when there is none.
+    /// When the list could not be read completely in `limit`, or when there is none.
     async fn list(&self, since: DateTime<Utc>, limit: Duration) -> Result<Vec<Listed>, ListError>;
 
-    /// Opens a connection ahead of the first text, by a request that does nothing and carries no credentials. Whether
-    /// it succeeds does not matter.
+    /// Opens a connection ahead of the first message, by a request that does nothing and has no credentials. Best effort.
     async fn connect(&self) {}
 }
 
-/// A row of the provider's list of what it has taken.
+/// A row of the provider's message list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     /// The provider's id.
     pub id: String,
-    /// From where.
+    /// The sender.
     pub from: Number,
-    /// To whom.
+    /// The recipient.
     pub to: Number,
     /// The text.
     pub body: String,
@@ -48,23 +53,23 @@ pub struct Listed {
 /// Why there is no list.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ListError {
-    /// The provider has none that could be compared.
+    /// The provider has no list that can be compared.
     #[error("the provider has no list")]
     Unsupported,
-    /// It could not be read, or not whole.
+    /// It could not be read completely.
     #[error("{0}")]
     Failed(String),
 }
 
-/// Why a text is not known to be sent, by what the caller may do next.
+/// Why a message is not known to be sent, by what the caller may do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// The provider said no to this text. It must never be sent again.
+    /// The provider refused this message. It must never be sent again.
     #[error("refused with {status}: {detail}")]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The recipient has opted out of this number (FLOWROUTE.md 5).
+        /// The recipient has opted out of this number (docs/flowroute.md#opt-out).
         opted_out: bool,
         /// The provider's words, without digit runs and without the text.
         detail: String,
@@ -72,34 +77,34 @@ pub enum SendError {
     /// The provider did not take it. It may be sent again.
     #[error("not taken: {detail}")]
     NotTaken {
-        /// Whose turn it is.
+        /// Why.
         cause: NotTaken,
         /// What happened.
         detail: String,
     },
-    /// It left, and no clear answer came: only the provider's own list can tell whether it was sent.
-    #[error("no clear answer: {detail}")]
+    /// The request left, and the outcome is unknown: only the provider's own list can tell whether it was sent.
+    #[error("outcome unknown: {detail}")]
     Unknown {
         /// What happened.
         detail: String,
     },
 }
 
-/// Why the provider did not take a text.
+/// Why the provider did not take a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
     /// It could not be reached.
     NoConnection,
-    /// It asks to slow down, or is closed for a while.
+    /// It asks to slow down, or is down for maintenance.
     Busy,
-    /// It does not accept our credentials: the operator must mend them.
+    /// It does not accept our credentials: the operator must fix them.
     Credentials,
-    /// It does not understand us, a wrong address perhaps: the operator must mend something.
+    /// It does not understand the request, perhaps because of a wrong address: the operator must fix a setting.
     Misconfigured,
 }
 
 impl NotTaken {
-    /// Whether nothing gets better until the operator does something.
+    /// Whether retrying is useless until the operator acts.
     #[must_use]
     pub fn needs_operator(self) -> bool {
         matches!(self, Self::Credentials | Self::Misconfigured)

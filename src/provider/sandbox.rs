@@ -1,7 +1,10 @@
-//! A provider that sends nothing and shows what it would have sent.
+//! A provider that records messages instead of sending them.
 
 use super::{ListError, Listed, Provider, SendError};
-use crate::domain::{MessageId, Outbound};
+use crate::{
+    domain::{MessageId, Outbound},
+    limits,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::{
@@ -10,28 +13,25 @@ use std::{
     time::Duration,
 };
 
-/// How many texts are kept.
-const KEPT: usize = 1000;
-
-/// Keeps the last 1,000 texts in memory instead of sending them.
+/// Records the last 1,000 messages in memory.
 #[derive(Debug, Default)]
 pub struct Sandbox {
     messages: Mutex<VecDeque<SandboxMessage>>,
 }
 
-/// A text that would have been sent.
+/// A recorded message.
 #[derive(Debug, Clone)]
 pub struct SandboxMessage {
     /// The sandbox's id of it.
     pub id: String,
-    /// The text, under its id.
+    /// The message.
     pub message: Outbound,
-    /// When it would have been sent.
+    /// When it was recorded.
     pub sent_at: DateTime<Utc>,
 }
 
 impl Sandbox {
-    /// The texts, newest first.
+    /// The messages, newest first.
     #[must_use]
     pub fn messages(&self) -> Vec<SandboxMessage> {
         self.kept().iter().rev().cloned().collect()
@@ -44,16 +44,24 @@ impl Sandbox {
 
 #[async_trait]
 impl Provider for Sandbox {
+    fn name(&self) -> &'static str {
+        "the sandbox"
+    }
+
+    fn remedy(&self) -> &'static str {
+        "set FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY to send messages"
+    }
+
     async fn send(&self, message: &Outbound, _limit: Duration) -> Result<String, SendError> {
         let text = &message.text;
         tracing::info!(
             kind = text.kind.as_str(),
             to = text.to.masked(),
             characters = text.content.body.chars().count(),
-            "the sandbox keeps a text instead of sending it"
+            "sandbox: message recorded, not sent"
         );
         let mut kept = self.kept();
-        if kept.len() == KEPT {
+        if kept.len() == limits::SANDBOX_MESSAGES {
             kept.pop_front();
         }
         let id = format!("sandbox-{}", MessageId::random());

@@ -1,56 +1,61 @@
-//! Why a call was not done.
+//! Why a call of the service failed.
 
 use crate::{
     domain::{Role, SessionId},
     store::StoreError,
 };
 
-/// What a call of the service gives.
+/// The result of a call of the service.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Why a call of the service was not done.
+/// Why a call of the service failed. The texts are for the caller, except those of failures that are logged.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The number is in the pool already.
-    #[error("the number is in the pool already")]
+    #[error("this TN is already in the pool")]
     DuplicateTn,
     /// The number is not in the pool.
-    #[error("the number is not in the pool")]
+    #[error("this TN is not in the pool; add it with POST /tn")]
     TnNotFound,
-    /// The number carries a live session.
-    #[error("the number is in use by session {0}")]
+    /// The number has a live session.
+    #[error("this TN is in use by session {0}; end that session first")]
     TnInUse(SessionId),
     /// The number is a participant of a live session.
-    #[error("the number is a participant of a live session")]
+    #[error("this number is a participant of a live session and cannot be a TN")]
     TnIsParticipant,
     /// Both participants are the same number.
-    #[error("the participants are the same number")]
+    #[error("participant_a and participant_b must be two different numbers")]
     SameParticipant,
     /// A participant is a number of the pool.
-    #[error("a participant is a number of the pool")]
+    #[error("participant_{} is a virtual TN of the pool and cannot be a participant", .0.as_str())]
     ParticipantIsTn(Role),
     /// All numbers of the pool are in use.
-    #[error("no virtual TN is free")]
+    #[error("Could not create session -- No virtual TNs available")]
     NoTnAvailable,
     /// No live session has this id.
-    #[error("no such session")]
+    #[error("no live session has this id")]
     SessionNotFound,
-    /// No session with this id, live or ended, is on record.
-    #[error("no such session on record")]
-    SessionNotOnRecord,
-    /// The provider refused a start message, so the session was undone.
-    #[error("the provider refused the start message: {0}")]
-    ProviderRejected(String),
+    /// No session with this id, live or ended, is stored.
+    #[error("no stored session has this id")]
+    SessionNotStored,
+    /// The provider refused a start message, so the session was rolled back.
+    #[error("the session was not created: {provider} rejected its start message: {detail}")]
+    ProviderRejected {
+        /// The provider's name.
+        provider: &'static str,
+        /// Why, in words that are safe to show.
+        detail: String,
+    },
     /// The store did not answer or is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Others got there first, again and again. Nothing has happened.
-    #[error("too much contention")]
+    /// Every attempt lost against other callers. Nothing was stored.
+    #[error("gave up after too much contention")]
     Contention,
-    /// It took too long. It may still happen.
-    #[error("it took too long")]
-    Late,
-    /// A defect of the service: it is in the log. What was on record by then will be seen to.
-    #[error("the task crashed")]
+    /// The work may still complete.
+    #[error("the request timed out")]
+    TimedOut,
+    /// A task panicked. Maintenance processes what was stored by then.
+    #[error("the service failed; look up the x-request-id in the log")]
     Crashed,
 }

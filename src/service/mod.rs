@@ -1,31 +1,32 @@
-//! What the service does, told without HTTP, SQL or AWS.
+//! The service, without HTTP, SQL or AWS.
 //!
-//! [`relay`] is the way of a text; [`outbox`] sends what is on record; the rest manages numbers and sessions.
+//! [`relay`] receives texts; [`outbox`] sends stored messages; the rest manages the pool and sessions.
 
-mod answer;
 mod error;
-mod lookup;
 mod maintenance;
-mod numbers;
 pub mod outbox;
 mod pacing;
+mod pool;
+mod readings;
+mod reconcile;
 pub mod relay;
+mod response;
 mod sessions;
 mod wording;
 
 pub use error::{Error, Result};
-pub use lookup::{Verdict, judge};
-pub use maintenance::{ROUND_LIMIT, Round};
+pub use maintenance::Round;
+pub use reconcile::{ListVerdict, judge};
 pub use wording::Wording;
 
 use crate::{
     domain::SessionId,
     provider::Provider,
-    store::{AnswerLimits, Store},
+    store::{ReplyQuota, Store},
 };
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
-use lookup::Readings;
 use pacing::Pacer;
+use readings::Readings;
 use std::{
     future::Future,
     sync::{Arc, Mutex},
@@ -35,27 +36,27 @@ use tokio::time::Instant;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::Instrument;
 
-/// Tells the time. A function, so that tests can set it.
+/// The clock: a function, so that tests can set it.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// How the service behaves.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// What the service says in its own name.
+    /// The words of its own messages.
     pub wording: Wording,
-    /// From a request's start to the last moment at which a send may run.
+    /// From the start of a request to the end of its last send.
     pub send_budget: Duration,
     /// How long a request may take as a whole. Longer than the budget.
     pub request_limit: Duration,
-    /// How long a message belongs to the one who is sending it. Longer than the budget and the settling together.
+    /// How long a message is leased to a sender. Longer than the budget and the settling together.
     pub lease: Duration,
     /// How long after an attempt the provider's list is complete. Longer than the lease.
     pub lookup_settle: Duration,
-    /// How many strangers are answered.
-    pub answers: AnswerLimits,
-    /// How many texts this process sends in any second; 0: as many as come.
+    /// The maximum number of replies to strangers.
+    pub reply_quota: ReplyQuota,
+    /// The maximum number of messages that this process sends in any second; 0: no maximum.
     pub max_per_second: u32,
-    /// How long it is remembered what became of a message, and which texts came.
+    /// How long records of messages, texts and ended sessions are kept.
     pub retention: TimeDelta,
 }
 
@@ -67,7 +68,7 @@ impl Default for Options {
             request_limit: Duration::from_secs(12),
             lease: Duration::from_secs(30),
             lookup_settle: Duration::from_secs(300),
-            answers: AnswerLimits { per_hour: 3, per_minute: 30 },
+            reply_quota: ReplyQuota { per_hour: 3, per_minute: 30 },
             max_per_second: 5,
             retention: TimeDelta::days(30),
         }
@@ -85,7 +86,7 @@ pub struct Service {
     stopping: CancellationToken,
     pacer: Arc<Pacer>,
     readings: Arc<Mutex<Readings>>,
-    unwanted: Arc<Mutex<Vec<SessionId>>>,
+    pending_rollbacks: Arc<Mutex<Vec<SessionId>>>,
 }
 
 impl Service {
@@ -100,7 +101,7 @@ impl Service {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             readings: Arc::default(),
-            unwanted: Arc::default(),
+            pending_rollbacks: Arc::default(),
         }
     }
 
@@ -124,8 +125,8 @@ impl Service {
         Ok(self.store.ping().await?)
     }
 
-    /// Opens connections to the store and the provider ahead of the first request, both at once, for so long at most.
-    /// Whether that succeeds does not matter.
+    /// Opens connections to the store and the provider ahead of the first request, concurrently, for at most `limit`.
+    /// Best effort.
     pub async fn connect(&self, limit: Duration) {
         let store = async {
             if let Err(error) = self.store.ping().await {
@@ -134,19 +135,18 @@ impl Service {
         };
         let both = async { tokio::join!(store, self.provider.connect()) };
         if tokio::time::timeout(limit, both).await.is_err() {
-            tracing::debug!("not everything could be reached ahead of the first request");
+            tracing::debug!("not all connections could be opened ahead of the first request");
         }
     }
 
-    /// Waits until every text that was put on record by a request has been tried and settled. To be called when no
-    /// more requests come.
+    /// Waits until the running requests have sent and settled their messages. To be called when no more requests come.
     pub async fn finish(&self) {
         self.stopping.cancel();
         self.tasks.close();
         self.tasks.wait().await;
     }
 
-    /// The present, in the precision that stores keep.
+    /// The time now, with the precision that stores keep.
     fn now(&self) -> DateTime<Utc> {
         (self.clock)().trunc_subsecs(3)
     }
@@ -159,12 +159,15 @@ impl Service {
         now + self.options.lease
     }
 
-    /// Runs `work` in a task of its own: a client that hangs up cancels nothing.
-    async fn to_the_end<T, F>(&self, work: F) -> Result<T>
+    /// Runs `work` in a task of its own, which a client that disconnects does not cancel.
+    async fn run_detached<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.tasks.spawn(work.in_current_span()).await.unwrap_or(Err(Error::Crashed))
+        self.tasks.spawn(work.in_current_span()).await.unwrap_or_else(|_| {
+            tracing::error!("a task panicked");
+            Err(Error::Crashed)
+        })
     }
 }

@@ -2,31 +2,33 @@
 
 use super::{
     Error, Result, Service,
-    answer::Answer,
     outbox::{self, Attempt},
+    response::ResponseSlot,
 };
 use crate::{
-    domain::{Kind, NewSession, Number, Outbound, Session, SessionId},
-    metrics::{Event, count},
-    store::{self, EndCause, Leased, Message, OpenSession, Page, Part, StoreError},
+    domain::{EndCause, Kind, Message, NewSession, Number, Outbound, Page, Part, Session, SessionId},
+    store::{self, OpenSession, StoreError},
+    telemetry::metrics::{Event, count},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::{MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// How many expired sessions a request ends at a time when it finds no free TN.
-const EXPIRED_AT_ONCE: u32 = 4;
-/// How often a session is tried to be opened while others take the TNs that become free.
-const OPEN_TRIES: usize = 200;
+/// The number of expired sessions that a request ends at a time when it finds no free TN.
+const EXPIRED_AT_A_TIME: u32 = 4;
+/// How many pending rollbacks a request retries.
+const ROLLBACKS_PER_REQUEST: usize = 4;
+/// How often a request tries to open a session while others take the TNs that become free.
+const OPEN_ATTEMPTS: usize = 200;
 
 impl Service {
-    /// Opens a session for two people on a free TN, and tells both.
+    /// Opens a session for two people on a free TN, and sends both a notice.
     ///
-    /// If the provider refuses one of the two start messages, or our credentials, the session is undone. If it
-    /// can't be reached, is busy, or its answer is not known, the session stands and the message waits.
+    /// If the provider refuses one of the two start messages, or our credentials, the session is rolled back. If the
+    /// provider can't be reached, is busy, or the outcome is unknown, the session stays open and the message is retried.
     ///
     /// # Errors
-    /// When the participants are unfit, no TN is free, or a start message was refused.
+    /// When a participant is not allowed, no TN is free, or a start message was refused.
     pub async fn open_session(
         &self,
         participants: [Number; 2],
@@ -40,7 +42,7 @@ impl Service {
         let now = self.now();
         let words = self.options.wording.signed(&self.options.wording.session_start);
         let new = NewSession::new(participants, now, window.map(|window| now + window), words);
-        self.in_time(|answer| async move { service.open(new, now, deadline, &answer).await }).await
+        self.respond(|slot| async move { service.open(new, now, deadline, &slot).await }).await
     }
 
     async fn open(
@@ -48,43 +50,48 @@ impl Service {
         new: NewSession,
         now: DateTime<Utc>,
         deadline: Instant,
-        answer: &Answer<Session>,
+        slot: &ResponseSlot<Session>,
     ) -> Result<Session> {
-        self.undo_unwanted().await?;
-        let mut expired = Vec::new();
-        let opened = self.find_place(new, now, deadline, &mut expired).await;
-        let (session, notices) =
-            opened.map_or_else(|e| (Err(e), Vec::new()), |(s, notices)| (Ok(s), notices));
-        let in_time = session.as_ref().map_or(true, |session| answer.prepare(session.clone()));
-        if let (Ok(session), false) = (&session, in_time) {
-            // Nobody will know of it. Its texts go back first, so that they are cancelled with it.
-            self.dispatch_later(notices).await;
-            let (undone, _) = tokio::join!(self.undo(session.id), self.dispatch(expired, deadline));
-            return undone.and(Err(Error::Late));
+        // They hold TNs. One that fails is no reason to refuse this session, unless the store is down.
+        if self.roll_back_pending(ROLLBACKS_PER_REQUEST).await.is_err() {
+            self.ping().await?;
         }
-        // Those whose session had expired are told at the same time.
+        let mut expired = Vec::new();
+        let opened = self.open_on_free_tn(new, now, deadline, &mut expired).await;
+        let (session, notices) = match opened {
+            Ok((session, notices)) => (session, notices),
+            Err(error) => {
+                self.dispatch(expired, deadline).await;
+                return Err(error);
+            }
+        };
+        if !slot.publish(session.clone()) {
+            // The request timed out. Its messages return to the outbox first, so that the rollback withdraws them.
+            self.defer(notices).await;
+            let (rolled_back, _) = tokio::join!(self.roll_back(session.id), self.dispatch(expired, deadline));
+            return rolled_back.and(Err(Error::TimedOut));
+        }
         let (attempts, _) = tokio::join!(self.dispatch(notices, deadline), self.dispatch(expired, deadline));
-        self.keep_or_undo(session?, &attempts, answer).await
+        self.keep_or_roll_back(session, &attempts, slot).await
     }
 
     /// Opens the session, ending expired ones if no TN is free; the notices of those are added to `expired`.
-    async fn find_place(
+    async fn open_on_free_tn(
         &self,
         new: NewSession,
         now: DateTime<Utc>,
         deadline: Instant,
-        expired: &mut Vec<Leased>,
-    ) -> Result<(Session, Vec<Leased>)> {
+        expired: &mut Vec<Message>,
+    ) -> Result<(Session, Vec<Message>)> {
         let mut found_no_expired = false;
-        for _ in 0..OPEN_TRIES {
+        for _ in 0..OPEN_ATTEMPTS {
             if Instant::now() >= deadline {
                 break;
             }
             let opened = match self.store.open_session(new.clone(), self.lease_until(now)).await {
-                // It may have happened all the same, or happen later.
+                // The session may have been opened, or may still be. A rollback that fails is retried later.
                 Err(error @ StoreError::Unavailable(_)) => {
-                    // What fails here is remembered.
-                    let _ = self.undo(new.id).await;
+                    let _ = self.roll_back(new.id).await;
                     return Err(error.into());
                 }
                 opened => opened?,
@@ -92,16 +99,16 @@ impl Service {
             match opened {
                 OpenSession::Opened { session, notices } => return Ok((session, notices)),
                 OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
-                // Asked twice: whoever ended the last expired session may have freed more than it took.
+                // After one more attempt: a caller that ended the last expired session may have freed more TNs than it took.
                 OpenSession::NoFreeTn if found_no_expired => {
                     count(Event::NoTnAvailable);
                     return Err(Error::NoTnAvailable);
                 }
                 OpenSession::NoFreeTn => {
-                    let over = self.store.expired_sessions(EXPIRED_AT_ONCE, now).await?;
-                    found_no_expired = over.is_empty();
-                    for session in over {
-                        expired.extend(self.end_expired(&session, now).await?);
+                    let expired_sessions = self.store.expired_sessions(EXPIRED_AT_A_TIME, now).await?;
+                    found_no_expired = expired_sessions.is_empty();
+                    for session in expired_sessions {
+                        expired.extend(self.expire_for_request(&session, now).await?);
                     }
                 }
             }
@@ -109,80 +116,90 @@ impl Service {
         Err(Error::Contention)
     }
 
-    async fn keep_or_undo(
+    async fn keep_or_roll_back(
         &self,
         session: Session,
         attempts: &[Attempt],
-        answer: &Answer<Session>,
+        slot: &ResponseSlot<Session>,
     ) -> Result<Session> {
-        // A refusal that comes after the answer changes nothing but the text's record.
-        let refusal = attempts.iter().find_map(outbox::refusal).filter(|_| answer.take().is_some());
+        // A refusal after the response changes only the message.
+        let refusal =
+            attempts.iter().find_map(|attempt| self.refusal(attempt)).filter(|_| slot.take().is_some());
         let Some(refusal) = refusal else {
             tracing::info!(session = %session.id, tn = session.tn.masked(), "session created");
             count(Event::SessionsOpened);
             return Ok(session);
         };
-        self.undo(session.id).await?;
-        Err(Error::ProviderRejected(refusal))
+        self.roll_back(session.id).await?;
+        Err(Error::ProviderRejected { provider: self.provider.name(), detail: refusal })
     }
 
-    /// Undoes a session that whoever asked for it is told not to have. While the store is not available it is
-    /// remembered.
-    async fn undo(&self, session: SessionId) -> Result<()> {
-        let undone = outbox::insist(|| self.undone(session)).await;
-        if let Err(StoreError::Unavailable(_)) = undone {
-            self.unwanted().push(session);
+    /// Rolls back a session whose creation is reported as failed. If the store is unavailable, the rollback stays
+    /// pending.
+    async fn roll_back(&self, session: SessionId) -> Result<()> {
+        let rolled_back = outbox::retry_unavailable(|| self.try_roll_back(session)).await;
+        if let Err(StoreError::Unavailable(_)) = rolled_back {
+            self.pending_rollbacks().push(session);
         }
-        Ok(undone?)
+        Ok(rolled_back?)
     }
 
-    async fn undone(&self, session: SessionId) -> store::Result<()> {
-        let undone = self.store.end_session(session, EndCause::Undone, Vec::new(), self.now(), None).await;
-        match &undone {
-            Ok(Some(_)) => tracing::warn!(%session, "session undone: whoever asked for it does not have it"),
+    async fn try_roll_back(&self, session: SessionId) -> store::Result<()> {
+        let ended = self.store.end_session(session, EndCause::RolledBack, Vec::new(), self.now(), None).await;
+        match &ended {
+            Ok(Some(_)) => {
+                tracing::warn!(%session, "session rolled back: its creation was reported as failed")
+            }
             Err(error @ StoreError::Unreadable(_)) => {
-                let mend = "end it with DELETE /session/{id}, through the release that wrote it";
-                tracing::error!(%session, %error, mend, "a session stands that nobody knows of");
+                let action = "end it with DELETE /session/{id}, through the release that wrote it";
+                tracing::error!(%session, %error, action, "session not rolled back: its creation was reported as failed, and it is still open");
             }
             Ok(None) | Err(StoreError::Unavailable(_)) => {}
         }
-        undone.map(|_| ())
+        ended.map(drop)
     }
 
-    /// Undoes the sessions that could not be undone when whoever asked for them was answered. They are known to this
-    /// process only; what another process has left behind shows in the list of sessions.
-    pub(super) async fn undo_unwanted(&self) -> Result<()> {
-        loop {
-            let Some(session) = self.unwanted().pop() else { return Ok(()) };
-            if let Err(error @ StoreError::Unavailable(_)) = self.undone(session).await {
-                self.unwanted().push(session);
-                return Err(error.into());
+    /// Retries pending rollbacks of this process, `limit` at most. Those that a dead process has left show in the list of
+    /// sessions.
+    ///
+    /// # Errors
+    /// With the first failure; that rollback stays pending.
+    pub(super) async fn roll_back_pending(&self, limit: usize) -> store::Result<()> {
+        for _ in 0..limit {
+            let Some(session) = self.pending_rollbacks().pop() else { break };
+            if let Err(error @ StoreError::Unavailable(_)) = self.try_roll_back(session).await {
+                tracing::warn!(%session, %error, "rollback still pending");
+                self.pending_rollbacks().push(session);
+                return Err(error);
             }
         }
+        Ok(())
     }
 
-    fn unwanted(&self) -> MutexGuard<'_, Vec<SessionId>> {
-        self.unwanted.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending_rollbacks(&self) -> MutexGuard<'_, Vec<SessionId>> {
+        self.pending_rollbacks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Ends a live session and tells both participants.
+    /// Ends a live session, and sends both participants a notice.
     ///
     /// # Errors
     /// When there is no such live session.
     pub async fn end_session(&self, id: SessionId) -> Result<()> {
         let service = self.clone();
         let deadline = self.deadline();
-        self.in_time(|answer| async move {
+        self.respond(|slot| async move {
             let now = service.now();
             let session = service.store.session(id, now).await?.ok_or(Error::SessionNotFound)?;
             let wording = &service.options.wording;
-            let notices = on_record(session.notices(Kind::End, &wording.signed(&wording.session_end)), now);
+            let notices =
+                Outbound::all(session.notices(Kind::End, &wording.signed(&wording.session_end)), now);
             let lease_until = Some(service.lease_until(now));
-            // A repetition by the caller would find no session. The rest of the time is for the texts.
+            // Retried here, because a caller that retries would find no session. Half of the time is left for the sends.
             let give_up = Instant::now() + service.options.send_budget.min(service.time_for_work()) / 2;
             let end = || service.store.end_session(id, EndCause::Deleted, notices.clone(), now, lease_until);
-            let leased = outbox::insist_until(give_up, end).await?.ok_or(Error::SessionNotFound)?;
-            answer.prepare(());
+            let leased =
+                outbox::retry_unavailable_until(give_up, end).await?.ok_or(Error::SessionNotFound)?;
+            slot.publish(());
             tracing::info!(session = %id, "session ended");
             service.dispatch(leased, deadline).await;
             Ok(())
@@ -206,30 +223,35 @@ impl Service {
         Ok(self.store.sessions(page, self.now()).await?)
     }
 
-    /// What was sent in a session that is on record, live or ended.
+    /// The messages of a stored session, live or ended.
     ///
     /// # Errors
     /// When there is no such session.
     pub async fn messages(&self, id: SessionId, page: Page) -> Result<Part<Message>> {
-        self.store.messages(id, page, self.now()).await?.ok_or(Error::SessionNotOnRecord)
+        self.store.messages(id, page, self.now()).await?.ok_or(Error::SessionNotStored)
     }
 
-    /// Ends a session whose time has run out, unless somebody else has; the notices are leased to the caller.
-    pub(super) async fn end_expired(&self, session: &Session, now: DateTime<Utc>) -> Result<Vec<Leased>> {
-        let notices = on_record(self.options.wording.expired_notices(session), now);
-        let lease_until = Some(self.lease_until(now));
-        let ended = self.store.end_session(session.id, EndCause::Expired, notices, now, lease_until).await?;
+    /// Ends an expired session within a request, which sends the notices.
+    pub(super) async fn expire_for_request(
+        &self,
+        session: &Session,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Message>> {
+        let ended = self.expire(session, now, Some(self.lease_until(now))).await?;
         if ended.is_some() {
             tracing::info!(session = %session.id, "session expired");
         }
         Ok(ended.unwrap_or_default())
     }
-}
 
-/// Gives texts their ids.
-pub(super) fn on_record(
-    texts: impl IntoIterator<Item = crate::domain::Text>,
-    now: DateTime<Utc>,
-) -> Vec<Outbound> {
-    texts.into_iter().map(|text| Outbound::new(text, now)).collect()
+    /// Ends an expired session, unless another caller has; its notices are leased, or due immediately.
+    pub(super) async fn expire(
+        &self,
+        session: &Session,
+        now: DateTime<Utc>,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> store::Result<Option<Vec<Message>>> {
+        let notices = Outbound::all(self.options.wording.expired_notices(session), now);
+        self.store.end_session(session.id, EndCause::Expired, notices, now, lease_until).await
+    }
 }

@@ -1,15 +1,15 @@
-//! What the service says in its own name.
+//! The words of the service's own messages.
 
 /// The operator's words. Each is sent as `[ORG NAME]: words`.
 #[derive(Debug, Clone)]
 pub struct Wording {
-    /// Who speaks.
+    /// The organisation.
     pub org_name: String,
     /// To both participants when a session is created.
     pub session_start: String,
     /// To both when it is ended on request.
     pub session_end: String,
-    /// To both when its time has run out; empty: nothing is sent.
+    /// To both when it expires; empty: nothing is sent.
     pub session_expired: String,
     /// To a sender without a session.
     pub no_session: String,

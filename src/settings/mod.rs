@@ -1,20 +1,25 @@
-//! Every setting: its name, its default, what it means, and what is wrong with a bad one.
+//! The settings: [`SETTINGS`] is their table, [`Settings`] holds their checked values.
 
-mod bundle;
 mod provider;
 mod reader;
+mod runtime;
+mod secret_json;
 mod secrets;
 mod storage;
+mod table;
 
-pub use bundle::{InvalidArn, SecretArn};
 pub use provider::ProviderChoice;
 pub use reader::Problems;
+pub use runtime::Runtime;
 pub use storage::{Storage, TEST_DATABASE};
+pub use table::{Kind, SETTINGS, Setting};
 
 use crate::{
+    aws::SecretArn,
     http::Auth,
+    limits,
     service::{Options, Wording},
-    store::AnswerLimits,
+    store::ReplyQuota,
 };
 use chrono::TimeDelta;
 use provider::{address, provider};
@@ -27,51 +32,30 @@ use std::{
     time::Duration,
 };
 use storage::storage;
+use table::{
+    ALLOW_UNAUTHENTICATED, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS, LOG_LEVEL,
+    LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG,
+    NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
+    SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG,
+};
 use tracing::Level;
 use url::Url;
-
-/// What happens in a request besides sending: reading, recording, settling (DESIGN.md 3, Times).
-const BESIDES_SENDING: Duration = Duration::from_secs(4);
-
-/// How the process was started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Runtime {
-    /// A server of its own.
-    Local,
-    /// Inside something that speaks Lambda's runtime protocol, such as `cargo lambda watch`.
-    LambdaEmulator,
-    /// Inside AWS Lambda.
-    Lambda,
-}
 
 /// The settings, checked.
 #[derive(Debug)]
 pub struct Settings {
     /// How the process was started: `AWS_LAMBDA_RUNTIME_API`, `AWS_LAMBDA_INITIALIZATION_TYPE`.
     pub runtime: Runtime,
-    /// What the function is called in AWS Lambda: `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets.
+    /// The name of the function: `AWS_LAMBDA_FUNCTION_NAME`, which Lambda sets.
     pub function: String,
-    /// `ORG_NAME` and the five messages.
-    pub wording: Wording,
-    /// `NO_SESSION_MSG_PER_HOUR`: answers to one stranger on one TN.
-    pub answers_per_hour: u32,
-    /// `NO_SESSION_MSG_PER_MINUTE`: answers to strangers in all. Like those of an hour they are counted in one item of
-    /// the store, which bounds them.
-    pub answers_per_minute: u32,
+    /// The options of the service: wording, quotas, times.
+    pub options: Options,
     /// `STORAGE`, with `SQLITE_PATH` or `DYNAMODB_TABLE`.
     pub storage: Storage,
     /// `SMS_PROVIDER` and the `FLOWROUTE_…` settings.
     pub provider: ProviderChoice,
-    /// `FLOWROUTE_MAX_PER_SECOND`: 0 means as fast as can be.
-    pub max_per_second: u32,
-    /// `PUBLIC_URL`: where Flowroute reaches us, to report on deliveries.
+    /// `PUBLIC_URL`.
     pub public_url: Option<Url>,
-    /// `SEND_BUDGET_SECONDS`.
-    pub send_budget: Duration,
-    /// `LEASE_SECONDS`.
-    pub lease: Duration,
-    /// `LOOKUP_SETTLE_SECONDS`.
-    pub lookup_settle: Duration,
     /// `API_KEYS` and `WEBHOOK_TOKEN`.
     pub auth: Auth,
     /// `BIND_ADDR`.
@@ -80,47 +64,45 @@ pub struct Settings {
     pub debug: bool,
     /// `LOG_LEVEL`; debug in `DEBUG_MODE`.
     pub log_level: Level,
-    /// `MESSAGE_RETENTION_DAYS`.
-    pub retention_days: u32,
     /// `MAINTENANCE_INTERVAL`.
     pub maintenance_interval: Duration,
 }
 
 impl Settings {
     /// Reads the process's environment, `settings.toml` or the file that `SETTINGS_FILE` names, and the secret that
-    /// `SECRETS_ARN` names, which `fetch` gets.
+    /// `SECRETS_ARN` names and `fetch` returns.
     ///
     /// # Errors
-    /// With everything that is wrong; if the secret can't be had, with that alone.
+    /// With every problem; if the file or the secret cannot be read, with that alone.
     pub async fn load<E: fmt::Display>(
         fetch: impl AsyncFnOnce(&SecretArn) -> Result<SecretString, E>,
     ) -> Result<Self, Problems> {
-        // What is not UTF-8 becomes something that no setting allows, and is complained about.
+        // A value that is not UTF-8 gets a replacement character, which no setting allows.
         let environment =
             |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let named = environment("SETTINGS_FILE").filter(|path| !path.is_empty());
-        let path = named.clone().unwrap_or_else(|| "settings.toml".into());
+        let chosen = environment("SETTINGS_FILE").filter(|path| !path.is_empty());
+        let path = chosen.clone().unwrap_or_else(|| "settings.toml".into());
         let file = match std::fs::read_to_string(&path) {
             Ok(text) => Some(text),
-            Err(error) if named.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
+            Err(error) if chosen.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => {
                 let what = format!("\"{path}\" cannot be read: {error}");
                 return Err(Problems::one("SETTINGS_FILE", what));
             }
         };
-        let arn = Reader::new(&environment, file.as_deref()).text("SECRETS_ARN");
+        let arn = Reader::new(&environment, file.as_deref()).given(&SECRETS_ARN);
         let secret = match arn.and_then(|arn| arn.parse().ok()) {
-            Some(arn) => Some(fetch(&arn).await.map_err(|error| Problems::one("SECRETS_ARN", error))?),
+            Some(arn) => Some(fetch(&arn).await.map_err(|error| Problems::one(SECRETS_ARN.name, error))?),
             None => None,
         };
         Self::read(&environment, file.as_deref(), secret.as_ref().map(ExposeSecret::expose_secret))
     }
 
-    /// Reads the settings from a lookup function, the text of a `settings.toml`, and that of the secret that
-    /// `SECRETS_ARN` names. The function wins over the file; what is in the secret must be in neither.
+    /// Reads the settings from a lookup function, the text of a `settings.toml`, and the secret that `SECRETS_ARN`
+    /// names. The function takes precedence over the file; a setting of the secret must be in neither.
     ///
     /// # Errors
-    /// With everything that is wrong, a line each: the variable, what is wrong with it, what would be right.
+    /// With every problem, one per line: the variable, the problem, what is expected.
     pub fn read(
         environment: &dyn Fn(&str) -> Option<String>,
         file: Option<&str>,
@@ -128,130 +110,97 @@ impl Settings {
     ) -> Result<Self, Problems> {
         let reader = &mut Reader::new(environment, file);
         if let Some(secret) = secret {
-            reader.open(secret);
+            reader.add_secret(secret);
         }
-        let runtime =
-            match (environment("AWS_LAMBDA_RUNTIME_API"), environment("AWS_LAMBDA_INITIALIZATION_TYPE")) {
-                (None, _) => Runtime::Local,
-                (Some(_), None) => Runtime::LambdaEmulator,
-                (Some(_), Some(_)) => Runtime::Lambda,
-            };
-        let debug = reader.switch("DEBUG_MODE");
-        let public_url = address(reader, "PUBLIC_URL", None);
+        let runtime = Runtime::detect(environment);
+        let debug = reader.switch(&DEBUG_MODE);
+        let public_url = address(reader, &PUBLIC_URL);
         let auth = auth(reader);
         let settings = Self {
             runtime,
             function: environment("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
-            wording: wording(reader),
-            answers_per_hour: reader.number("NO_SESSION_MSG_PER_HOUR", 0..=1000, 3),
-            answers_per_minute: reader.number("NO_SESSION_MSG_PER_MINUTE", 0..=1000, 30),
+            options: options(reader),
             storage: storage(reader, runtime, debug),
             provider: provider(reader, runtime, public_url.clone(), auth.webhook_token.clone()),
-            max_per_second: reader.number("FLOWROUTE_MAX_PER_SECOND", 0..=1000, 5),
             public_url,
-            send_budget: seconds(reader, "SEND_BUDGET_SECONDS", 8),
-            lease: seconds(reader, "LEASE_SECONDS", 30),
-            lookup_settle: seconds(reader, "LOOKUP_SETTLE_SECONDS", 300),
             auth,
-            bind: reader
-                .parsed("BIND_ADDR", "an address with a port, such as 127.0.0.1:8000")
-                .unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 8000).into()),
+            bind: reader.parsed(&BIND_ADDR).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into()),
             debug,
             log_level: log_level(reader, debug),
-            retention_days: reader.number("MESSAGE_RETENTION_DAYS", 2..=3650, 30),
-            maintenance_interval: seconds(reader, "MAINTENANCE_INTERVAL", 5),
+            maintenance_interval: seconds(reader, &MAINTENANCE_INTERVAL),
         };
         settings.check_together(reader);
         std::mem::replace(reader, Reader::new(environment, None)).finish().map(|()| settings)
     }
 
-    /// What of the settings concerns the service itself.
-    #[must_use]
-    pub fn options(&self) -> Options {
-        Options {
-            wording: self.wording.clone(),
-            send_budget: self.send_budget,
-            request_limit: self.send_budget + BESIDES_SENDING,
-            lease: self.lease,
-            lookup_settle: self.lookup_settle,
-            answers: AnswerLimits { per_hour: self.answers_per_hour, per_minute: self.answers_per_minute },
-            max_per_second: self.max_per_second,
-            retention: TimeDelta::days(self.retention_days.into()),
-        }
-    }
-
     fn check_together(&self, reader: &mut Reader<'_>) {
-        let Self { send_budget, lease, lookup_settle, .. } = *self;
-        if send_budget + BESIDES_SENDING >= lease {
-            let shortest = (send_budget + BESIDES_SENDING).as_secs() + 1;
-            reader.problem(
-                "LEASE_SECONDS",
-                format!("must be at least {shortest}: SEND_BUDGET_SECONDS + 4, and more"),
-            );
+        let Options { request_limit, lease, lookup_settle, .. } = self.options;
+        if request_limit >= lease {
+            let shortest = request_limit.as_secs() + 1;
+            let what = format!("must be at least {shortest}: more than SEND_BUDGET_SECONDS + 4");
+            reader.problem(LEASE_SECONDS.name, what);
         }
         if lease >= lookup_settle {
-            reader.problem(
-                "LOOKUP_SETTLE_SECONDS",
-                format!("must be more than LEASE_SECONDS ({})", lease.as_secs()),
-            );
+            let what = format!("must be more than LEASE_SECONDS ({})", lease.as_secs());
+            reader.problem(LOOKUP_SETTLE_SECONDS.name, what);
         }
-        let anybody_may_call = self.auth.api_keys.is_empty() || self.auth.webhook_token.is_none();
+        let missing = match (self.auth.api_keys.is_empty(), self.auth.webhook_token.is_none()) {
+            (true, true) => Some("API_KEYS and WEBHOOK_TOKEN are not set"),
+            (true, false) => Some("API_KEYS is not set"),
+            (false, true) => Some("WEBHOOK_TOKEN is not set"),
+            (false, false) => None,
+        };
         let reachable = match self.runtime {
             Runtime::Local => !self.bind.ip().is_loopback(),
             Runtime::LambdaEmulator => false,
             Runtime::Lambda => true,
         };
-        if !reader.switch("ALLOW_UNAUTHENTICATED") && anybody_may_call && reachable {
-            let missing = match (self.auth.api_keys.is_empty(), self.auth.webhook_token.is_none()) {
-                (true, true) => "API_KEYS and WEBHOOK_TOKEN are not set",
-                (true, false) => "API_KEYS is not set",
-                _ => "WEBHOOK_TOKEN is not set",
-            };
-            reader.problem(
-                "ALLOW_UNAUTHENTICATED",
-                format!("{missing}, so anybody could use this service; set what is missing, or this to true"),
-            );
+        let allowed = reader.switch(&ALLOW_UNAUTHENTICATED);
+        if let Some(missing) = missing.filter(|_| reachable && !allowed) {
+            let what =
+                format!("{missing}, so anyone could use this service; set what is missing, or this to true");
+            reader.problem(ALLOW_UNAUTHENTICATED.name, what);
         }
     }
 }
 
-fn seconds(reader: &mut Reader<'_>, name: &'static str, default: u32) -> Duration {
-    Duration::from_secs(reader.number(name, 1..=86_400, default).into())
+fn seconds(reader: &mut Reader<'_>, setting: &Setting) -> Duration {
+    Duration::from_secs(reader.number(setting).into())
 }
 
-fn wording(reader: &mut Reader<'_>) -> Wording {
-    let default = Wording::default();
-    let mut said = |name, default: String| match reader.raw(name) {
-        None => default,
-        Some(words) if words.trim().is_empty() => {
-            reader.problem(name, "must not be empty; remove it to get the default");
-            default
-        }
-        Some(words) => words,
-    };
-    Wording {
-        org_name: said("ORG_NAME", default.org_name),
-        session_start: said("SESSION_START_MSG", default.session_start),
-        session_end: said("SESSION_END_MSG", default.session_end),
-        no_session: said("NO_SESSION_MSG", default.no_session),
-        session_expired: reader.raw("SESSION_EXPIRED_MSG").unwrap_or(default.session_expired),
+fn options(reader: &mut Reader<'_>) -> Options {
+    let send_budget = seconds(reader, &SEND_BUDGET_SECONDS);
+    Options {
+        wording: Wording {
+            org_name: reader.words(&ORG_NAME),
+            session_start: reader.words(&SESSION_START_MSG),
+            session_end: reader.words(&SESSION_END_MSG),
+            no_session: reader.words(&NO_SESSION_MSG),
+            session_expired: reader.words(&SESSION_EXPIRED_MSG),
+        },
+        send_budget,
+        request_limit: send_budget + limits::REQUEST_OVERHEAD,
+        lease: seconds(reader, &LEASE_SECONDS),
+        lookup_settle: seconds(reader, &LOOKUP_SETTLE_SECONDS),
+        reply_quota: ReplyQuota {
+            per_hour: reader.number(&NO_SESSION_MSG_PER_HOUR),
+            per_minute: reader.number(&NO_SESSION_MSG_PER_MINUTE),
+        },
+        max_per_second: reader.number(&FLOWROUTE_MAX_PER_SECOND),
+        retention: TimeDelta::days(reader.number(&MESSAGE_RETENTION_DAYS).into()),
     }
 }
 
 fn log_level(reader: &mut Reader<'_>, debug: bool) -> Level {
-    let given = reader.text("LOG_LEVEL").map(|level| level.to_lowercase());
-    let level = match given.as_deref() {
-        None if debug => Level::DEBUG,
-        None | Some("info" | "20") => Level::INFO,
-        Some("trace") => Level::TRACE,
-        Some("debug" | "10") => Level::DEBUG,
-        Some("warn" | "warning" | "30") => Level::WARN,
-        Some("error" | "critical" | "40" | "50") => Level::ERROR,
-        Some(other) => {
-            reader.problem(
-                "LOG_LEVEL",
-                format!("\"{other}\" is not trace, debug, info, warn, error, 10, 20, 30, 40 or 50"),
-            );
+    let name = reader.text(&LOG_LEVEL).unwrap_or_default();
+    let level = match name.to_lowercase().as_str() {
+        "trace" => Level::TRACE,
+        "debug" | "10" => Level::DEBUG,
+        "info" | "20" => Level::INFO,
+        "warn" | "warning" | "30" => Level::WARN,
+        "error" | "critical" | "40" | "50" => Level::ERROR,
+        other => {
+            reader.unexpected(&LOG_LEVEL, format!("\"{other}\""));
             Level::INFO
         }
     };

@@ -1,14 +1,22 @@
-//! Who carries the texts.
+//! The provider and its settings.
 
-use super::{Runtime, reader::Reader, secrets::secret};
+use super::{
+    Runtime,
+    reader::Reader,
+    secrets::secret,
+    table::{
+        FLOWROUTE_ACCESS_KEY, FLOWROUTE_API_URL, FLOWROUTE_API_VERSION, FLOWROUTE_SECRET_KEY, SMS_PROVIDER,
+        Setting,
+    },
+};
 use crate::provider::flowroute::{ApiVersion, ClientOptions};
 use secrecy::SecretString;
 use url::{Host, Url};
 
-/// Who carries the texts.
+/// The chosen provider.
 #[derive(Debug)]
 pub enum ProviderChoice {
-    /// Nobody: they are kept in memory and shown.
+    /// The sandbox, which records messages instead of sending them.
     Sandbox,
     /// Flowroute.
     Flowroute(Box<ClientOptions>),
@@ -20,13 +28,13 @@ pub(super) fn provider(
     public_url: Option<Url>,
     webhook_token: Option<SecretString>,
 ) -> ProviderChoice {
-    let access_key = secret(reader, "FLOWROUTE_ACCESS_KEY");
-    let secret_key = secret(reader, "FLOWROUTE_SECRET_KEY");
-    let version = reader.parsed("FLOWROUTE_API_VERSION", "v2.1, v2.2 or v2").unwrap_or(ApiVersion::V2_1);
-    let url = address(reader, "FLOWROUTE_API_URL", Some("https://api.flowroute.com"));
-    let chosen = reader.choice("SMS_PROVIDER", &[("flowroute", true), ("sandbox", false)]);
+    let access_key = secret(reader, &FLOWROUTE_ACCESS_KEY);
+    let secret_key = secret(reader, &FLOWROUTE_SECRET_KEY);
+    let version = reader.parsed(&FLOWROUTE_API_VERSION).unwrap_or(ApiVersion::V2_1);
+    let url = address(reader, &FLOWROUTE_API_URL);
+    let chosen = reader.choice(&SMS_PROVIDER);
     match (chosen, access_key, secret_key) {
-        (Some(true) | None, Some(access_key), Some(secret_key)) => match url {
+        (Some("flowroute") | None, Some(access_key), Some(secret_key)) => match url {
             Some(url) => ProviderChoice::Flowroute(Box::new(ClientOptions {
                 url,
                 version,
@@ -36,43 +44,41 @@ pub(super) fn provider(
                 webhook_token,
                 may_freeze: runtime != Runtime::Local,
             })),
-            // What is wrong with the address has been said.
+            // The problem is reported already.
             None => ProviderChoice::Sandbox,
         },
-        (Some(true), ..) | (None, Some(_), None) | (None, None, Some(_)) => {
-            reader.problem(
-                "FLOWROUTE_ACCESS_KEY",
-                "and FLOWROUTE_SECRET_KEY must both be set to send through Flowroute",
-            );
+        (Some("flowroute"), ..) | (None, Some(_), None) | (None, None, Some(_)) => {
+            let what = "and FLOWROUTE_SECRET_KEY must both be set to send through Flowroute";
+            reader.problem(FLOWROUTE_ACCESS_KEY.name, what);
             ProviderChoice::Sandbox
         }
         _ => {
             if runtime == Runtime::Lambda {
-                reader.problem(
-                    "SMS_PROVIDER",
-                    "the sandbox sends nothing and cannot be used in AWS Lambda; set the Flowroute keys",
-                );
+                let what =
+                    "the sandbox sends nothing and cannot be used in AWS Lambda; set the Flowroute keys";
+                reader.problem(SMS_PROVIDER.name, what);
             }
             ProviderChoice::Sandbox
         }
     }
 }
 
-/// An address that can be appended to. One that may carry a secret is refused without being shown.
-pub(super) fn address(reader: &mut Reader<'_>, name: &'static str, default: Option<&str>) -> Option<Url> {
-    let text = reader.text(name).or_else(|| default.map(str::to_owned))?;
+/// Reads an address to which a path can be appended. One that may hold a secret is refused without being quoted.
+pub(super) fn address(reader: &mut Reader<'_>, setting: &Setting) -> Option<Url> {
+    let text = reader.text(setting)?;
     if text.contains(['?', '#', '@']) {
-        reader.problem(name, "must be an https:// address without user, password, query and fragment");
+        let what = "must be an https:// address without user, password, query and fragment";
+        reader.problem(setting.name, what);
         return None;
     }
     let url = Url::parse(&text).ok().filter(is_private);
     if url.is_none() {
-        reader.problem(name, format!("\"{text}\" is not an https:// address"));
+        reader.unexpected(setting, format!("\"{text}\""));
     }
     url
 }
 
-/// Whether nobody on the way can read what is sent there.
+/// Whether requests to this address are encrypted or stay on this machine.
 fn is_private(url: &Url) -> bool {
     let loopback = match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

@@ -1,26 +1,25 @@
-//! Reads named settings from the environment, a secret and a file, and gathers everything that is wrong with them.
+//! Reads settings from the environment, a secret and a file, and collects every problem.
+//!
+//! No library is used: those for settings stop at the first problem, and quote values that may be secret.
 
-use super::bundle;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    ops::RangeInclusive,
-    str::FromStr,
+use super::{
+    secret_json,
+    table::{Kind, SETTINGS, Setting},
 };
+use std::{collections::BTreeMap, fmt, str::FromStr};
 use toml::{Table, Value};
 
-/// Everything that is wrong with the settings, a line each.
+/// Every problem with the settings, one per line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(Vec<String>);
 
 impl Problems {
-    /// The only one.
     pub(super) fn one(name: &str, what: impl fmt::Display) -> Self {
         Self(vec![line(name, what)])
     }
 }
 
-/// One line, whatever the value that is quoted.
+/// A problem as one line, even if the quoted value has several.
 fn line(name: &str, what: impl fmt::Display) -> String {
     format!("{name}: {what}").replace(char::is_control, " ")
 }
@@ -33,25 +32,19 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// Looks settings up in the environment, and in the file, where they have the same names in lower case; the environment
-/// wins. What is in the secret must be nowhere else: a forgotten key must not win over a new one.
+/// Looks settings up in the environment, then in the file, where the names are in lower case. A setting of the secret
+/// must be in neither: a forgotten old key must not win over a new one.
 pub(super) struct Reader<'a> {
     environment: &'a dyn Fn(&str) -> Option<String>,
     secret: BTreeMap<&'static str, String>,
     file: Table,
-    asked: BTreeSet<&'static str>,
     problems: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, file: Option<&str>) -> Self {
-        let mut reader = Self {
-            environment,
-            secret: BTreeMap::new(),
-            file: Table::new(),
-            asked: BTreeSet::new(),
-            problems: Vec::new(),
-        };
+        let mut reader =
+            Self { environment, secret: BTreeMap::new(), file: Table::new(), problems: Vec::new() };
         match file.unwrap_or_default().parse() {
             Ok(table) => reader.file = table,
             // The library's message quotes the line, which may hold a secret.
@@ -61,32 +54,32 @@ impl<'a> Reader<'a> {
         reader
     }
 
-    /// Takes what is in the secret too.
-    pub(super) fn open(&mut self, secret: &str) {
-        let (settings, problems) = bundle::open(secret);
-        for problem in problems {
-            self.problem("SECRETS_ARN", problem);
-        }
-        for name in settings.keys() {
-            if self.text(name).is_some() {
-                self.problem(
-                    name,
-                    "is set here and in the secret that SECRETS_ARN names; remove one of them",
-                );
+    /// Adds the settings of the secret.
+    pub(super) fn add_secret(&mut self, secret: &str) {
+        let (settings, problems) = secret_json::parse(secret);
+        self.problems.extend(problems.iter().map(|problem| line("SECRETS_ARN", problem)));
+        for setting in secret_json::settings().filter(|setting| settings.contains_key(setting.name)) {
+            if self.given(setting).is_some() {
+                let what = "is set here and in the secret that SECRETS_ARN names; remove one of them";
+                self.problem(setting.name, what);
             }
         }
         self.secret = settings;
     }
 
-    /// Notes what is wrong with a setting.
     pub(super) fn problem(&mut self, name: &str, what: impl fmt::Display) {
         self.problems.push(line(name, what));
     }
 
+    /// A variable of the environment that is no setting.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        (self.environment)(name)
+    }
+
     /// The setting as written; an empty one counts as set.
-    pub(super) fn raw(&mut self, name: &'static str) -> Option<String> {
-        self.asked.insert(name);
-        if let Some(value) = self.secret.get(name).cloned().or_else(|| (self.environment)(name)) {
+    fn raw(&mut self, setting: &Setting) -> Option<String> {
+        let name = setting.name;
+        if let Some(value) = self.secret.get(name).cloned().or_else(|| self.variable(name)) {
             return Some(value);
         }
         match self.file.get(&name.to_lowercase())? {
@@ -104,68 +97,82 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The setting, if it is there and not empty.
-    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
-        self.raw(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
+    /// The setting without its default, if it is set and not empty.
+    pub(super) fn given(&mut self, setting: &Setting) -> Option<String> {
+        self.raw(setting).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty())
     }
 
-    /// The setting read as a `T`; what is wrong with it is noted, and the default taken.
-    pub(super) fn parsed<T: FromStr>(&mut self, name: &'static str, expected: &str) -> Option<T> {
-        let value = self.text(name)?;
-        let parsed = value.parse().ok();
-        if parsed.is_none() {
-            self.problem(name, format!("\"{value}\" is not {expected}"));
+    /// The setting or its default.
+    pub(super) fn text(&mut self, setting: &Setting) -> Option<String> {
+        self.given(setting).or_else(|| setting.default.map(str::to_owned))
+    }
+
+    /// The words of a message.
+    pub(super) fn words(&mut self, setting: &Setting) -> String {
+        let default = setting.default.unwrap_or_default();
+        let words = self.raw(setting).unwrap_or_else(|| default.into());
+        if setting.kind == Kind::Text && words.trim().is_empty() {
+            self.problem(setting.name, "must not be empty; remove it to get the default");
         }
-        parsed
+        words
     }
 
-    pub(super) fn number(&mut self, name: &'static str, range: RangeInclusive<u32>, default: u32) -> u32 {
-        let expected = format!("a whole number from {} to {}", range.start(), range.end());
-        match self.parsed::<u32>(name, &expected) {
-            None => default,
-            Some(value) if range.contains(&value) => value,
-            Some(value) => {
-                self.problem(name, format!("{value} is not {expected}"));
-                default
+    /// Adds the problem that this value is not of the setting's kind.
+    pub(super) fn unexpected(&mut self, setting: &Setting, value: impl fmt::Display) {
+        self.problem(setting.name, format!("{value} is not {}", setting.kind.expected()));
+    }
+
+    /// The setting or its default, parsed. A value that cannot be parsed is a problem, and gives the default, so that
+    /// checks of several settings together add no problem of their own.
+    pub(super) fn parsed<T: FromStr>(&mut self, setting: &Setting) -> Option<T> {
+        if let Some(value) = self.given(setting) {
+            match value.parse() {
+                Ok(parsed) => return Some(parsed),
+                Err(_) => self.unexpected(setting, format!("\"{value}\"")),
             }
         }
+        setting.default?.parse().ok()
     }
 
-    pub(super) fn switch(&mut self, name: &'static str) -> bool {
-        match self.text(name).as_deref() {
+    pub(super) fn number(&mut self, setting: &Setting) -> u32 {
+        let value = self.parsed(setting).unwrap_or_default();
+        match setting.kind {
+            Kind::Number { least, most } if !(least..=most).contains(&value) => {
+                self.unexpected(setting, value);
+                setting.default.and_then(|default| default.parse().ok()).unwrap_or_default()
+            }
+            _ => value,
+        }
+    }
+
+    pub(super) fn switch(&mut self, setting: &Setting) -> bool {
+        match self.text(setting).as_deref() {
             None | Some("false" | "False" | "FALSE" | "0") => false,
             Some("true" | "True" | "TRUE" | "1") => true,
             Some(other) => {
-                self.problem(name, format!("\"{other}\" is not true or false"));
+                self.unexpected(setting, format!("\"{other}\""));
                 false
             }
         }
     }
 
-    /// One of a few words, given with what they mean.
-    pub(super) fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)]) -> Option<T> {
-        let value = self.text(name)?;
-        let found = choices.iter().find(|(word, _)| *word == value).map(|(_, meaning)| *meaning);
+    /// The chosen word of a [`Kind::OneOf`], without its default.
+    pub(super) fn choice(&mut self, setting: &Setting) -> Option<&'static str> {
+        let (value, Kind::OneOf(words)) = (self.given(setting)?, setting.kind) else { return None };
+        let found = words.iter().find(|word| **word == value).copied();
         if found.is_none() {
-            let words = choices.iter().map(|(word, _)| *word).collect::<Vec<_>>().join(" or ");
-            self.problem(name, format!("\"{value}\" is not {words}"));
+            self.unexpected(setting, format!("\"{value}\""));
         }
         found
     }
 
-    /// Ends the reading: an unknown name in the file is a problem too.
+    /// Returns the problems, those of unknown names in the file included.
     pub(super) fn finish(mut self) -> Result<(), Problems> {
-        let unknown: Vec<String> = self
-            .file
-            .keys()
-            .filter(|key| !self.asked.iter().any(|name| name.to_lowercase() == **key))
-            .cloned()
-            .collect();
+        let known = |key: &str| SETTINGS.iter().any(|setting| setting.name.to_lowercase() == key);
+        let unknown: Vec<String> = self.file.keys().filter(|key| !known(key)).cloned().collect();
         for key in unknown {
-            self.problem(
-                "SETTINGS_FILE",
-                format!("there is no setting \"{key}\"; see the README for their names"),
-            );
+            let what = format!("there is no setting \"{key}\"; settings.example.toml has all names");
+            self.problem("SETTINGS_FILE", what);
         }
         if self.problems.is_empty() { Ok(()) } else { Err(Problems(self.problems)) }
     }

@@ -1,47 +1,54 @@
-//! Keys and tokens: what a good one looks like. None of them is ever quoted.
+//! Keys and tokens. Problems do not quote them.
 
-use super::{bundle::SecretArn, reader::Reader};
-use crate::http::Auth;
-use secrecy::{ExposeSecret, SecretString};
+use super::{
+    reader::Reader,
+    table::{API_KEYS, Kind, SECRETS_ARN, Setting, WEBHOOK_TOKEN},
+};
+use crate::{aws::SecretArn, http::Auth};
+use secrecy::SecretString;
 
-/// Keys and tokens shorter than this can be guessed.
-const SHORTEST_SECRET: usize = 16;
 const NOT_PRINTABLE: &str = "has spaces, control characters or letters outside ASCII";
+/// Reserved for a later version, which limits the webhook to Flowroute's addresses.
+const WEBHOOK_ALLOWED_IPS: &str = "WEBHOOK_ALLOWED_IPS";
 
 fn is_printable(secret: &str) -> bool {
     secret.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
-pub(super) fn secret(reader: &mut Reader<'_>, name: &'static str) -> Option<SecretString> {
-    let text = reader.text(name)?;
+fn shortest(setting: &Setting) -> usize {
+    if let Kind::Secret { shortest } = setting.kind { shortest } else { 0 }
+}
+
+pub(super) fn secret(reader: &mut Reader<'_>, setting: &Setting) -> Option<SecretString> {
+    let text = reader.given(setting)?;
     if !is_printable(&text) {
-        reader.problem(name, NOT_PRINTABLE);
+        reader.problem(setting.name, NOT_PRINTABLE);
+    }
+    let shortest = shortest(setting);
+    if text.len() < shortest {
+        reader.problem(setting.name, format!("must have at least {shortest} characters"));
     }
     Some(text.into())
 }
 
 pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
-    let keys = reader.text("API_KEYS");
+    let keys = reader.given(&API_KEYS);
     let keys: Vec<&str> = keys.iter().flat_map(|keys| keys.split(',')).map(str::trim).collect();
     if !keys.iter().all(|key| is_printable(key)) {
-        reader.problem("API_KEYS", NOT_PRINTABLE);
+        reader.problem(API_KEYS.name, NOT_PRINTABLE);
     }
-    if keys.iter().any(|key| key.len() < SHORTEST_SECRET) {
-        reader.problem(
-            "API_KEYS",
-            format!("has a key of fewer than {SHORTEST_SECRET} characters, or a comma too many"),
-        );
+    let shortest = shortest(&API_KEYS);
+    if keys.iter().any(|key| key.len() < shortest) {
+        let what = format!("has a key of fewer than {shortest} characters, or a comma too many");
+        reader.problem(API_KEYS.name, what);
     }
     let api_keys = keys.into_iter().map(SecretString::from).collect();
-    let webhook_token = secret(reader, "WEBHOOK_TOKEN");
-    if webhook_token.as_ref().is_some_and(|token| token.expose_secret().len() < SHORTEST_SECRET) {
-        reader.problem("WEBHOOK_TOKEN", format!("must have at least {SHORTEST_SECRET} characters"));
+    let webhook_token = secret(reader, &WEBHOOK_TOKEN);
+    if reader.variable(WEBHOOK_ALLOWED_IPS).is_some_and(|value| !value.trim().is_empty()) {
+        reader.problem(WEBHOOK_ALLOWED_IPS, "this version does not know it yet; remove it");
     }
-    if reader.text("WEBHOOK_ALLOWED_IPS").is_some() {
-        reader.problem("WEBHOOK_ALLOWED_IPS", "this version does not know it yet; remove it");
-    }
-    if let Some(Err(problem)) = reader.text("SECRETS_ARN").map(|arn| arn.parse::<SecretArn>()) {
-        reader.problem("SECRETS_ARN", problem);
+    if let Some(Err(problem)) = reader.given(&SECRETS_ARN).map(|arn| arn.parse::<SecretArn>()) {
+        reader.problem(SECRETS_ARN.name, problem);
     }
     Auth { api_keys, webhook_token }
 }

@@ -1,54 +1,49 @@
-//! One line of a snapshot's file, and the record that it stands for.
+//! One line of a snapshot's file, and the record in it.
 
 use crate::{
-    domain::{Content, Kind, MessageId, Number, Outbound, Participant, Role, Session, SessionId, Text},
-    store::{Delivery, Entry, MessageEntry, Stage, State},
+    domain::{
+        Content, Delivery, Message, Number, Outbound, Participant, Role, Session, SessionId, State, Status,
+        Text,
+    },
+    store::Entry,
 };
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::str::FromStr;
 
-/// What the first line says the file is.
 const FORMAT: &str = "sms-proxy snapshot";
-/// The version of the format. Newer ones are refused, not misread.
+/// The version of the format. A file of a newer one is refused.
 const VERSION: u64 = 1;
-/// Times are below this: they have fifteen digits at most.
+/// Times are lower than this: they have at most fifteen digits.
 const TIMES_END: i64 = 1_000_000_000_000_000;
 
 /// A line: a JSON object whose only key says what it is. Times are milliseconds since 1970, UTC.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub(super) enum Line {
-    Snapshot(Header),
-    Tn(TnLine),
+    /// The first line.
+    Snapshot {
+        format: String,
+        version: u64,
+    },
+    Tn {
+        number: String,
+        added_at: i64,
+    },
     Session(SessionLine),
-    OptOut(OptOutLine),
-    Inbound(InboundLine),
+    OptOut {
+        tn: String,
+        person: String,
+    },
+    Inbound {
+        id: String,
+        received_at: i64,
+    },
     Message(Box<MessageLine>),
-    End(End),
-}
-
-/// The first line.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Header {
-    format: String,
-    version: u64,
-}
-
-/// The last line: without it the file was cut off.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct End {
-    /// How many records are between the first line and this one.
-    pub(super) records: usize,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TnLine {
-    number: String,
-    added_at: i64,
+    /// The last line, without which the file was cut off; it counts the lines between the first and itself.
+    End {
+        records: usize,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -67,20 +62,6 @@ pub(super) struct SessionLine {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct OptOutLine {
-    tn: String,
-    person: String,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct InboundLine {
-    id: String,
-    received_at: i64,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub(super) struct MessageLine {
     id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,7 +70,7 @@ pub(super) struct MessageLine {
     from: String,
     to: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    to_role: Option<Side>,
+    to_role: Option<String>,
     created_at: i64,
     state: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,15 +95,6 @@ pub(super) struct MessageLine {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     receipt: Option<ReceiptLine>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    receipt_levels: Vec<i64>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Side {
-    A,
-    B,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -137,15 +109,11 @@ struct ReceiptLine {
 }
 
 impl Line {
-    /// The first line of a file.
     pub(super) fn header() -> Self {
-        Self::Snapshot(Header { format: FORMAT.into(), version: VERSION })
+        Self::Snapshot { format: FORMAT.into(), version: VERSION }
     }
 
-    /// Reads a line.
-    ///
-    /// # Errors
-    /// With what is wrong, without quoting it: it may be somebody's text.
+    /// Reads a line. The error does not quote it: it may hold a text.
     pub(super) fn read(line: &[u8]) -> Result<Self, String> {
         serde_json::from_slice(line).map_err(|error| match error.classify() {
             serde_json::error::Category::Data => format!(
@@ -155,14 +123,26 @@ impl Line {
             _ => format!("it is not JSON, or was cut off, at column {}", error.column()),
         })
     }
+
+    /// The record in the line.
+    pub(super) fn entry(self) -> Result<Entry, String> {
+        Ok(match self {
+            Self::Tn { number: tn, added_at } => {
+                Entry::Tn { number: number(&tn)?, added_at: time(added_at)? }
+            }
+            Self::Session(line) => line.entry()?,
+            Self::OptOut { tn, person } => Entry::OptOut { tn: number(&tn)?, person: number(&person)? },
+            Self::Inbound { id: key, received_at } => {
+                Entry::Inbound { id: id(&key)?, received_at: time(received_at)? }
+            }
+            Self::Message(line) => line.entry()?,
+            Self::Snapshot { .. } | Self::End { .. } => return Err("it is not a record".into()),
+        })
+    }
 }
 
-/// Checks the first line of a file.
-///
-/// # Errors
-/// With what is wrong with it.
 pub(super) fn check_header(line: &[u8]) -> Result<(), String> {
-    // Loosely, since a newer version may have more in it.
+    // Not read as a `Line`: a newer version may have other fields.
     let value: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
     let header = &value["snapshot"];
     match (header["format"].as_str(), header["version"].as_u64()) {
@@ -199,7 +179,7 @@ impl From<&Entry> for Line {
     fn from(entry: &Entry) -> Self {
         match entry {
             Entry::Tn { number, added_at } => {
-                Self::Tn(TnLine { number: number.digits(), added_at: millis(*added_at) })
+                Self::Tn { number: number.digits(), added_at: millis(*added_at) }
             }
             Entry::Session { session, ended_at } => {
                 let [a, b] = session.participants;
@@ -213,63 +193,55 @@ impl From<&Entry> for Line {
                     ended_at: ended_at.map(millis),
                 })
             }
-            Entry::OptOut { tn, person } => {
-                Self::OptOut(OptOutLine { tn: tn.digits(), person: person.digits() })
-            }
+            Entry::OptOut { tn, person } => Self::OptOut { tn: tn.digits(), person: person.digits() },
             Entry::Inbound { id, received_at } => {
-                Self::Inbound(InboundLine { id: id.to_string(), received_at: millis(*received_at) })
+                Self::Inbound { id: id.to_string(), received_at: millis(*received_at) }
             }
             Entry::Message(message) => Self::Message(Box::new(MessageLine::from(&**message))),
         }
     }
 }
 
-impl From<&MessageEntry> for MessageLine {
-    fn from(message: &MessageEntry) -> Self {
-        let Outbound { id, created_at, text } = &message.outbound;
-        let (state, due_at, settled_at) = match message.stage {
-            Stage::Waiting(due) => (State::Waiting, Some(due), None),
-            Stage::Unknown => (State::Unknown, None, None),
-            Stage::Settled(state, at) => (state, None, Some(at)),
-        };
+impl From<&Message> for MessageLine {
+    fn from(Message { outbound, status }: &Message) -> Self {
+        let Outbound { id, created_at, text } = outbound;
         Self {
             id: id.to_string(),
             session: text.session.map(|session| session.to_string()),
             kind: text.kind.as_str().into(),
             from: text.from.digits(),
             to: text.to.digits(),
-            to_role: text.to_role.map(|role| if role == Role::A { Side::A } else { Side::B }),
+            to_role: text.to_role.map(|role| role.as_str().into()),
             created_at: millis(*created_at),
-            state: state.as_str().into(),
-            due_at: due_at.map(millis),
-            settled_at: settled_at.map(millis),
-            body: settled_at.is_none().then(|| text.content.body.clone()),
+            state: status.state.as_str().into(),
+            due_at: status.due_at.map(millis),
+            settled_at: status.settled_at.map(millis),
+            body: status.settled_at.is_none().then(|| text.content.body.clone()),
             media_urls: text.content.media_urls.clone(),
-            lease: message.lease,
-            attempts: message.attempts,
-            attempted_at: message.attempted_at.map(millis),
-            absent_at: message.absent_at.map(millis),
-            revoked: message.revoked,
-            provider_id: message.provider_id.clone(),
-            reason: message.reason.clone(),
-            receipt: message.delivery.as_ref().map(|(level, delivery)| ReceiptLine {
-                level: *level,
+            lease: status.lease,
+            attempts: status.attempts,
+            attempted_at: status.attempted_at.map(millis),
+            absent_at: status.absent_at.map(millis),
+            revoked: status.revoked,
+            provider_id: status.provider_id.clone(),
+            reason: status.reason.clone(),
+            receipt: status.delivery.as_ref().map(|delivery| ReceiptLine {
+                level: delivery.level,
                 status: delivery.status.clone(),
                 code: delivery.code.clone(),
                 at: delivery.at.map(millis),
             }),
-            receipt_levels: message.levels.clone(),
         }
     }
 }
 
 impl SessionLine {
-    pub(super) fn entry(&self) -> Result<Entry, String> {
+    fn entry(&self) -> Result<Entry, String> {
         if self.participant_a == self.participant_b {
             return Err("the two participants are the same".into());
         }
         let participant = |role, digits| -> Result<Participant, String> {
-            Ok(Participant { role, number: number(digits)?, barred: None })
+            Ok(Participant { role, number: number(digits)?, blocked: None })
         };
         let session = Session {
             id: id::<SessionId>(&self.id)?,
@@ -285,77 +257,56 @@ impl SessionLine {
     }
 }
 
-impl TnLine {
-    pub(super) fn entry(&self) -> Result<Entry, String> {
-        Ok(Entry::Tn { number: number(&self.number)?, added_at: time(self.added_at)? })
-    }
-}
-
-impl OptOutLine {
-    pub(super) fn entry(&self) -> Result<Entry, String> {
-        Ok(Entry::OptOut { tn: number(&self.tn)?, person: number(&self.person)? })
-    }
-}
-
-impl InboundLine {
-    pub(super) fn entry(&self) -> Result<Entry, String> {
-        Ok(Entry::Inbound { id: id::<MessageId>(&self.id)?, received_at: time(self.received_at)? })
-    }
-}
-
 impl MessageLine {
-    pub(super) fn entry(self) -> Result<Entry, String> {
-        let stage = self.stage()?;
-        if !self.receipt_levels.is_sorted_by(|one, next| one < next) {
-            return Err("the levels of its receipts are not in order".into());
-        }
-        let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == self.kind);
-        let delivery = match self.receipt {
-            None => None,
-            Some(ReceiptLine { level, status, code, at }) => {
-                Some((level, Delivery { status, code, at: some_time(at)? }))
-            }
-        };
+    fn entry(self) -> Result<Entry, String> {
+        let status = self.status()?;
+        let unknown = |what: &'static str| move |_| format!("the {what} of the message is unknown");
         let text = Text {
-            kind: kind.ok_or("the kind of the message is unknown")?,
+            kind: self.kind.parse().map_err(unknown("kind"))?,
             session: self.session.as_deref().map(id).transpose()?,
             from: number(&self.from)?,
             to: number(&self.to)?,
-            to_role: self.to_role.map(|side| if matches!(side, Side::A) { Role::A } else { Role::B }),
-            barred: None,
+            to_role: self.to_role.as_deref().map(str::parse).transpose().map_err(unknown("recipient"))?,
+            blocked: None,
             content: Content { body: self.body.unwrap_or_default(), media_urls: self.media_urls },
         };
-        Ok(Entry::Message(Box::new(MessageEntry {
-            outbound: Outbound { id: id(&self.id)?, created_at: time(self.created_at)?, text },
-            stage,
+        let outbound = Outbound { id: id(&self.id)?, created_at: time(self.created_at)?, text };
+        Ok(Entry::Message(Box::new(Message { outbound, status })))
+    }
+
+    /// The state of the message. Only one that is not settled has content.
+    fn status(&self) -> Result<Status, String> {
+        let state = self.state.parse().map_err(|_| "the state of the message is unknown".to_owned())?;
+        let (due_at, settled_at) = (some_time(self.due_at)?, some_time(self.settled_at)?);
+        let has_body = self.body.is_some();
+        match (state, due_at, settled_at) {
+            (State::Sending, ..) => {
+                return Err("the message is leased; no export contains such a message".into());
+            }
+            (State::Waiting, Some(_), None) | (State::Unknown, None, None) if has_body => {}
+            (State::Waiting, ..) => {
+                return Err("a message that waits has a body and due_at, and no settled_at".into());
+            }
+            (_, None, Some(_)) if !has_body && self.media_urls.is_empty() => {}
+            _ => return Err("a message has a body, or settled_at, and due_at only if it waits".into()),
+        }
+        let delivery = |receipt: &ReceiptLine| -> Result<Delivery, String> {
+            let (status, code) = (receipt.status.clone(), receipt.code.clone());
+            Ok(Delivery { level: receipt.level, status, code, at: some_time(receipt.at)? })
+        };
+        Ok(Status {
+            state,
             lease: self.lease,
+            lease_until: None,
+            due_at,
             attempts: self.attempts,
             attempted_at: some_time(self.attempted_at)?,
             absent_at: some_time(self.absent_at)?,
             revoked: self.revoked,
-            provider_id: self.provider_id,
-            reason: self.reason,
-            delivery,
-            levels: self.receipt_levels,
-        })))
-    }
-
-    /// Where the message stands; only what is not settled has content.
-    fn stage(&self) -> Result<Stage, String> {
-        let state = State::ALL.into_iter().find(|state| state.as_str() == self.state);
-        let state = state.ok_or("the state of the message is unknown")?;
-        let has_content = self.body.is_some();
-        match (state, some_time(self.due_at)?, some_time(self.settled_at)?) {
-            (State::Sending, ..) => Err("the message is leased; such a file is not whole".into()),
-            (State::Waiting, Some(due), None) if has_content => Ok(Stage::Waiting(due)),
-            (State::Unknown, None, None) if has_content => Ok(Stage::Unknown),
-            (State::Waiting, ..) => {
-                Err("a message that waits has a body and due_at, and no settled_at".into())
-            }
-            (_, None, Some(at)) if !has_content && self.media_urls.is_empty() => {
-                Ok(Stage::Settled(state, at))
-            }
-            _ => Err("a message has a body, or settled_at, and due_at only if it waits".into()),
-        }
+            provider_id: self.provider_id.clone(),
+            reason: self.reason.clone(),
+            delivery: self.receipt.as_ref().map(delivery).transpose()?,
+            settled_at,
+        })
     }
 }

@@ -1,55 +1,54 @@
-//! All records of a store as a file of JSON lines, and back: for backups, and for moving to another store.
+//! Export and import of all records of a store, as a file of JSON lines: for backups, and for moving to another store.
 //!
-//! The first line says what the file is, the last one how many records are between the two. The records are sorted, so
-//! that the same records make the same file, in whatever store they are.
+//! The records are sorted, so that two stores with the same records export the same file.
 
 mod line;
 
-use crate::store::{Entry, Exported, Imported, Place, Snapshot, StoreError};
+use crate::store::{Entry, EntryKey, Exported, Imported, Snapshot, StoreError};
 use chrono::{DateTime, Utc};
-use line::{End, Line, check_header};
+use line::{Line, check_header};
 use std::io::{self, Write};
 
-/// How many records are handed to the store at a time.
+/// The number of records that the store imports at a time.
 const BATCH: usize = 500;
 
-/// Why there is no export or import. The texts are for the operator.
+/// Why an export or import failed. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum Problem {
-    /// So many messages are leased.
+    /// Messages are leased; how many.
     #[error(
         "{0} messages are leased: they may be on their way right now; stop the service, wait for LEASE_SECONDS, run \
          `sms-proxy maintenance`, and try again"
     )]
     Leased(usize),
-    /// The store is in use.
+    /// Records changed during the export.
     #[error(
         "records changed while they were read; stop the service, its schedule and its webhook included, and try again"
     )]
     Changed,
-    /// The file is not whole, or not one of ours.
-    #[error("line {line} of the file is not right: {why}; nothing was written")]
+    /// The file is incomplete or malformed.
+    #[error("line {line}: {why}; nothing was written")]
     BadLine {
         /// Its number, counted from 1.
         line: usize,
         /// What is wrong with it.
         why: String,
     },
-    /// The store holds something of its own.
+    /// The store holds a record that is not in the file.
     #[error(
-        "the store holds something that is not in the file ({0}); choose an empty store, or one that a broken-off \
+        "the store holds a record that is not in the file ({0}); choose an empty store, or one that an interrupted \
          import of this file has left; nothing was written"
     )]
-    Foreign(Place),
-    /// A record differs.
-    #[error("the store holds another version of something that is in the file ({0}); nothing was written")]
-    Differs(Place),
-    /// A record's place was taken when it came to that.
+    Foreign(EntryKey),
+    /// The store holds another version of a record.
+    #[error("the store holds another version of a record in the file ({0}); nothing was written")]
+    Differs(EntryKey),
+    /// A record conflicts with one that was stored meanwhile.
     #[error(
-        "this could not be put on record: {0}; something is in its place, or its TN is not free; nothing was \
-         overwritten, and what came before it stays"
+        "{0} was not stored: another record has its key, or its TN is not free; nothing was overwritten, and the records \
+         before it stay stored"
     )]
-    InTheWay(Place),
+    Conflict(EntryKey),
     /// The store failed.
     #[error("{0}")]
     Store(#[from] StoreError),
@@ -58,11 +57,11 @@ pub enum Problem {
     Write(#[from] io::Error),
 }
 
-/// Writes everything on record, but for what was settled, received or ended before then; how many records it was.
+/// Writes all records except those settled, received or ended before then; returns their number.
 ///
 /// # Errors
-/// When a message is leased, since two stores must never send the same; when the store is in use or fails; when the
-/// file can't be written.
+/// When a message is leased, since two stores must never send the same message; when the store changes or fails; when the
+/// file cannot be written.
 pub async fn export(
     store: &dyn Snapshot,
     before: DateTime<Utc>,
@@ -73,7 +72,7 @@ pub async fn export(
     for entry in &entries {
         write_line(&mut out, &Line::from(entry))?;
     }
-    write_line(&mut out, &Line::End(End { records: entries.len() }))?;
+    write_line(&mut out, &Line::End { records: entries.len() })?;
     out.flush()?;
     Ok(entries.len())
 }
@@ -91,14 +90,14 @@ fn write_line(out: &mut impl Write, line: &Line) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// What an import did.
+/// The result of an import.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Summary {
-    /// So many records were put on record.
+    /// Records that were stored.
     pub imported: usize,
-    /// So many were on record already.
+    /// Records that were stored already.
     pub known: usize,
-    /// So many were past their retention, and left out.
+    /// Records past their retention, which were left out.
     pub past: usize,
 }
 
@@ -109,13 +108,13 @@ impl std::fmt::Display for Summary {
     }
 }
 
-/// Puts everything in the file on record, but for what was settled, received or ended before then.
+/// Stores all records of the file except those settled, received or ended before then.
 ///
-/// The store must be empty, or hold a part of the very same file: then the rest is put on record.
+/// The store must be empty, or hold a part of the same file: then the rest is stored.
 ///
 /// # Errors
-/// When the file is not whole and right or the store holds anything else, with nothing written; when the store fails,
-/// with a part of the file on record.
+/// When the file is incomplete or wrong or the store holds anything else, with nothing written; when the store fails, with
+/// a part of the file stored.
 pub async fn import(store: &dyn Snapshot, file: &[u8], before: DateTime<Utc>) -> Result<Summary, Problem> {
     let held = all(store, before).await?;
     let (missing, summary) = compare(file, held, before)?;
@@ -135,14 +134,14 @@ pub async fn import(store: &dyn Snapshot, file: &[u8], before: DateTime<Utc>) ->
 async fn put(store: &dyn Snapshot, batch: Vec<Entry>) -> Result<(), Problem> {
     match store.import(batch).await? {
         Imported::Done => Ok(()),
-        Imported::InTheWay(place) => Err(Problem::InTheWay(place)),
+        Imported::Conflict(key) => Err(Problem::Conflict(key)),
     }
 }
 
-/// A line of the file, with its number.
+/// The number of a line, and the line.
 type Numbered<'a> = (usize, &'a [u8]);
 
-/// Reads the whole file, compares it with what the store holds, and tells which of its lines are not on record.
+/// Reads the whole file, compares it with what the store holds, and returns the lines that are not stored.
 fn compare(
     file: &[u8],
     held: Vec<Entry>,
@@ -159,29 +158,29 @@ fn compare(
     let (mut records, mut last) = (0, None);
     while let Some((number, line)) = lines.next() {
         let entry = match read(number, line)? {
-            Line::End(end) => {
+            Line::End { records: counted } => {
                 return match (lines.next(), held.next()) {
-                    _ if end.records != records => Err(bad(number, "it counts other records than there are")),
-                    (Some((number, _)), _) => Err(bad(number, "it follows the closing line")),
-                    (None, Some(foreign)) => Err(Problem::Foreign(foreign.place())),
+                    _ if counted != records => Err(bad(number, "its count of records is wrong")),
+                    (Some((number, _)), _) => Err(bad(number, "nothing may follow the closing line")),
+                    (None, Some(foreign)) => Err(Problem::Foreign(foreign.key())),
                     (None, None) => Ok((missing, summary)),
                 };
             }
             record => entry(number, record)?,
         };
-        let place = entry.place();
-        if last.replace(place).is_some_and(|last| last >= place) {
-            return Err(bad(number, "the record is there twice, or not in its place"));
+        let key = entry.key();
+        if let Some(before) = last.replace(key).filter(|before| *before >= key) {
+            return Err(bad(number, &unsorted(number, before, key)));
         }
         records += 1;
         if entry.is_past(before) {
             summary.past += 1;
             continue;
         }
-        match held.next_if(|held| held.place() <= place) {
+        match held.next_if(|held| held.key() <= key) {
             Some(held) if held == entry => summary.known += 1,
-            Some(held) if held.place() == place => return Err(Problem::Differs(place)),
-            Some(foreign) => return Err(Problem::Foreign(foreign.place())),
+            Some(held) if held.key() == key => return Err(Problem::Differs(key)),
+            Some(foreign) => return Err(Problem::Foreign(foreign.key())),
             None => {
                 summary.imported += 1;
                 missing.push((number, line));
@@ -191,18 +190,27 @@ fn compare(
     Err(bad(records + 2, "the closing line is missing: the file was cut off"))
 }
 
+fn unsorted(number: usize, before: EntryKey, key: EntryKey) -> String {
+    let previous = number - 1;
+    let rule = "records must be sorted and unique";
+    match (key.kind(), before.kind()) {
+        ((kind, _), _) if key == before => format!("{rule}: this {kind} is the one on line {previous} again"),
+        ((kind, order), (other, _)) if kind == other => {
+            format!(
+                "{rule}: this {kind} comes before the one on line {previous} ({kind}s are sorted by {order})"
+            )
+        }
+        ((kind, _), (other, _)) => format!(
+            "{rule}: this {kind} comes before the {other} on line {previous} (first TNs, then sessions, opt-outs, \
+             inbound texts, messages)"
+        ),
+    }
+}
+
 fn read(number: usize, line: &[u8]) -> Result<Line, Problem> {
     Line::read(line).map_err(|why| Problem::BadLine { line: number, why })
 }
 
 fn entry(number: usize, line: Line) -> Result<Entry, Problem> {
-    let entry = match line {
-        Line::Tn(line) => line.entry(),
-        Line::Session(line) => line.entry(),
-        Line::OptOut(line) => line.entry(),
-        Line::Inbound(line) => line.entry(),
-        Line::Message(line) => line.entry(),
-        Line::Snapshot(_) | Line::End(_) => Err("it is no record".into()),
-    };
-    entry.map_err(|why| Problem::BadLine { line: number, why })
+    line.entry().map_err(|why| Problem::BadLine { line: number, why })
 }

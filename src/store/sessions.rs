@@ -1,116 +1,59 @@
-//! What the store is asked and says about the pool, sessions and routes.
+//! Sessions.
 
-use super::{AnswersSeen, Leased};
-use crate::domain::{Barred, Number, Role, Session, SessionId};
+use super::Result;
+use crate::domain::{EndCause, Message, NewSession, Outbound, Page, Part, Role, Session, SessionId};
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-/// What became of [`Store::add_tn`](super::Store::add_tn).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AddTn {
-    /// It is in the pool now, and free.
-    Added,
-    /// It was in the pool already.
-    Duplicate,
-    /// It is a participant of a live session.
-    IsParticipant,
+/// Store methods for sessions.
+#[async_trait]
+pub trait Sessions: Send + Sync + 'static {
+    /// Opens the session on a free TN, picked at random among those that neither participant has opted out of, and
+    /// stores its start notices, leased through `lease_until`. Two sessions never get the same TN. `NoFreeTn` never means
+    /// contention. The cost does not grow with the pool.
+    async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession>;
+
+    /// Ends the session, frees its TN, stores the notices and withdraws the session's unsent messages. Of several
+    /// callers, one gets `Some`; the others get `None`, as does a call whose cause does not [allow](EndCause::allows) it.
+    ///
+    /// Idempotent: a caller whose response was lost may repeat the call with the same notices, and gets the result of the
+    /// first call. After the rollback of a session that is not stored, a late write cannot open it.
+    ///
+    /// A relay that a lagging index hides is cancelled when it is next due.
+    ///
+    /// With `lease_until` the notices are leased to the caller; without it they are due immediately.
+    async fn end_session(
+        &self,
+        session: SessionId,
+        cause: EndCause,
+        notices: Vec<Outbound>,
+        now: DateTime<Utc>,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> Result<Option<Vec<Message>>>;
+
+    /// A live session.
+    async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>>;
+
+    /// The live sessions, oldest first, and their number in all. `blocked` of the participants may be unset.
+    async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)>;
+
+    /// At most `limit` sessions that have expired and are not ended yet, earliest expiry first.
+    async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>>;
 }
 
-/// What became of [`Store::remove_tn`](super::Store::remove_tn).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RemoveTn {
-    /// It is no longer in the pool.
-    Removed,
-    /// It was not in the pool.
-    NotInPool,
-    /// It carries this live session.
-    InUse(SessionId),
-    /// It carries this session, which has expired and must be ended first.
-    HeldByExpired(Session),
-}
-
-/// A number of the pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct VirtualTn {
-    /// The number.
-    pub number: Number,
-    /// The live session that it carries.
-    pub session: Option<SessionId>,
-}
-
-/// Which part of a list.
-#[derive(Debug, Clone, Default)]
-pub struct Page {
-    /// At most so many; all of them without it.
-    pub limit: Option<u32>,
-    /// What follows this mark, which an earlier page gave as `next`.
-    pub after: Option<String>,
-}
-
-/// A part of a list.
-#[derive(Debug, Clone)]
-pub struct Part<T> {
-    /// The elements, in an order that stays the same from page to page. Paging to the end shows each element
-    /// that was there all the time exactly once.
-    pub items: Vec<T>,
-    /// Where the next page begins; `None` at the end.
-    pub next: Option<String>,
-}
-
-/// How large the pool is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PoolSize {
-    /// All its numbers.
-    pub total: u64,
-    /// Those that carry a live session.
-    pub in_use: u64,
-}
-
-/// What became of [`Store::open_session`](super::Store::open_session).
+/// The outcome of [`Sessions::open_session`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OpenSession {
-    /// The session stands, on a free TN picked at random.
+    /// The session is open.
     Opened {
         /// The session.
         session: Session,
-        /// Its start notices, on record and leased to the caller.
-        notices: Vec<Leased>,
+        /// Its start notices, leased to the caller.
+        notices: Vec<Message>,
     },
-    /// Every TN that neither participant has opted out of carries a session that nobody has ended yet; some of
-    /// those may have expired.
+    /// Every TN that neither participant has opted out of has a session that is not ended yet; some of those may have
+    /// expired.
     NoFreeTn,
-    /// This participant is itself a TN of the pool.
+    /// This participant is a TN of the pool.
     ParticipantIsTn(Role),
-}
-
-/// Why a session ends, which decides when it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EndCause {
-    /// Somebody asked for it. Only a live session ends so.
-    Deleted,
-    /// Its time ran out. Only an expired session ends so.
-    Expired,
-    /// Its start was refused: it should never have been. Its unsent notices are cancelled too.
-    Undone,
-}
-
-/// Who "sender to TN" is, at one point in time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Route {
-    /// The TN is not in the pool.
-    NotOurTn,
-    /// The sender is itself a TN of the pool.
-    SenderIsTn,
-    /// The sender is in no session on this TN.
-    Stranger {
-        /// Why the sender must not be answered, if that is so.
-        barred: Option<Barred>,
-        /// When the newest live session on the TN was created.
-        in_use_since: Option<DateTime<Utc>>,
-        /// How often strangers were answered, for the store alone.
-        answers: AnswersSeen,
-    },
-    /// The sender is a participant of this live session.
-    Live(Session),
-    /// The sender is a participant of this session, which has expired and is not ended yet.
-    Expired(Session),
 }

@@ -1,62 +1,61 @@
-//! All records of a store as plain values: how one store is written out, and another one filled.
+//! Export and import of all records, as plain values.
 
-use super::{Delivery, Result, State};
-use crate::domain::{Kind, MessageId, Number, Outbound, Role, Session, SessionId};
+use super::Result;
+use crate::domain::{Kind, Message, MessageId, Number, Outbound, Role, Session, SessionId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
-/// A store that can be written out and filled again, with the service stopped.
+/// A store that can be exported and imported, with the service stopped.
 #[async_trait]
 pub trait Snapshot: Send + Sync + 'static {
-    /// Everything on record, sorted by [`Entry::place`], but for what was settled, received or ended before then.
+    /// All records, sorted by [`Entry::key`], except those settled, received or ended before then.
     ///
-    /// A backend that has a consistent picture of all records gives that. One that has not reads everything twice, and
-    /// says `Changed` if that makes a difference.
+    /// A backend without consistent views of all records reads them twice, and returns `Changed` if the readings differ.
     async fn export(&self, before: DateTime<Utc>) -> Result<Exported>;
 
-    /// Puts these on record, which are of one kind. Each happens as a whole or not at all. Nothing is overwritten: at
-    /// the first one whose place is taken this stops, with some of the others done.
+    /// Stores these records, which are of one kind. Atomic for each record. Nothing is overwritten: the import stops at the
+    /// first record that conflicts with a stored one, and the records that were stored by then stay.
     async fn import(&self, entries: Vec<Entry>) -> Result<Imported>;
 }
 
-/// What [`Snapshot::export`] gives.
+/// The outcome of [`Snapshot::export`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Exported {
     /// All records.
     Entries(Vec<Entry>),
-    /// So many messages are leased: they may be on their way at this moment.
+    /// Messages are leased, so they may be being sent; how many.
     Leased(usize),
     /// Records changed while they were read.
     Changed,
 }
 
-/// What became of [`Snapshot::import`].
+/// The outcome of [`Snapshot::import`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Imported {
-    /// All are on record.
+    /// All are stored.
     Done,
-    /// This one can't be, since something else is there or, for a session, its TN is not free.
-    InTheWay(Place),
+    /// This one conflicts with a stored record or, for a session, its TN is not free.
+    Conflict(EntryKey),
 }
 
-/// One record, with everything in the store that belongs to it.
+/// One record.
 ///
-/// What a store makes up by itself is not in it: a free TN's place in the draw, who drains the outbox, the entries of
-/// lists. Nor are the counters of answers to strangers, which matter for an hour.
+/// What a store derives by itself is not exported: the free list, the drain lease, entries of lists. Nor are the counters of
+/// replies to strangers, which are used for an hour only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A number of the pool. Whether it is free is told by the sessions.
+    /// A number of the pool. Whether it is free follows from the sessions.
     Tn {
         /// The number.
         number: Number,
-        /// Since when it is in the pool.
+        /// When it was added.
         added_at: DateTime<Utc>,
     },
-    /// A session, with its routes and its TN while it is not ended. What bars its people is not told here.
+    /// A session, without who is blocked.
     Session {
         /// The session.
         session: Session,
-        /// When somebody ended it.
+        /// When it was ended.
         ended_at: Option<DateTime<Utc>>,
     },
     /// A person has opted out of a TN.
@@ -66,58 +65,20 @@ pub enum Entry {
         /// The person.
         person: Number,
     },
-    /// A text came in and led to no message that has its id.
+    /// The tombstone of a text that caused no message with its dedupe key.
     Inbound {
-        /// The id that such a message would have had.
+        /// The dedupe key.
         id: MessageId,
         /// When the text came.
         received_at: DateTime<Utc>,
     },
-    /// An outbound message. Its provider's id is at the same time the row of the provider's list that is credited to it.
-    Message(Box<MessageEntry>),
+    /// An outbound message that is not leased. Its provider's id also counts as credited to it.
+    Message(Box<Message>),
 }
 
-/// An outbound message with all that is on record about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MessageEntry {
-    /// The message; its content is empty if it is settled.
-    pub outbound: Outbound,
-    /// Where it stands.
-    pub stage: Stage,
-    /// The number of its newest lease.
-    pub lease: u32,
-    /// How often it was tried.
-    pub attempts: u32,
-    /// When it was last tried.
-    pub attempted_at: Option<DateTime<Utc>>,
-    /// When the provider's list was first seen without it.
-    pub absent_at: Option<DateTime<Utc>>,
-    /// Its session ended while it was on its way: it must not be sent again.
-    pub revoked: bool,
-    /// The provider's id of it.
-    pub provider_id: Option<String>,
-    /// Why it is not sent.
-    pub reason: Option<String>,
-    /// The last delivery receipt, and its level.
-    pub delivery: Option<(i64, Delivery)>,
-    /// The levels of which a receipt has come, in order.
-    pub levels: Vec<i64>,
-}
-
-/// Where a message stands that nobody is sending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stage {
-    /// To be sent from then on.
-    Waiting(DateTime<Utc>),
-    /// Nobody knows yet whether the provider took it.
-    Unknown,
-    /// For good, since then. The state is none of `Sending` and `Waiting`.
-    Settled(State, DateTime<Utc>),
-}
-
-/// What an entry is, and where it stands among the others: those that rest on others come after them.
+/// The identity and the sort key of an entry: entries come after those that they depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Place {
+pub enum EntryKey {
     /// A number of the pool.
     Tn(Number),
     /// A session, by its creation.
@@ -126,19 +87,19 @@ pub enum Place {
     OptOut(Number, Number),
     /// An inbound text.
     Inbound(MessageId),
-    /// A message, by its creation; of those created together starts come before ends, A's before B's.
+    /// A message, by its creation; of those created together starts are before ends, A's before B's.
     Message(DateTime<Utc>, u8, MessageId),
 }
 
 impl Entry {
-    /// Its place; no two entries of a snapshot have the same.
+    /// Its key; no two entries of a snapshot have the same.
     #[must_use]
-    pub fn place(&self) -> Place {
+    pub fn key(&self) -> EntryKey {
         match self {
-            Self::Tn { number, .. } => Place::Tn(*number),
-            Self::Session { session, .. } => Place::Session(session.created_at, session.id),
-            Self::OptOut { tn, person } => Place::OptOut(*tn, *person),
-            Self::Inbound { id, .. } => Place::Inbound(*id),
+            Self::Tn { number, .. } => EntryKey::Tn(*number),
+            Self::Session { session, .. } => EntryKey::Session(session.created_at, session.id),
+            Self::OptOut { tn, person } => EntryKey::OptOut(*tn, *person),
+            Self::Inbound { id, .. } => EntryKey::Inbound(*id),
             Self::Message(message) => {
                 let Outbound { id, created_at, text } = &message.outbound;
                 let kind = match text.kind {
@@ -146,45 +107,42 @@ impl Entry {
                     Kind::Relay | Kind::NoSession => 2,
                     Kind::End | Kind::Expired => 4,
                 };
-                Place::Message(*created_at, kind + u8::from(text.to_role == Some(Role::B)), *id)
+                EntryKey::Message(*created_at, kind + u8::from(text.to_role == Some(Role::B)), *id)
             }
         }
     }
 
-    /// Whether it was settled, received or ended before then: it is to be forgotten.
+    /// Whether it was settled, received or ended before then, so it is past its retention.
     #[must_use]
     pub fn is_past(&self, before: DateTime<Utc>) -> bool {
         let over_since = match self {
             Self::Tn { .. } | Self::OptOut { .. } => None,
             Self::Session { ended_at, .. } => *ended_at,
             Self::Inbound { received_at, .. } => Some(*received_at),
-            Self::Message(message) => match message.stage {
-                Stage::Settled(_, at) => Some(at),
-                Stage::Waiting(_) | Stage::Unknown => None,
-            },
+            Self::Message(message) => message.status.settled_at,
         };
         over_since.is_some_and(|since| since < before)
     }
 }
 
-impl Place {
-    /// What kind of entry it is, in words.
+impl EntryKey {
+    /// The kind of entry, in words, and the fields that entries of this kind are sorted by.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> (&'static str, &'static str) {
         match self {
-            Self::Tn(_) => "TN",
-            Self::Session(..) => "session",
-            Self::OptOut(..) => "opt-out",
-            Self::Inbound(_) => "inbound text",
-            Self::Message(..) => "message",
+            Self::Tn(_) => ("TN", "number"),
+            Self::Session(..) => ("session", "created_at, then id"),
+            Self::OptOut(..) => ("opt-out", "tn, then person"),
+            Self::Inbound(_) => ("inbound text", "id"),
+            Self::Message(..) => ("message", "created_at, then kind and recipient, then id"),
         }
     }
 }
 
 /// Names the entry without showing a phone number in full.
-impl std::fmt::Display for Place {
+impl std::fmt::Display for EntryKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let kind = self.kind();
+        let (kind, _) = self.kind();
         match self {
             Self::Tn(number) => write!(f, "{kind} {}", number.masked()),
             Self::Session(_, id) => write!(f, "{kind} {id}"),

@@ -6,7 +6,7 @@ use test_support::{Backend, binary::Server, on_each_backend};
 
 on_each_backend! { with 2 threads:
     many_concurrent_texts_pass_a_slow_provider_while_health_responds
-    a_burst_is_sent_within_flowroutes_rate_limit
+    a_burst_stays_below_flowroutes_rate_limit
 }
 
 /// The peak memory of the process in megabytes.
@@ -42,7 +42,7 @@ async fn many_concurrent_texts_pass_a_slow_provider_while_health_responds(backen
     assert!(peak < 150, "{peak} MB");
 }
 
-async fn a_burst_is_sent_within_flowroutes_rate_limit(backend: Backend) {
+async fn a_burst_stays_below_flowroutes_rate_limit(backend: Backend) {
     const PACE: usize = 10;
     let fixture = Fixture::exclusive(backend).await;
     let server = fixture.serve(&[("FLOWROUTE_MAX_PER_SECOND", &PACE.to_string())]).await;

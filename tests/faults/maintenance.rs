@@ -18,7 +18,7 @@ on_each_backend! { with 2 threads:
     rounds_beside_the_running_service_send_each_text_once
 }
 
-/// A service that runs no maintenance, with so many due texts.
+/// A service that runs no maintenance, with this many due texts.
 async fn full_outbox(fixture: &Fixture, texts: usize) -> (Server, Conversation, Vec<Value>) {
     let (server, conversation) =
         fixture.begin(&[&DEFAULT_TIMES[..], &[("MAINTENANCE_INTERVAL", "3600")]].concat()).await;

@@ -5,14 +5,14 @@
 mod other_calls;
 
 use crate::contract::fixtures::{
-    alice, at, bob, conversation, counted, end, fill_pool, person, relay, state, talking, to_side, waiting,
+    alice, at, bob, conversation, counted, end, fill_pool, notice, person, relay, state, talking, waiting,
 };
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::{
-    domain::{Kind, Role},
+    domain::{EndCause, Kind, Role, State},
     service::Options,
-    store::{AddTn, EndCause, State},
+    store::AddTn,
 };
 use std::{collections::BTreeMap, time::Duration};
 use test_support::{
@@ -50,7 +50,7 @@ fn in_the_middle(n: u64) -> Position {
     (0, (1 << 63) + n)
 }
 
-/// A service on a table with `size` free TNs in the pool. The service places the first; `position` places the others.
+/// A service on a table with `size` free TNs in the pool. The service adds the first; `position` gives the sort keys of the others.
 async fn with_pool(size: u64, position: fn(u64) -> Position) -> (App, FaultProxy) {
     // Nothing times out or is deferred on a slow machine: that would cost something else.
     let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
@@ -183,7 +183,7 @@ async fn costs(size: u64, position: fn(u64) -> Position) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_operation_stays_within_its_budget_in_a_small_pool() {
+async fn each_operation_keeps_to_its_budget_in_a_small_pool() {
     costs(10, in_the_middle).await;
 }
 
@@ -199,7 +199,7 @@ async fn one_query_finds_a_free_tn_in_a_small_pool() {
     proxy.spent();
     for _ in 0..40 {
         let session = talking(&store, [alice(), bob()], 0, None).await;
-        assert!(end(&store, session.id, EndCause::Undone, 0).await);
+        assert!(end(&store, session.id, EndCause::RolledBack, 0).await);
     }
     // One for each opening and one for each end; with the TNs in all shards there would be dozens more.
     let queries = proxy.spent().calls["Query"];
@@ -227,7 +227,7 @@ async fn the_search_in_a_newly_large_pool_starts_in_the_fullest_shard() {
 async fn reading_the_outbox_stops_at_its_limit() {
     let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
     let session = conversation(&store, None).await;
-    let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
+    let notices = (0..80).map(|n| notice(&session, Kind::End, Role::A, n)).collect();
     store.end_session(session.id, EndCause::Deleted, notices, at(90), None).await.unwrap();
     proxy.spent();
     for (limit, read_units) in [(1, 16.5), (80, 18.0)] {
@@ -235,7 +235,7 @@ async fn reading_the_outbox_stops_at_its_limit() {
         assert_eq!(proxy.spent(), cost(&[("Query", 32)], read_units, 0.0), "{limit} of 80 in one part of 32");
     }
     let gone = talking(&store, [alice(), bob()], 91, None).await;
-    waiting(&store, relay(&gone, 92), 92, 92).await;
+    waiting(&store, relay(&gone), 92, 92).await;
     proxy.spent();
     assert!(end(&store, gone.id, EndCause::Deleted, 93).await);
     let calls = [("Query", 1), ("BatchGetItem", 2), ("TransactWriteItems", 1)];
@@ -252,7 +252,7 @@ async fn counting_a_large_outbox_reads_little_more_than_it_counts() {
     fill_pool(&store, 8).await;
     for _ in 0..8 {
         let session = talking(&store, [alice(), bob()], 0, None).await;
-        let notices = (0..80).map(|n| to_side(&session, Kind::End, Role::A, n)).collect();
+        let notices = (0..80).map(|n| notice(&session, Kind::End, Role::A, n)).collect();
         store.end_session(session.id, EndCause::Deleted, notices, at(90), None).await.unwrap();
     }
     proxy.spent();
@@ -286,8 +286,8 @@ async fn a_session_with_more_waiting_messages_than_fit_in_one_transaction_ends_a
     let session = conversation(&store, None).await;
     let mut texts = Vec::new();
     for n in 0..30 {
-        let mut text = relay(&session, n);
-        text.text.content = "x".repeat(SIZE).as_str().into();
+        let mut text = relay(&session);
+        text.content = "x".repeat(SIZE).as_str().into();
         texts.push(waiting(&store, text, n, n).await);
     }
     assert!(end(&store, session.id, EndCause::Deleted, 100).await);

@@ -1,6 +1,5 @@
 //! The database file at start-up: created, emptied, migrated, refused.
 
-use chrono::Utc;
 use rusqlite::Connection;
 use serde_json::json;
 use sms_proxy::store::Sqlite;
@@ -8,11 +7,11 @@ use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Barrier},
+    sync::Barrier,
     thread,
 };
 use tempfile::TempDir;
-use test_support::{ALICE, App, BOB, EVE, TN, binary::Binary, flat, fresh_id, unpaced};
+use test_support::{TN, binary::Binary};
 
 const PRODUCTION: &str = "local-sqlite/sms-proxy.db";
 const TEST: &str = "local-sqlite/test.db";
@@ -105,7 +104,7 @@ async fn an_empty_file_becomes_a_database() {
 }
 
 /// Asserts that many processes can open this file at the same moment.
-fn open_at_once(file: &Path) {
+fn open_concurrently(file: &Path) {
     let start = Barrier::new(8);
     thread::scope(|threads| {
         for _ in 0..8 {
@@ -122,7 +121,7 @@ fn concurrent_processes_create_the_database_once() {
     for _ in 0..20 {
         let folder = TempDir::new().unwrap();
         let file = folder.path().join(PRODUCTION);
-        open_at_once(&file);
+        open_concurrently(&file);
     }
 }
 
@@ -178,66 +177,6 @@ async fn a_newer_versions_database_is_refused() {
         db.close().unwrap();
         assert_refused(&file, "was written by a newer sms-proxy").await;
     }
-}
-
-/// A file as the first version wrote it, with an opt-out of Bob and a text of Alice.
-fn of_version_1(file: &Path, text_id: &str) {
-    let db = Connection::open(file).unwrap();
-    db.execute_batch(include_str!("../../local-sqlite/migrations/01-initial.sql")).unwrap();
-    db.pragma_update(None, "user_version", 1).unwrap();
-    let now = Utc::now().timestamp_millis();
-    db.execute("INSERT INTO tn VALUES (?1, ?2, 17)", (TN, now)).unwrap();
-    db.execute("INSERT INTO opt_out VALUES (?1, ?2, ?3)", (TN, BOB, now)).unwrap();
-    db.execute("INSERT INTO inbound VALUES (?1, ?2)", (text_id, now)).unwrap();
-    db.close().unwrap();
-}
-
-#[tokio::test]
-async fn a_file_of_the_first_version_is_migrated() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("old.db");
-    let text_id = fresh_id();
-    of_version_1(&file, &text_id);
-    let store = Arc::new(Sqlite::open(&file).unwrap());
-    let app = App::on(store, unpaced());
-
-    // The text is a duplicate, and Bob is still opted out.
-    assert_eq!(app.post(flat(&text_id, ALICE, TN, "hello")).await.status, 200);
-    assert_eq!(app.provider.asked(), 0);
-    let open = async |a: &str, b: &str| {
-        app.call("POST", "/session", Some(json!({"participant_a": a, "participant_b": b}))).await
-    };
-    open(ALICE, BOB).await.assert_error(400, "no_tn_available");
-
-    // Eve can be texted until she opts out as well; Bob opts in again.
-    let session = app.open_session(ALICE, EVE, None).await;
-    app.provider.clear();
-    app.text(EVE, TN, "STOP").await;
-    app.text(ALICE, TN, "hello").await;
-    assert_eq!((app.relays(&session).await, app.provider.asked()), (vec![json!("failed")], 0));
-    app.end_session(&session).await;
-    app.text(BOB, TN, "UNSTOP").await;
-    open(ALICE, EVE).await.assert_error(400, "no_tn_available");
-    assert_eq!(open(ALICE, BOB).await.status, 200);
-}
-
-#[test]
-fn concurrent_processes_migrate_a_file_once() {
-    for _ in 0..10 {
-        let folder = TempDir::new().unwrap();
-        let file = folder.path().join("old.db");
-        of_version_1(&file, &fresh_id());
-        open_at_once(&file);
-    }
-}
-
-#[test]
-fn the_first_migration_is_unchanged() {
-    let first = include_str!("../../local-sqlite/migrations/01-initial.sql");
-    assert!(
-        first.contains("since  INTEGER NOT NULL"),
-        "a schema that files have is never changed, only added to"
-    );
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! The documents: links and anchors lead somewhere, pages stay short, and the tables say what the program does.
 
-use sms_proxy::http::PATHS;
+use sms_proxy::{
+    http::{ROUTES, Reason, SANDBOX_ROUTE},
+    settings::SETTINGS,
+};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
@@ -234,20 +237,19 @@ fn the_readme_links_every_page() {
 
 #[test]
 fn the_page_on_settings_lists_every_setting_with_its_default() {
-    let example = text("settings.example.toml");
-    let lines =
-        example.lines().map(|line| line.trim_start_matches('#')).filter_map(|line| line.split_once(" = "));
-    let is_name = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_lowercase() || c == b'_');
-    let example: BTreeMap<String, &str> = lines
-        .filter(|(name, _)| is_name(name))
-        .map(|(name, value)| (name.to_uppercase(), value.trim_matches('"')))
-        .collect();
+    let settings: BTreeMap<&str, Option<&str>> =
+        SETTINGS.iter().map(|setting| (setting.name, setting.default)).collect();
     let rows = table(&text("docs/settings.md"), "| variable | default | meaning |");
-    assert_eq!(sorted(names(&rows)), Vec::from_iter(example.keys().cloned()));
+    assert_eq!(sorted(names(&rows)), Vec::from_iter(settings.keys().map(|name| (*name).to_owned())));
     for row in rows {
         let [name, default, _] = &row[..] else { panic!("{row:?} has not three cells") };
-        let shown = example[name.trim_matches('`')];
-        assert!(default == "–" || default.contains(&format!("`{shown}`")), "{name}: {default}, not {shown}");
+        match settings[name.trim_matches('`')] {
+            Some(value) => assert!(default.contains(&format!("`{value}`")), "{name}: {default}, not {value}"),
+            None => assert!(
+                default == "–" || !default.starts_with('`') || default.contains(" if "),
+                "{name}: {default}"
+            ),
+        }
     }
 }
 
@@ -264,35 +266,29 @@ fn the_readme_has_settings_of_the_page_on_settings() {
 }
 
 #[test]
-fn the_page_on_the_api_lists_every_path() {
-    let rows = table(&text("docs/api.md"), "| path | methods | who may call |");
-    let mut paths = PATHS.map(String::from).to_vec();
-    // The sandbox's route is there in the local server only, not behind API Gateway.
-    paths.push("/sandbox/messages".into());
-    assert_eq!(sorted(names(&rows)), sorted(paths));
-}
-
-/// The error reasons in the source of the HTTP contract: the first text that an error is made of.
-fn reasons_in_the_source() -> BTreeSet<String> {
-    let mut reasons = BTreeSet::new();
-    for file in files("src/http", "rs") {
-        let source = text(file);
-        let after = |marker| source.split(marker).skip(1);
-        let of_status = after("StatusCode::").filter_map(|rest| rest.split_once(',').map(|(_, rest)| rest));
-        for rest in after("bad_request(").chain(after("bad(")).chain(of_status) {
-            let literal = rest.trim_start().strip_prefix('"').and_then(|rest| rest.split_once('"'));
-            reasons.extend(literal.map(|(reason, _)| reason.to_owned()));
+fn the_page_on_the_api_lists_every_route_and_who_may_call_it() {
+    let mut documented = BTreeSet::new();
+    for row in table(&text("docs/api.md"), "| path | methods | who may call |") {
+        for method in row[1].split(", ") {
+            let guarded = row[2].contains("API key");
+            documented.insert((
+                method.trim_matches('`').to_owned(),
+                row[0].trim_matches('`').to_owned(),
+                guarded,
+            ));
         }
     }
-    reasons
+    let routes = ROUTES.iter().chain([&SANDBOX_ROUTE]);
+    let routes = routes.map(|route| (route.method.to_owned(), route.path.to_owned(), route.guarded));
+    assert_eq!(documented, routes.collect());
 }
 
 #[test]
-fn the_page_on_the_api_lists_every_error_reason() {
+fn the_page_on_the_api_lists_every_error_reason_with_its_status() {
     let rows = table(&text("docs/api.md"), "| `reason` | status | meaning |");
-    assert_eq!(sorted(names(&rows)), Vec::from_iter(reasons_in_the_source()));
-    assert!(
-        rows.iter()
-            .all(|row| row.len() == 3 && row[1].parse().is_ok_and(|status| (400..600).contains(&status)))
-    );
+    let documented: BTreeSet<_> =
+        rows.iter().map(|row| (row[0].trim_matches('`').to_owned(), row[1].clone())).collect();
+    let reasons =
+        Reason::ALL.iter().map(|reason| (reason.as_str().to_owned(), reason.status().as_str().to_owned()));
+    assert_eq!(documented, reasons.collect());
 }

@@ -62,13 +62,13 @@ async fn every_log_line_of_an_invocation_has_its_id_even_in_maintenance(backend:
     let said = |id: &str, what: &str| {
         lines.iter().any(|line| line["span"]["id"] == id && line["message"].as_str().unwrap().contains(what))
     };
-    assert!(said(ids[1], "1 sessions expired") && said(ids[3], "a text was not sent"), "{lines:?}");
+    assert!(said(ids[1], "1 sessions expired") && said(ids[3], "message not sent"), "{lines:?}");
 }
 
 /// The path that the router gets.
 fn routed(event: &Value) -> String {
     let event = from_str(&event.to_string()).unwrap();
-    sms_proxy::lambda::request(event).uri().path().to_owned()
+    sms_proxy::runtime::lambda::request(event).uri().path().to_owned()
 }
 
 #[test]
@@ -118,7 +118,7 @@ fn the_query_passes_through_every_gateway() {
     for gateway in GATEWAYS {
         let query = &[("token", WEBHOOK_TOKEN), ("limit", "5")];
         let event = gateway.event(&Call { method: "POST", path: "/", query, ..Call::default() });
-        let request = sms_proxy::lambda::request(from_str(&event.to_string()).unwrap());
+        let request = sms_proxy::runtime::lambda::request(from_str(&event.to_string()).unwrap());
         let mut pairs: Vec<_> =
             url::form_urlencoded::parse(request.uri().query().unwrap().as_bytes()).into_owned().collect();
         pairs.sort();

@@ -2,7 +2,7 @@
 
 use axum::{Router, routing::get};
 use serde_json::json;
-use sms_proxy::server::{Limits, serve};
+use sms_proxy::runtime::server::{Limits, serve};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use test_support::{App, TN};
 use tokio::{

@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     dynamodb::{Table, engine_url},
-    flat, fresh_id, number, pair, unhurried,
+    flat, fresh_id, number, pair, without_timeouts,
 };
 
 type Attributes = HashMap<String, AttributeValue>;
@@ -26,7 +26,7 @@ impl SharedTable {
     async fn new(minutes: Option<u32>) -> Self {
         let table = Table::create(engine_url()).await.at_the_engine();
         let store = table.store(Duration::from_secs(60));
-        let app = App::on(store, unhurried());
+        let app = App::on(store, without_timeouts());
         let session = app.conversation(minutes).await;
         Self { app, table, session }
     }

@@ -2,10 +2,7 @@
 
 use chrono::Utc;
 use serde_json::{Value, json};
-use sms_proxy::{
-    domain::{Kind, SessionId},
-    store::{Page, State},
-};
+use sms_proxy::domain::{Kind, Page, SessionId, State};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use test_support::{
@@ -56,7 +53,10 @@ impl Slow {
         let messages =
             self.records.store().messages(self.session, Page::default(), Utc::now()).await.unwrap();
         let messages = messages.expect("the session is stored").items.into_iter();
-        messages.filter(|message| message.kind == Kind::Relay).map(|message| message.state).collect()
+        messages
+            .filter(|message| message.outbound.text.kind == Kind::Relay)
+            .map(|message| message.status.state)
+            .collect()
     }
 }
 

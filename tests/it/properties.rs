@@ -5,12 +5,8 @@ use proptest::{collection::vec, prelude::*};
 use rusqlite::{Connection, types::Value as Cell};
 use serde_json::{Value, json};
 use sms_proxy::{
-    domain::{Content, Inbound, NewSession, Number},
-    service::{
-        Wording,
-        relay::{Decision, decide},
-    },
-    store::{AnswersSeen, Route},
+    domain::{Content, Decision, Inbound, NewSession, Number, Route},
+    service::{Wording, relay::decide},
 };
 use test_support::{ALICE, App, BOB, EVE, TN};
 
@@ -55,7 +51,7 @@ fn any_call() -> impl Strategy<Value = (&'static str, &'static str, Value)> {
 fn contents(app: &App) -> Vec<Vec<Cell>> {
     let db = Connection::open(app.database()).unwrap();
     let mut rows = Vec::new();
-    for table in ["tn", "session", "route", "inbound", "outbound", "opt_out", "receipt"] {
+    for table in ["tn", "session", "route", "inbound", "outbound", "opt_out", "drain_lease"] {
         let mut statement = db.prepare(&format!("SELECT * FROM {table}")).unwrap();
         let columns = statement.column_count();
         let read = statement.query_map([], |row| (0..columns).map(|n| row.get(n)).collect()).unwrap();
@@ -124,7 +120,7 @@ proptest! {
         let route = match kind {
             0 => Route::NotOurTn,
             1 => Route::SenderIsTn,
-            2 => Route::Stranger { barred: None, in_use_since: None, answers: AnswersSeen::default() },
+            2 => Route::Stranger { blocked: None, in_use_since: None },
             3 => Route::Live(session),
             _ => Route::Expired(session),
         };
@@ -136,7 +132,10 @@ proptest! {
             content: Content::from(text.as_str()),
             sent_at: age.map(|age| now + TimeDelta::milliseconds(age)),
         };
-        let Decision::Send { texts, .. } = decide(&route, &inbound, &Wording::default()) else { return Ok(()) };
+        let (Decision::Send(texts) | Decision::Expire(texts)) = decide(&route, &inbound, &Wording::default())
+        else {
+            return Ok(());
+        };
         for text in texts {
             prop_assert_eq!(text.from, tn);
             let allowed = match &route {

@@ -1,12 +1,12 @@
 //! How free TNs are spread over shards: a small pool is in one shard, a large one in all of them, with any number of
 //! processes.
 
-use crate::contract::fixtures::{Shared, at, at_once, counted, end, fill_pool, person, talking};
+use crate::contract::fixtures::{Shared, at, concurrently, counted, end, fill_pool, person, talking};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::TimeDelta;
 use sms_proxy::{
-    domain::Session,
-    store::{AddTn, EndCause, RemoveTn},
+    domain::{EndCause, Session},
+    store::{AddTn, RemoveTn},
 };
 use std::{
     collections::{BTreeMap, HashMap},
@@ -17,7 +17,7 @@ use test_support::{
     App,
     dynamodb::{Table, engine_url},
     fault_proxy::{Fault, FaultProxy, WRITES},
-    unhurried,
+    without_timeouts,
 };
 
 /// A table that several processes share.
@@ -39,7 +39,7 @@ impl Pool {
                 let store = Arc::clone(&store);
                 async move { store.add_tn(counted(10 * tens + n), at(0)).await.unwrap() }
             });
-            assert_eq!(at_once(adding).await, [AddTn::Added; 10]);
+            assert_eq!(concurrently(adding).await, [AddTn::Added; 10]);
         }
         pool
     }
@@ -101,7 +101,7 @@ async fn a_large_pool_is_spread_over_the_shards_and_every_tn_is_found() {
     let mut sessions = open(&pool.process(), 20).await;
     let after = pool.parts().await;
     let taken = |part: &str| before[part] - after.get(part).unwrap_or(&0);
-    assert!(taken("0") < 16, "most are drawn elsewhere: {before:?}, {after:?}");
+    assert!(taken("0") < 16, "most are picked from other shards: {before:?}, {after:?}");
     sessions.extend(open(&pool.process(), 80).await);
     assert_eq!(pool.parts().await, BTreeMap::new());
     let process = pool.process();
@@ -114,7 +114,7 @@ async fn a_large_pool_is_spread_over_the_shards_and_every_tn_is_found() {
 #[tokio::test]
 async fn tns_freed_by_late_texts_are_spread_too() {
     let pool = Pool::large().await;
-    let app = App::on(pool.process(), unhurried());
+    let app = App::on(pool.process(), without_timeouts());
     let mut tns = Vec::new();
     for n in 0..100 {
         let (a, b) = (person(2 * n).digits(), person(2 * n + 1).digits());
@@ -122,7 +122,7 @@ async fn tns_freed_by_late_texts_are_spread_too() {
         tns.push((a, session["virtual_tn"].as_str().unwrap().to_owned()));
     }
     app.clock.advance(TimeDelta::minutes(1));
-    let another = app.beside(pool.process(), unhurried());
+    let another = app.beside(pool.process(), without_timeouts());
     for (sender, tn) in tns {
         another.text(&sender, &tn, "late").await;
     }

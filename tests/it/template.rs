@@ -1,16 +1,17 @@
-//! What is deployed fits the program: rights, settings, routes, the table, alarms.
+//! The template agrees with the program: rights, settings, routes, the table, alarms.
+
+mod settings;
 
 use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
 use sms_proxy::{
     domain::MessageId,
-    http::PATHS,
-    service::{Options, ROUND_LIMIT},
-    settings::{Settings, Storage},
+    http::ROUTES,
+    limits,
+    service::Options,
     store::{config_of, create_table},
 };
 use std::{
-    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
@@ -18,8 +19,8 @@ use std::{
 };
 use test_support::{cloudformation::template, dynamodb};
 
-/// What only an operator does, with rights of their own: `create-table`, `export` and `import`.
-const OPERATORS: [&str; 2] = ["src/store/dynamodb/table.rs", "src/store/dynamodb/snapshot.rs"];
+/// Calls of the operator's commands, with rights of their own: `create-table`, `export` and `import`.
+const OPERATORS: [&str; 2] = ["src/store/dynamodb/schema.rs", "src/store/dynamodb/snapshot.rs"];
 
 /// The calls of the SDK, as the source has them, and the right that each needs.
 const CALLS: [(&str, &str); 24] = [
@@ -60,7 +61,7 @@ fn properties(name: &str) -> Value {
     resource(name)["Properties"].take()
 }
 
-/// The source files, and what is in them.
+/// The source files and their text.
 fn sources() -> Vec<(String, String)> {
     fn below(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
@@ -92,7 +93,7 @@ fn strings(value: &Value) -> Vec<String> {
     }
 }
 
-/// What a role may do, and on what: `(action, resource)`.
+/// The rights of a role: `(action, resource)`.
 fn rights(role: &str) -> BTreeSet<(String, String)> {
     let role = properties(role);
     assert_eq!(role["ManagedPolicyArns"], Value::Null, "a managed policy may more than the program needs");
@@ -146,73 +147,15 @@ fn the_schedule_may_start_the_function_and_nothing_else() {
     assert_eq!(schedule["Target"]["RoleArn"], json!({"Fn::GetAtt": "MaintenanceRole.Arn"}));
 }
 
-/// The variables of the function, with what stands for the resources that they refer to.
-fn variables() -> BTreeMap<String, String> {
-    let parameters = template("template.yaml")["Parameters"].take();
-    let variables = properties("Function")["Environment"]["Variables"].take();
-    let variables = variables.as_object().unwrap().iter().map(|(name, value)| {
-        let default = &parameters[value["Ref"].as_str().unwrap_or_default()]["Default"];
-        let value = match (name.as_str(), default) {
-            ("DYNAMODB_TABLE", _) => "a-table".into(),
-            ("PUBLIC_URL", _) => "https://api.example.com".into(),
-            ("SECRETS_ARN", _) => {
-                "arn:aws:secretsmanager:us-east-1:123456789012:secret:sms-proxy-AbCdEf".into()
-            }
-            (_, Value::String(text)) => text.clone(),
-            (_, Value::Number(number)) => number.to_string(),
-            _ => panic!("{name} is {value}, which is no parameter with a default"),
-        };
-        (name.clone(), value)
-    });
-    variables.collect()
-}
-
-#[test]
-fn every_variable_of_the_function_is_a_setting() {
-    let asked = RefCell::new(BTreeSet::new());
-    let _ = Settings::read(
-        &|name| {
-            asked.borrow_mut().insert(name.to_owned());
-            None
-        },
-        None,
-        None,
-    );
-    for (name, _) in variables() {
-        assert!(asked.borrow().contains(&name), "{name} is no setting");
-    }
-}
-
-#[test]
-fn the_function_starts_with_the_templates_defaults_which_are_the_programs() {
-    let all = variables();
-    let secret = json!({
-        "FLOWROUTE_ACCESS_KEY": "access",
-        "FLOWROUTE_SECRET_KEY": "secret",
-        "API_KEYS": "an-api-key-0123456789",
-        "WEBHOOK_TOKEN": "a-webhook-token-0123456789",
-    });
-    let read = |given: &dyn Fn(&str) -> bool| {
-        let environment = |name: &str| match name {
-            "AWS_LAMBDA_RUNTIME_API" => Some("127.0.0.1:9001".into()),
-            "AWS_LAMBDA_INITIALIZATION_TYPE" => Some("on-demand".into()),
-            name => all.get(name).filter(|_| given(name)).cloned(),
-        };
-        Settings::read(&environment, None, Some(&secret.to_string()))
-            .unwrap_or_else(|error| panic!("{error}"))
-    };
-    let settings = read(&|_| true);
-    assert_eq!(settings.storage, Storage::DynamoDb { table: "a-table".into() });
-    let by_themselves = read(&|name| ["DYNAMODB_TABLE", "PUBLIC_URL", "SECRETS_ARN"].contains(&name));
-    assert_eq!(format!("{settings:?}"), format!("{by_themselves:?}"));
-}
-
 #[test]
 fn the_function_has_more_time_than_the_program_takes() {
     let Options { send_budget, .. } = Options::default();
     let besides_sending = Duration::from_secs(4);
     let timeout = Duration::from_secs(properties("Function")["Timeout"].as_u64().unwrap());
-    assert!(timeout > ROUND_LIMIT + send_budget + besides_sending - Duration::from_secs(1), "{timeout:?}");
+    assert!(
+        timeout > limits::MAINTENANCE_ROUND + send_budget + besides_sending - Duration::from_secs(1),
+        "{timeout:?}"
+    );
     let integrations = properties("HttpApi")["DefinitionBody"]["components"].take();
     let gateway = &integrations["x-amazon-apigateway-integrations"]["function"]["timeoutInMillis"];
     assert!(Duration::from_millis(gateway.as_u64().unwrap()) > send_budget + besides_sending, "{gateway}");
@@ -223,7 +166,7 @@ fn the_gateway_knows_the_routers_paths_and_leaves_the_methods_to_it() {
     let paths = properties("HttpApi")["DefinitionBody"]["paths"].take();
     let paths = paths.as_object().unwrap();
     let named: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
-    assert_eq!(named, BTreeSet::from(PATHS));
+    assert_eq!(named, ROUTES.iter().map(|route| route.path).collect());
     for (path, methods) in paths {
         let mut named = methods.as_object().unwrap().keys().filter(|key| *key != "parameters");
         assert_eq!(named.next().map(String::as_str), Some("x-amazon-apigateway-any-method"), "{path}");
@@ -241,8 +184,8 @@ fn every_route_is_throttled_but_the_webhook() {
     assert_eq!(api["DefaultRouteSettings"], Value::Null, "it would throttle texts too");
     let throttled = api["RouteSettings"].as_object().unwrap();
     let routes: BTreeSet<&str> = throttled.keys().map(String::as_str).collect();
-    let expected: Vec<String> =
-        PATHS.iter().filter(|path| **path != "/").map(|path| format!("ANY {path}")).collect();
+    let management = ROUTES.iter().map(|route| route.path).filter(|path| *path != "/");
+    let expected: BTreeSet<String> = management.map(|path| format!("ANY {path}")).collect();
     assert_eq!(routes, expected.iter().map(String::as_str).collect());
     for (route, limits) in throttled {
         for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
@@ -262,7 +205,7 @@ fn the_access_log_has_no_path_no_query_and_no_address() {
     }
 }
 
-/// What of a table's description is compared, in an order of its own.
+/// The compared parts of a table's description, sorted.
 fn shape(description: &Value) -> Value {
     let sorted = |list: &Value, by: &str| {
         let mut list = list.as_array().cloned().unwrap_or_default();
@@ -302,7 +245,7 @@ async fn the_table_is_the_one_that_create_table_makes() {
 }
 
 #[test]
-fn the_table_is_paid_by_use_kept_and_forgets_by_the_programs_attribute() {
+fn the_table_is_on_demand_retained_and_expires_by_the_programs_attribute() {
     let (table, Value::Object(whole)) = (properties("Table"), resource("Table")) else { panic!("no table") };
     assert_eq!(table["BillingMode"], "PAY_PER_REQUEST");
     assert_eq!(
@@ -314,7 +257,7 @@ fn the_table_is_paid_by_use_kept_and_forgets_by_the_programs_attribute() {
     assert_eq!(table["SSESpecification"], json!({"SSEEnabled": true}));
     let ttl = &table["TimeToLiveSpecification"];
     assert_eq!(ttl["Enabled"], true);
-    let written = format!("{} = :ttl", ttl["AttributeName"].as_str().unwrap());
+    let written = format!("with(\"{}\", self.ttl(", ttl["AttributeName"].as_str().unwrap());
     assert!(sources().iter().any(|(_, text)| text.contains(&written)), "the program does not write {ttl}");
 }
 
@@ -333,7 +276,7 @@ fn watched() -> BTreeSet<String> {
         for widget in body["widgets"].as_array().unwrap() {
             let mut namespace = Value::Null;
             for metric in widget["properties"]["metrics"].as_array().unwrap() {
-                // "." is what stands above.
+                // "." repeats the field of the metric above.
                 if ![".", "..."].map(Value::from).contains(&metric[0]) {
                     namespace = metric[0].clone();
                 }
@@ -377,7 +320,7 @@ fn every_alarm_reaches_the_topic() {
 }
 
 #[test]
-fn the_alarms_get_what_they_ask_for() {
+fn the_alarms_get_their_parameters() {
     let asked = template("infra/alarms.yaml")["Parameters"].take();
     let given = properties("Alarms")["Parameters"].take();
     assert!(given.as_object().unwrap().keys().eq(asked.as_object().unwrap().keys()), "{given}");

@@ -1,36 +1,30 @@
-//! Reads Flowroute's list of messages (FLOWROUTE.md 1.6), whole or not at all.
+//! Reads Flowroute's message list completely, or fails (docs/flowroute.md#message-list).
 
 use super::{
-    client::{Client, read_limited},
+    api::{Api, read_limited},
     webhook::short,
 };
 use crate::{
     domain::Number,
+    limits,
     provider::{ListError, Listed},
 };
 use chrono::{DateTime, Utc};
-use reqwest::{StatusCode, header};
+use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
-use std::time::Duration;
 use url::Url;
 
-/// How many messages are asked for at a time.
-const PAGE: &str = "100";
-/// More pages than this are taken for a list without an end.
-const MOST_PAGES: usize = 500;
-/// How long one page may take.
-const PAGE_TIME: Duration = Duration::from_secs(5);
-/// The largest page that is read.
-const PAGE_LIMIT: usize = 4 * 1024 * 1024;
+/// The number of rows on a page.
+const PAGE_ROWS: &str = "100";
 
-/// Reads every page since then, as the links lead on.
-pub(super) async fn read(client: &Client, since: DateTime<Utc>) -> Result<Vec<Listed>, ListError> {
-    let mut url = client.address("v2.1/messages").map_err(|_| failed("has no valid address"))?;
+/// Reads every page since then, following the links.
+pub(super) async fn read(api: &Api, since: DateTime<Utc>) -> Result<Vec<Listed>, ListError> {
+    let mut url = api.address("v2.1/messages").map_err(|_| failed("has no valid address"))?;
     let start = since.format("%Y-%m-%dT%H:%M:%S+00:00").to_string();
-    url.query_pairs_mut().append_pair("start_date", &start).append_pair("limit", PAGE);
+    url.query_pairs_mut().append_pair("start_date", &start).append_pair("limit", PAGE_ROWS);
     let mut rows = Vec::new();
-    for _ in 0..MOST_PAGES {
-        let page = page(client, url.clone()).await?;
+    for _ in 0..limits::LIST_PAGES {
+        let page = page(api, url.clone()).await?;
         let data =
             page.get("data").and_then(Value::as_array).ok_or_else(|| failed("has a page without data"))?;
         for row in data {
@@ -38,21 +32,20 @@ pub(super) async fn read(client: &Client, since: DateTime<Utc>) -> Result<Vec<Li
         }
         match page.pointer("/links/next") {
             None | Some(Value::Null) => return Ok(rows),
-            Some(next) => url = follow(&url, next).ok_or_else(|| failed("leads elsewhere"))?,
+            Some(next) => url = follow(&url, next).ok_or_else(|| failed("links to another host"))?,
         }
     }
     Err(failed("does not end"))
 }
 
-async fn page(client: &Client, url: Url) -> Result<Value, ListError> {
-    let http = client.http().map_err(|error| ListError::Failed(error.to_string()))?;
-    let request =
-        client.authorized(http.get(url)).header(header::ACCEPT, "application/json").timeout(PAGE_TIME);
+async fn page(api: &Api, url: Url) -> Result<Value, ListError> {
+    let request = api.request(Method::GET, url).map_err(|error| ListError::Failed(error.to_string()))?;
+    let request = request.header(header::ACCEPT, "application/json").timeout(limits::LIST_PAGE);
     let response = request.send().await.map_err(|_| failed("could not be reached"))?;
     if response.status() != StatusCode::OK {
         return Err(failed(&format!("was answered with {}", response.status())));
     }
-    let body = read_limited(response, PAGE_LIMIT).await.map_err(|_| failed("was cut off"))?;
+    let body = read_limited(response, limits::LIST_PAGE_SIZE).await.map_err(|_| failed("was cut off"))?;
     serde_json::from_slice(&body).map_err(|_| failed("has a page that is not JSON"))
 }
 
@@ -62,7 +55,7 @@ fn follow(from: &Url, next: &Value) -> Option<Url> {
     (next.origin() == from.origin()).then_some(next)
 }
 
-/// A row that tells of a message from us to a number of the kind that we text; `None` for all others.
+/// Reads a row of an outbound message to a number that we can text; `None` for other rows.
 fn outbound(row: &Value) -> Result<Option<Listed>, ListError> {
     let attributes = row.get("attributes").ok_or_else(|| failed("has a row without attributes"))?;
     let text = |key: &str| attributes.get(key).and_then(Value::as_str);
@@ -90,5 +83,5 @@ fn outbound(row: &Value) -> Result<Option<Listed>, ListError> {
 }
 
 fn failed(what: &str) -> ListError {
-    ListError::Failed(format!("Flowroute's list of messages {what}"))
+    ListError::Failed(format!("Flowroute's message list {what}"))
 }

@@ -1,10 +1,14 @@
-//! Flowroute: the client that sends (FLOWROUTE.md 1), and the reader of what it posts to us (FLOWROUTE.md 2, 3).
+//! Flowroute: the client that sends messages, and the reader of its posts (docs/flowroute.md).
 
+mod api;
 mod client;
 mod list;
 mod scrub;
 mod surrogates;
+mod version;
 mod webhook;
 
-pub use client::{ApiVersion, BuildError, Client, ClientOptions, UnknownApiVersion};
+pub use api::{BuildError, ClientOptions};
+pub use client::Client;
+pub use version::{ApiVersion, UnknownApiVersion};
 pub use webhook::{Event, Ignored, Unreadable, read};

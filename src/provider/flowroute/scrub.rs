@@ -1,22 +1,20 @@
-//! Makes the provider's words safe to keep and to show.
+//! Removes private data from the provider's error texts.
 
-use crate::domain::Content;
+use crate::{domain::Content, limits};
 use std::cmp::Reverse;
 
-/// The longest reason that is kept, in characters.
-const LONGEST: usize = 200;
-/// Runs of digits this long may be phone numbers; shorter ones, such as a size or a code, help to understand.
-const DIGITS: usize = 7;
+/// Runs of at least this many digits may be phone numbers; shorter ones, such as a size or a code, stay.
+const MIN_DIGITS: usize = 7;
 
-/// The words without the text and the media that they are about and without phone numbers, cut to 200 characters.
+/// The error text without the message's text and media and without phone numbers, cut to 200 characters.
 ///
 /// Digits that are separated as in `(206) 555-1212` count as one run.
-/// Whatever else is an address goes too: ours holds the webhook's token.
+/// All other addresses are removed too: ours has the webhook's token.
 pub(super) fn scrub(words: &str, content: &Content) -> String {
     let media = content.media_urls.iter().map(|url| (url.trim(), "[media]"));
     let mut private: Vec<_> =
         media.chain([(content.body.trim(), "[text]")]).filter(|(part, _)| !part.is_empty()).collect();
-    // The text may quote a medium's address, or be a piece of it.
+    // Longest first: the text may contain the address of a medium, or be a part of it.
     private.sort_by_key(|(part, _)| Reverse(part.len()));
     let words = private.iter().fold(words.to_owned(), |words, (part, name)| words.replace(part, name));
     let words = without_addresses(&words);
@@ -28,7 +26,7 @@ pub(super) fn scrub(words: &str, content: &Content) -> String {
             continue;
         }
         let digits = run.chars().filter(char::is_ascii_digit).count();
-        if digits < DIGITS {
+        if digits < MIN_DIGITS {
             clean.push_str(&run);
         } else {
             clean.push_str("[number]");
@@ -40,13 +38,13 @@ pub(super) fn scrub(words: &str, content: &Content) -> String {
             clean.push(c);
         }
     }
-    clean.chars().take(LONGEST).collect()
+    clean.chars().take(limits::STORED_REASON).collect()
 }
 
 fn without_addresses(words: &str) -> String {
     let is_address = |word: &str| word.contains("://") || word.to_ascii_lowercase().contains("%3a%2f%2f");
-    let named = |word| if is_address(word) { "[address]" } else { word };
-    words.split(' ').map(named).collect::<Vec<_>>().join(" ")
+    let scrubbed = |word| if is_address(word) { "[address]" } else { word };
+    words.split(' ').map(scrubbed).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -1,16 +1,19 @@
-//! Reads what Flowroute posts to us: texts in both shapes, and delivery receipts (FLOWROUTE.md 2, 3, 8).
+//! Reads Flowroute's posts: texts in both shapes, and delivery receipts (docs/flowroute.md#webhook, #receipts).
 
-use super::surrogates::mend;
-use crate::domain::{Content, Inbound, InvalidNumber, Number, Receipt};
+use super::surrogates::replace_lone;
+use crate::{
+    domain::{Content, Delivery, Inbound, InvalidNumber, MessageId, Number, Receipt},
+    limits,
+};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
-/// The longest id, status or code that is kept, in characters.
-const LONGEST_WORD: usize = 64;
+/// The query parameter of a receipt's callback URL that has our id of the message.
+pub(super) const MESSAGE_PARAMETER: &str = "m";
 
-/// A word of Flowroute's, in a length that every store can find it by: its ids have 37 characters.
+/// An id, status or code, cut to a length that every store can index.
 pub(super) fn short(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control()).take(LONGEST_WORD).collect()
+    word.chars().filter(|c| !c.is_control()).take(limits::STORED_WORD).collect()
 }
 
 /// What was posted.
@@ -18,52 +21,53 @@ pub(super) fn short(word: &str) -> String {
 pub enum Event {
     /// A text to one of our numbers.
     Text(Inbound),
-    /// What became of a text of ours.
+    /// A receipt of a message of ours.
     Receipt(Receipt),
-    /// Nothing that we could act on.
+    /// Something that needs no action.
     Ignored(Ignored),
 }
 
-/// Why a readable post leads to nothing.
+/// Why a post needs no action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// The sender has a number that can't be answered: a short code or a foreign number.
+    /// The sender's number cannot be texted: a short code or a foreign number.
     UnanswerableSender,
-    /// The number it was sent to can't be one of ours.
+    /// The number that it was sent to cannot be one of ours.
     ForeignTn,
     /// Neither text nor media.
     Empty,
-    /// A `data.type` that we don't know, or a receipt of a level that there is not.
+    /// An unknown `data.type`, or a receipt of an unknown level.
     OtherType,
 }
 
-/// Why a post can't be read. The text names what is missing, and repeats nothing of the post.
+/// Why a post cannot be read. The text names the field, and quotes nothing of the post.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
-    /// The body is no JSON.
+    /// The body is not JSON.
     #[error("the body is not JSON")]
     NotJson,
-    /// The body is JSON, but no object, or `data` or `attributes` is none.
+    /// The body, `data` or `attributes` is not an object.
     #[error("{0} is not a JSON object")]
     NotObject(&'static str),
     /// A field is missing.
     #[error("{0} is missing")]
     Missing(&'static str),
-    /// A field holds no phone number of any kind.
+    /// A field is not a phone number of any kind.
     #[error("{0} is not a phone number")]
     NoNumber(&'static str),
-    /// The text is something else than a text.
+    /// The body is not a string.
     #[error("{0} is not a string")]
     NoText(&'static str),
 }
 
-/// Reads a post. Unknown fields are ignored: Flowroute adds some without notice (FLOWROUTE.md 1.1).
+/// Reads a post with this query and body. Unknown fields are ignored: Flowroute adds some without notice
+/// (docs/flowroute.md#sending).
 ///
 /// # Errors
-/// When what is needed to act on it is missing or is something else.
-pub fn read(body: &[u8]) -> Result<Event, Unreadable> {
+/// When a needed field is missing or has the wrong type.
+pub fn read(query: Option<&str>, body: &[u8]) -> Result<Event, Unreadable> {
     let body = String::from_utf8_lossy(body);
-    let post: Value = serde_json::from_str(&mend(&body)).map_err(|_| Unreadable::NotJson)?;
+    let post: Value = serde_json::from_str(&replace_lone(&body)).map_err(|_| Unreadable::NotJson)?;
     let post = post.as_object().ok_or(Unreadable::NotObject("the body"))?;
     let Some(data) = post.get("data") else {
         let text = post.get("body").ok_or(Unreadable::Missing("body"))?;
@@ -75,7 +79,7 @@ pub fn read(body: &[u8]) -> Result<Event, Unreadable> {
         Some(attributes) => attributes.as_object().ok_or(Unreadable::NotObject("data.attributes")),
     };
     match data.get("type").unwrap_or(&Value::Null) {
-        Value::String(kind) if kind == "delivery_receipt" => Ok(receipt(data)),
+        Value::String(kind) if kind == "delivery_receipt" => Ok(receipt(data, message_id(query))),
         Value::String(kind) if kind != "message" => Ok(Event::Ignored(Ignored::OtherType)),
         Value::Null | Value::String(_) => {
             let attributes = attributes()?;
@@ -96,7 +100,7 @@ fn text_event(
     let body = match body {
         None | Some(Value::Null) => String::new(),
         Some(Value::String(text)) => text.clone(),
-        // A text such as "5", unquoted on its way, as numbers were seen to be (FLOWROUTE.md 8.4).
+        // A text such as "5" may arrive as a JSON number (docs/flowroute.md#payloads).
         Some(Value::Number(number)) => number.to_string(),
         Some(_) => return Err(Unreadable::NoText("body")),
     };
@@ -111,7 +115,7 @@ fn text_event(
     Ok(Event::Text(Inbound { id, from, to, content, sent_at }))
 }
 
-/// A number of ours or of a participant; `None` for another kind of phone number.
+/// Reads a phone number; `None` for one that is not in the North American plan.
 fn number(fields: &Map<String, Value>, key: &'static str) -> Result<Option<Number>, Unreadable> {
     let text = match fields.get(key) {
         None | Some(Value::Null) => return Err(Unreadable::Missing(key)),
@@ -136,7 +140,7 @@ fn time(value: &Value) -> Option<DateTime<Utc>> {
     DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.to_utc())
 }
 
-/// The addresses of a message's pictures: `included` at top level (FLOWROUTE.md 2.3, 8.5).
+/// The addresses of a message's pictures: `included` at top level (docs/flowroute.md#payloads).
 fn media(post: &Map<String, Value>) -> Vec<String> {
     let included = post.get("included").and_then(Value::as_array).into_iter().flatten();
     included
@@ -146,7 +150,13 @@ fn media(post: &Map<String, Value>) -> Vec<String> {
         .collect()
 }
 
-fn receipt(data: &Map<String, Value>) -> Event {
+/// Our id of the message of a receipt.
+fn message_id(query: Option<&str>) -> Option<MessageId> {
+    let mut query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    query.find(|(name, _)| name == MESSAGE_PARAMETER)?.1.parse().ok()
+}
+
+fn receipt(data: &Map<String, Value>, message: Option<MessageId>) -> Event {
     let attribute = |key| data.get("attributes").and_then(|attributes| attributes.get(key));
     let word = |key| attribute(key).and_then(text_or_number);
     let level = word("level").and_then(|level| level.parse().ok());
@@ -155,11 +165,13 @@ fn receipt(data: &Map<String, Value>) -> Event {
     };
     let short = |text: String| short(&text);
     Event::Receipt(Receipt {
-        message: None,
+        message,
         provider_id: data.get("id").and_then(text_or_number).map(short).unwrap_or_default(),
-        level,
-        status: word("status").map(short).unwrap_or_default(),
-        code: word("status_code").map(short),
-        at: attribute("timestamp").and_then(time),
+        delivery: Delivery {
+            level,
+            status: word("status").map(short).unwrap_or_default(),
+            code: word("status_code").map(short),
+            at: attribute("timestamp").and_then(time),
+        },
     })
 }

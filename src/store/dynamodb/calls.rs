@@ -1,83 +1,47 @@
-//! The calls to DynamoDB, each with what is special about it: consistent reads, writes that recognise their own earlier
-//! success, contention that is tried again. Queries are in `query`.
+//! The calls to DynamoDB: consistent reads, and idempotent writes.
 
-pub(super) use super::retry::{Patience, unavailable};
 use super::{
-    change::{Change, What},
-    item::Item,
-    retry::{passing, passing_reasons},
-    table::Key,
+    change::Change,
+    item::{Attribute, Item, Values},
+    keys::Key,
+    retry::{RetryBudget, malformed, retryable, retryable_reasons, unavailable},
 };
-use crate::store::{Result, StoreError, readable};
+use crate::store::{Result, StoreError, skip_unreadable};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
     operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
-    types::{
-        AttributeValue, CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure,
-        TransactWriteItem,
-    },
+    types::{CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
 };
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 use uuid::Uuid;
 
-/// How many keys one BatchGetItem takes.
+/// The maximum number of keys in one BatchGetItem.
 const BATCH: usize = 100;
-
-pub(super) type Values = HashMap<String, AttributeValue>;
 
 /// The table, and the client that reaches it.
 #[derive(Debug, Clone)]
 pub(super) struct Calls {
     pub(super) client: Client,
     pub(super) table: String,
-    /// How long one store call goes on trying when others get in its way.
-    pub(super) patience: Duration,
+    /// The retry budget of one call, and of an operation that retries after contention.
+    pub(super) retry_for: Duration,
 }
 
-/// What became of a transaction.
-pub(super) enum Committed {
-    /// All of it happened.
-    Done,
-    /// Nothing of it happened: the conditions of these parts did not hold, where this stood.
-    Refused(Vec<Refusal>),
-}
-
-/// Which part was refused, and what stood there.
-pub(super) type Refusal = (usize, Option<Item>);
-
-impl Committed {
-    pub(super) fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
-    }
-
-    /// What stood where the condition of this part did not hold.
-    pub(super) fn stood_at(&self, part: usize) -> Option<&Item> {
-        match self {
-            Self::Done => None,
-            Self::Refused(parts) => parts.iter().find(|(failed, _)| *failed == part)?.1.as_ref(),
-        }
-    }
-
-    /// Whether the condition of this part did not hold.
-    pub(super) fn failed_at(&self, part: usize) -> bool {
-        matches!(self, Self::Refused(parts) if parts.iter().any(|(failed, _)| *failed == part))
-    }
-}
-
-pub(super) fn malformed(error: aws_sdk_dynamodb::error::BuildError) -> StoreError {
-    StoreError::Unavailable(format!("a malformed request: {error}"))
-}
-
-pub(super) fn attributes(key: &Key) -> Values {
-    let text = |text: &String| AttributeValue::S(text.clone());
-    HashMap::from([("pk".to_owned(), text(&key.pk)), ("sk".to_owned(), text(&key.sk))])
-}
+/// The outcome of a write: all of it is stored, or nothing, because the conditions of these parts failed.
+pub(super) type Written = std::result::Result<(), Vec<usize>>;
 
 impl Calls {
+    pub(super) fn retry_budget(&self) -> RetryBudget {
+        RetryBudget::new(self.retry_for)
+    }
+
     /// An item, as it is now.
     pub(super) async fn get(&self, key: Key) -> Result<Option<Item>> {
-        let request = self.client.get_item().table_name(&self.table).set_key(Some(attributes(&key)));
+        let request = self.client.get_item().table_name(&self.table).set_key(Some(key.attributes()));
         let request = request.consistent_read(true);
         let found = self.read(|| request.clone().send()).await?;
         found.item.map(Item::read).transpose()
@@ -88,156 +52,159 @@ impl Calls {
         self.get_each(keys).await?.into_iter().collect()
     }
 
-    /// The same, where what this version cannot read says so by itself.
+    /// The same, with an error for each item that this version cannot read.
     pub(super) async fn get_each(&self, keys: &[Key]) -> Result<Vec<Result<Option<Item>>>> {
-        let found = self.fetch(keys).await?;
-        Ok(found.into_iter().map(|item| item.map(Item::read).transpose()).collect())
-    }
-
-    /// Those of several items that are there and that this version can read, as they are now. The others are left to
-    /// the release that wrote them.
-    pub(super) async fn get_readable(&self, keys: &[Key]) -> Result<Vec<Item>> {
-        let found = self.fetch(keys).await?.into_iter().flatten();
-        found.filter_map(|item| readable(Item::read(item)).transpose()).collect()
-    }
-
-    async fn fetch(&self, keys: &[Key]) -> Result<Vec<Option<Values>>> {
-        let mut found: HashMap<(String, String), Values> = HashMap::new();
+        let mut found = HashMap::new();
         for keys in keys.chunks(BATCH) {
-            let mut asked: Vec<Values> = Vec::new();
-            for key in keys.iter().map(attributes) {
-                if !asked.contains(&key) {
-                    asked.push(key);
-                }
-            }
-            let mut patience = Patience::new(self.patience);
-            while !asked.is_empty() {
-                let request = KeysAndAttributes::builder().set_keys(Some(asked)).consistent_read(true);
-                let request = request.build().map_err(malformed)?;
-                let request = self.client.batch_get_item().request_items(&self.table, request);
-                let answer = self.read(|| request.clone().send()).await?;
-                for attributes in answer.responses.into_iter().flatten().flat_map(|(_, items)| items) {
-                    let item = Item(attributes);
-                    let key = item.key()?;
-                    found.insert((key.pk, key.sk), item.0);
-                }
-                let left = answer.unprocessed_keys.and_then(|mut left| left.remove(&self.table));
-                asked = left.map(|left| left.keys).unwrap_or_default();
-                if !asked.is_empty() {
-                    patience.wait("throttled").await?;
-                }
-            }
+            let distinct: HashSet<&Key> = keys.iter().collect();
+            self.get_batch(distinct.into_iter().map(Key::attributes).collect(), &mut found).await?;
         }
-        Ok(keys.iter().map(|key| found.get(&(key.pk.clone(), key.sk.clone())).cloned()).collect())
+        Ok(keys.iter().map(|key| found.get(key).cloned().map(Item::read).transpose()).collect())
     }
 
-    /// Does all of these, or nothing. The client request token makes a repetition after a lost answer succeed.
-    pub(super) async fn transact(&self, changes: Vec<Change>) -> Result<Committed> {
+    /// Those of several items that exist and that this version can read, as they are now.
+    pub(super) async fn get_readable(&self, keys: &[Key]) -> Result<Vec<Item>> {
+        let found = self.get_each(keys).await?.into_iter();
+        found.filter_map(|item| skip_unreadable(item).map(Option::flatten).transpose()).collect()
+    }
+
+    async fn get_batch(&self, mut wanted: Vec<Values>, found: &mut HashMap<Key, Values>) -> Result<()> {
+        let mut budget = self.retry_budget();
+        loop {
+            let request = KeysAndAttributes::builder().set_keys(Some(wanted)).consistent_read(true);
+            let request = request.build().map_err(malformed)?;
+            let request = self.client.batch_get_item().request_items(&self.table, request);
+            let response = self.read(|| request.clone().send()).await?;
+            for attributes in response.responses.into_iter().flatten().flat_map(|(_, items)| items) {
+                let item = Item(attributes);
+                found.insert(item.key()?, item.0);
+            }
+            let left = response.unprocessed_keys.and_then(|mut left| left.remove(&self.table));
+            wanted = left.map(|left| left.keys).unwrap_or_default();
+            if wanted.is_empty() {
+                return Ok(());
+            }
+            budget.wait("throttled").await?;
+        }
+    }
+
+    /// Writes all of these, or nothing. A single update costs half of what it costs in a transaction.
+    pub(super) async fn write(&self, mut changes: Vec<Change>) -> Result<Written> {
+        match changes.as_slice() {
+            [] => Ok(Ok(())),
+            [only] if let Some(key) = only.updates().map(Key::attributes) => {
+                self.update(key, changes.remove(0)).await
+            }
+            _ => self.transact(changes).await,
+        }
+    }
+
+    /// Idempotent by the client request token: repeated after a lost response, the transaction succeeds.
+    async fn transact(&self, changes: Vec<Change>) -> Result<Written> {
         let parts = changes
             .into_iter()
             .map(|change| change.into_part(&self.table))
             .collect::<Result<Vec<TransactWriteItem>>>()?;
-        let token = Uuid::new_v4().simple().to_string();
         let request = self.client.transact_write_items().set_transact_items(Some(parts));
-        let request = request.client_request_token(token);
-        let in_the_way = |error: &SdkError<TransactWriteItemsError>| match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                passing_reasons(cancelled.cancellation_reasons())
-            }
-            _ => passing(error),
+        let request = request.client_request_token(random_token());
+        let retryable = |error: &_| cancellation(error).map_or_else(|| retryable(error), retryable_reasons);
+        let Err(error) = self.retry(|| request.clone().send(), retryable).await? else {
+            return Ok(Ok(()));
         };
-        let Err(error) = self.insist(|| request.clone().send(), in_the_way).await? else {
-            return Ok(Committed::Done);
-        };
-        match error.as_service_error() {
-            Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-                refused_parts(cancelled.cancellation_reasons()).map(Committed::Refused)
-            }
-            _ => Err(unavailable(error)),
+        match cancellation(&error) {
+            Some(reasons) => refused_parts(reasons).map(Err),
+            None => Err(unavailable(error)),
         }
     }
 
-    /// Changes one item, if its condition holds: `Err` with what stood there if it does not.
-    ///
-    /// The change leaves a token in the item. A repetition after a lost answer is refused because of the write itself;
-    /// the token tells that it was this one.
-    pub(super) async fn change(
-        &self,
-        key: Key,
-        change: Change,
-    ) -> Result<std::result::Result<(), Option<Item>>> {
-        let condition = change.condition();
-        let What::Update(_, expression) = change.what else {
-            return Err(StoreError::Unavailable("a malformed request: no update".into()));
-        };
-        let token = Uuid::new_v4().simple().to_string();
-        let expression = match expression.strip_prefix("SET ") {
-            Some(rest) => format!("SET write_token = :write_token, {rest}"),
-            None => format!("SET write_token = :write_token {expression}"),
-        };
+    /// Idempotent by a token in the item. Repeated after a lost response, the update is refused because of its own earlier
+    /// success, which the token shows.
+    async fn update(&self, key: Values, change: Change) -> Result<Written> {
+        let token = random_token();
+        let change = change.set("write_token", token.clone());
         let request = self
             .client
             .update_item()
             .table_name(&self.table)
-            .set_key(Some(attributes(&key)))
-            .update_expression(expression)
-            .condition_expression(condition)
+            .set_key(Some(key))
+            .update_expression(change.expression())
+            .condition_expression(change.condition())
             .set_expression_attribute_values(Some(change.values))
-            .expression_attribute_values(":write_token", AttributeValue::S(token.clone()))
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        let Err(error) = self.insist(|| request.clone().send(), passing).await? else { return Ok(Ok(())) };
+        let Err(error) = self.retry(|| request.clone().send(), retryable).await? else {
+            return Ok(Ok(()));
+        };
         match error.as_service_error() {
             Some(UpdateItemError::ConditionalCheckFailedException(failed)) => {
-                let old = failed.item().filter(|old| !old.is_empty()).cloned().map(Item::read).transpose()?;
-                let token_of = |old: &Item| old.some_text("write_token").ok().flatten().map(str::to_owned);
-                let own = old.as_ref().and_then(token_of).is_some_and(|written| written == token);
-                Ok(if own { Ok(()) } else { Err(old) })
+                let old = old_item(failed.item())?;
+                let is_own =
+                    old.as_ref().is_some_and(|old| old.0.get("write_token") == token.write().as_ref());
+                Ok(if is_own { Ok(()) } else { Err(vec![0]) })
             }
             _ => Err(unavailable(error)),
         }
     }
 
-    pub(super) async fn read<T, E, F>(&self, ask: impl Fn() -> F) -> Result<T>
+    pub(super) async fn read<T, E, F>(&self, call: impl Fn() -> F) -> Result<T>
     where
         E: ProvideErrorMetadata,
         F: Future<Output = std::result::Result<T, SdkError<E>>>,
     {
-        self.insist(ask, passing).await?.map_err(unavailable)
+        self.retry(call, retryable).await?.map_err(unavailable)
     }
 
-    /// Asks until an answer stands, for as long as patience lasts. A write that is asked for again must recognise its
-    /// own earlier success.
-    async fn insist<T, E, F>(
+    /// Repeats a call until its response is final or the retry budget is used up. Writes must be idempotent.
+    async fn retry<T, E, F>(
         &self,
-        ask: impl Fn() -> F,
-        passing: impl Fn(&SdkError<E>) -> Option<&'static str>,
+        call: impl Fn() -> F,
+        retryable: impl Fn(&SdkError<E>) -> Option<&'static str>,
     ) -> Result<std::result::Result<T, SdkError<E>>>
     where
         F: Future<Output = std::result::Result<T, SdkError<E>>>,
     {
-        let mut patience = Patience::new(self.patience);
+        let mut budget = self.retry_budget();
         loop {
-            let answer = ask().await;
-            match answer.as_ref().err().and_then(&passing) {
-                Some(why) => patience.wait(why).await?,
-                None => return Ok(answer),
+            let response = call().await;
+            match response.as_ref().err().and_then(&retryable) {
+                Some(why) => budget.wait(why).await?,
+                None => return Ok(response),
             }
         }
     }
 }
 
-/// What of a cancelled transaction was refused for good, and what stood there.
-fn refused_parts(reasons: &[CancellationReason]) -> Result<Vec<Refusal>> {
+fn random_token() -> String {
+    Uuid::new_v4().simple().to_string()
+}
+
+fn cancellation(error: &SdkError<TransactWriteItemsError>) -> Option<&[CancellationReason]> {
+    match error.as_service_error()? {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            Some(cancelled.cancellation_reasons())
+        }
+        _ => None,
+    }
+}
+
+/// The parts of a cancelled transaction whose conditions failed.
+///
+/// # Errors
+/// When a newer version has written the item of such a part.
+fn refused_parts(reasons: &[CancellationReason]) -> Result<Vec<usize>> {
     let mut refused = Vec::new();
     for (part, reason) in reasons.iter().enumerate() {
         match reason.code().unwrap_or("None") {
             "ConditionalCheckFailed" => {
-                let old = reason.item().filter(|old| !old.is_empty());
-                refused.push((part, old.cloned().map(Item::read).transpose()?));
+                old_item(reason.item())?;
+                refused.push(part);
             }
             "None" | "TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded" => {}
             other => return Err(StoreError::Unavailable(other.to_owned())),
         }
     }
     Ok(refused)
+}
+
+fn old_item(old: Option<&Values>) -> Result<Option<Item>> {
+    old.filter(|old| !old.is_empty()).cloned().map(Item::read).transpose()
 }

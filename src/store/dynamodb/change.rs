@@ -1,129 +1,169 @@
-//! One item's part of a write, and the condition that it holds under.
+//! Writes as data: the change of one item, and its conditions.
 
 use super::{
-    calls::{attributes, malformed},
-    item::{Item, VERSION, int},
-    table::Key,
+    item::{Attribute, Item, VERSION, Values},
+    keys::Key,
+    retry::malformed,
 };
 use crate::store::Result;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem,
-    Update,
+    ConditionCheck, Delete, Put, ReturnValuesOnConditionCheckFailure, TransactWriteItem, Update,
 };
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
-/// What a newer release has written is left alone, even by a change that asks for nothing else.
-const KNOWN: &str = "(attribute_not_exists(item_version) OR item_version <= :program_version)";
+/// The condition of every change: it never overwrites an item that a newer release has written.
+const READABLE: &str = "attribute_not_exists(item_version) OR item_version <= :program_version";
 
-/// One item's part of a write.
+/// The change of one item, and its conditions.
 #[derive(Clone)]
 pub(super) struct Change {
-    pub(super) what: What,
-    condition: Option<String>,
-    pub(super) values: HashMap<String, AttributeValue>,
+    action: Action,
+    /// The clauses of an update expression, by their keyword.
+    clauses: BTreeMap<&'static str, Vec<String>>,
+    conditions: Vec<String>,
+    pub(super) values: Values,
 }
 
-/// What is done to the item.
 #[derive(Clone)]
-pub(super) enum What {
+enum Action {
     Put(Item),
-    Update(Key, String),
+    Update(Key),
     Delete(Key),
     Check(Key),
 }
 
 impl Change {
+    /// Puts an item, which may replace another.
     pub(super) fn put(item: Item) -> Self {
-        Self::new(What::Put(item))
+        Self::new(Action::Put(item))
     }
 
     /// Puts an item that must not exist yet.
     pub(super) fn insert(item: Item) -> Self {
-        Self::put(item).when("attribute_not_exists(pk)")
+        Self::put(item).when_absent("pk")
     }
 
-    pub(super) fn update(key: Key, expression: impl Into<String>) -> Self {
-        Self::new(What::Update(key, expression.into()))
+    pub(super) fn update(key: Key) -> Self {
+        Self::new(Action::Update(key))
+    }
+
+    /// Updates an item, or creates it.
+    pub(super) fn upsert(key: Key) -> Self {
+        let version = "item_version = if_not_exists(item_version, :program_version)";
+        Self::update(key).clause("SET", version.to_owned())
     }
 
     pub(super) fn delete(key: Key) -> Self {
-        Self::new(What::Delete(key))
+        Self::new(Action::Delete(key))
     }
 
+    /// Changes nothing, and requires the conditions to hold.
     pub(super) fn check(key: Key) -> Self {
-        Self::new(What::Check(key))
+        Self::new(Action::Check(key))
     }
 
-    fn new(what: What) -> Self {
-        let values = HashMap::from([(":program_version".to_owned(), int(VERSION))]);
-        Self { what, condition: None, values }
+    fn new(action: Action) -> Self {
+        let change = Self { action, clauses: BTreeMap::new(), conditions: Vec::new(), values: Values::new() };
+        change.when(READABLE).with("program_version", VERSION)
     }
 
-    pub(super) fn when(mut self, condition: impl Into<String>) -> Self {
-        self.condition = Some(condition.into());
-        self
-    }
-
-    pub(super) fn with(mut self, name: &str, value: AttributeValue) -> Self {
-        self.values.insert(format!(":{name}"), value);
-        self
-    }
-
-    /// What must hold for the change to be made.
-    pub(super) fn condition(&self) -> String {
-        match &self.condition {
-            Some(condition) => format!("{KNOWN} AND ({condition})"),
-            None => KNOWN.to_owned(),
+    /// Sets an attribute, or removes it if the value is empty.
+    pub(super) fn set(self, name: &str, value: impl Attribute) -> Self {
+        match value.write() {
+            Some(value) => self.clause("SET", format!("{name} = :{name}")).with(name, value),
+            None => self.remove(name),
         }
     }
 
+    pub(super) fn remove(self, name: &str) -> Self {
+        self.clause("REMOVE", name.to_owned())
+    }
+
+    /// Adds to a number or a set.
+    pub(super) fn add(self, name: &str, value: impl Attribute) -> Self {
+        self.clause("ADD", format!("{name} :{name}")).with(name, value)
+    }
+
+    /// Removes elements of a set.
+    pub(super) fn subtract(self, name: &str, value: impl Attribute) -> Self {
+        self.clause("DELETE", format!("{name} :{name}")).with(name, value)
+    }
+
+    fn clause(mut self, keyword: &'static str, clause: String) -> Self {
+        self.clauses.entry(keyword).or_default().push(clause);
+        self
+    }
+
+    /// The key, if this is an update.
+    pub(super) fn updates(&self) -> Option<&Key> {
+        match &self.action {
+            Action::Update(key) => Some(key),
+            _ => None,
+        }
+    }
+
+    /// Requires this condition too.
+    pub(super) fn when(mut self, condition: impl Into<String>) -> Self {
+        self.conditions.push(condition.into());
+        self
+    }
+
+    /// Requires the attribute to be absent.
+    pub(super) fn when_absent(self, name: &str) -> Self {
+        self.when(format!("attribute_not_exists({name})"))
+    }
+
+    /// Requires the attribute to have this value, or to be absent if the value is empty.
+    pub(super) fn when_equal(self, name: &str, value: impl Attribute) -> Self {
+        match value.write() {
+            Some(value) => self.when(format!("{name} = :was_{name}")).with(&format!("was_{name}"), value),
+            None => self.when_absent(name),
+        }
+    }
+
+    /// Gives a value to the expressions.
+    pub(super) fn with(mut self, name: &str, value: impl Attribute) -> Self {
+        self.values.extend(value.write().map(|value| (format!(":{name}"), value)));
+        self
+    }
+
+    pub(super) fn condition(&self) -> String {
+        format!("({})", self.conditions.join(") AND ("))
+    }
+
+    pub(super) fn expression(&self) -> String {
+        let clauses = self.clauses.iter();
+        let clauses: Vec<String> =
+            clauses.map(|(keyword, clauses)| format!("{keyword} {}", clauses.join(", "))).collect();
+        clauses.join(" ")
+    }
+
+    /// The change as a part of a transaction.
     pub(super) fn into_part(self, table: &str) -> Result<TransactWriteItem> {
-        let old = ReturnValuesOnConditionCheckFailure::AllOld;
-        let condition = self.condition();
-        let values = Some(self.values);
+        let (expression, condition) = (self.expression(), self.condition());
+        macro_rules! conditional {
+            ($builder:expr) => {
+                $builder
+                    .table_name(table)
+                    .condition_expression(condition)
+                    .set_expression_attribute_values(Some(self.values))
+                    .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld)
+                    .build()
+                    .map_err(malformed)?
+            };
+        }
         let part = TransactWriteItem::builder();
-        let part = match self.what {
-            What::Put(item) => part.put(
-                Put::builder()
-                    .table_name(table)
-                    .set_item(Some(item.0))
-                    .condition_expression(condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
-            What::Update(key, expression) => part.update(
-                Update::builder()
-                    .table_name(table)
-                    .set_key(Some(attributes(&key)))
-                    .update_expression(expression)
-                    .condition_expression(condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
-            What::Delete(key) => part.delete(
-                Delete::builder()
-                    .table_name(table)
-                    .set_key(Some(attributes(&key)))
-                    .condition_expression(condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
-            What::Check(key) => part.condition_check(
-                ConditionCheck::builder()
-                    .table_name(table)
-                    .set_key(Some(attributes(&key)))
-                    .condition_expression(condition)
-                    .set_expression_attribute_values(values)
-                    .return_values_on_condition_check_failure(old)
-                    .build()
-                    .map_err(malformed)?,
-            ),
+        let part = match self.action {
+            Action::Put(item) => part.put(conditional!(Put::builder().set_item(Some(item.0)))),
+            Action::Update(key) => part.update(conditional!(
+                Update::builder().set_key(Some(key.attributes())).update_expression(expression)
+            )),
+            Action::Delete(key) => {
+                part.delete(conditional!(Delete::builder().set_key(Some(key.attributes()))))
+            }
+            Action::Check(key) => {
+                part.condition_check(conditional!(ConditionCheck::builder().set_key(Some(key.attributes()))))
+            }
         };
         Ok(part.build())
     }

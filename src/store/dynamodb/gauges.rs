@@ -1,107 +1,68 @@
-//! How full the table is. What this version cannot read is left out: the rest is still worth knowing.
+//! Gauges. Items that this version cannot read are not counted.
 
 use super::{
     Dynamo,
-    item::{Item, open_kind},
-    query::Query,
-    table,
+    item::Item,
+    keys::{self, BY_PENDING, TABLE},
 };
-use crate::store::{Gauges, Result, State, readable};
+use crate::{
+    domain::{Gauges, State},
+    store::Result,
+};
 use chrono::{DateTime, Utc};
-use std::collections::BTreeMap;
-
-/// What was counted so far in one state.
-#[derive(Default)]
-struct Count {
-    messages: u32,
-    oldest: Option<DateTime<Utc>>,
-    /// How much of it is in each part of the index, and where the last of these stands.
-    parts: BTreeMap<String, (u32, String)>,
-}
-
-impl Count {
-    fn add(&mut self, entry: &Item) -> Result<()> {
-        let (part, place) = (entry.text("open_pk")?, entry.text("open_sk")?);
-        let created_at = entry.time("created_at")?;
-        let (in_part, last) = self.parts.entry(part.to_owned()).or_default();
-        *in_part += 1;
-        place.clone_into(last);
-        self.messages += 1;
-        self.oldest = Some(self.oldest.map_or(created_at, |oldest| oldest.min(created_at)));
-        Ok(())
-    }
-}
 
 impl Dynamo {
-    /// A query for each part where little is open. Where much is, about `up_to` entries are read in all.
-    pub(super) async fn do_gauges(&self, up_to: u32) -> Result<Gauges> {
-        let (waiting, unknown, free_tns) = tokio::join!(
-            self.count_open(State::Waiting, up_to),
-            self.count_open(State::Unknown, up_to),
-            self.free_tns(up_to)
-        );
-        let (waiting, waiting_since) = waiting?;
-        Ok(Gauges { waiting, waiting_since, unknown: unknown?.0, free_tns: free_tns? })
-    }
-
-    /// How many messages are open in this state, and when the oldest of those was decided on: first a few of each part,
-    /// then part after part until enough is counted.
-    async fn count_open(&self, state: State, up_to: u32) -> Result<(u32, Option<DateTime<Utc>>)> {
+    /// Takes one query per shard that has few entries. Of full shards, about `up_to` entries are read in all.
+    pub(super) async fn count(&self, up_to: u32) -> Result<Gauges> {
         if up_to == 0 {
-            return Ok((0, None));
+            return Ok(Gauges::default());
         }
-        let kind = open_kind(state);
-        let share = up_to.div_ceil(table::OPEN_SHARDS);
-        let mut count = Count::default();
-        for entry in self.open(&kind, None, None, share).await? {
-            readable(count.add(&entry))?;
-        }
-        for (part, (in_part, last)) in count.parts.clone() {
-            let left = up_to.saturating_sub(count.messages);
-            if left == 0 {
-                break;
-            }
-            if in_part < share {
-                continue;
-            }
-            let rest = Query {
-                index: Some(table::BY_OPEN),
-                hash: ("open_pk", part),
-                range: Some(("open_sk BETWEEN :range AND :until", format!("{last}!"))),
-                until: Some(format!("{kind}#~")),
-                limit: i32::try_from(left).ok(),
-                ..Query::default()
-            };
-            for entry in self.readable_of(rest).await? {
-                readable(count.add(&entry))?;
-            }
-        }
-        Ok((count.messages.min(up_to), count.oldest))
+        let limit = up_to as usize;
+        let (waiting, unknown, free_tns) = tokio::try_join!(
+            self.pending_up_to(State::Waiting, limit),
+            self.pending_up_to(State::Unknown, limit),
+            self.count_free(limit)
+        )?;
+        let count = |counted: usize| u32::try_from(counted).map_or(up_to, |counted| counted.min(up_to));
+        Ok(Gauges {
+            waiting: count(waiting.len()),
+            waiting_since: waiting.into_iter().min(),
+            unknown: count(unknown.len()),
+            free_tns: count(free_tns),
+        })
     }
 
-    async fn free_tns(&self, up_to: u32) -> Result<u32> {
+    /// When the pending messages of this state were created: first a few of each shard, then shard after shard until there
+    /// are enough.
+    async fn pending_up_to(&self, state: State, up_to: usize) -> Result<Vec<DateTime<Utc>>> {
+        let kind = state.as_str();
+        let share = up_to.div_ceil(keys::PENDING_SHARDS as usize);
+        let mut entries = self.pending(kind, None, None, share).await?;
+        for shard in (0..keys::PENDING_SHARDS).map(keys::pending_shard) {
+            let left = up_to.saturating_sub(entries.len());
+            let is_of_shard = |entry: &&Item| entry.get("pending_pk").is_ok_and(|pk: String| pk == shard);
+            let of_shard: Vec<&Item> = entries.iter().filter(is_of_shard).collect();
+            if left > 0
+                && of_shard.len() >= share
+                && let Some(last) = of_shard.last()
+            {
+                let from = format!("{}!", last.get::<String>("pending_sk")?);
+                let query = self.calls.query(&BY_PENDING, &shard).between(from, format!("{kind}#~"));
+                entries.extend(query.limit(left).readable().await?);
+            }
+        }
+        Ok(entries.iter().filter_map(|entry| entry.get("created_at").ok()).collect())
+    }
+
+    async fn count_free(&self, up_to: usize) -> Result<usize> {
         let mut count = 0;
-        for shard in 0..table::SHARDS {
-            let limit = i32::try_from(up_to.saturating_sub(count)).unwrap_or(i32::MAX);
-            if limit == 0 {
+        for shard in (0..keys::FREE_SHARDS).map(keys::free_shard) {
+            if count >= up_to {
                 break;
             }
-            let part = Query {
-                hash: ("pk", table::free_shard(shard)),
-                only: Some("item_version"),
-                limit: Some(limit),
-                ..Query::default()
-            };
-            count += u32::try_from(self.readable_of(part).await?.len()).unwrap_or(u32::MAX);
+            let query = self.calls.query(&TABLE, shard).only("item_version").limit(up_to - count);
+            count += query.readable().await?.len();
         }
         Ok(count)
-    }
-
-    async fn readable_of(&self, query: Query) -> Result<Vec<Item>> {
-        let (items, unreadable) = self.calls.query_readable(query).await?;
-        if let Some(error) = unreadable {
-            readable::<()>(Err(error))?;
-        }
-        Ok(items)
     }
 }

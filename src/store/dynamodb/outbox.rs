@@ -1,303 +1,277 @@
-//! The outbox: outbound messages from record to settle.
+//! Inbound texts, and the messages that are sent.
 
 use super::{
     Dynamo,
     change::Change,
-    item::{Item, at, int, open_kind, open_sk, pair, text},
-    query::Query,
-    routes::{barred, is_live, live_at},
-    table::{self, Key},
+    item::Item,
+    keys::{self, BY_PAIR, Key},
+    messages::{self, unknown_sk},
+    opt_outs::blocked,
+    session_items::{is_live, not_ended},
 };
 use crate::{
-    domain::{Kind, MessageId, Outbound, SessionId},
-    store::{Due, Leased, Others, Result, State, Unknown, readable},
+    domain::{
+        Message, MessageEvent, MessageId, OptChange, Outbound, Settlement, State, Surroundings, Transition,
+    },
+    store::{Arrival, Decide, Due, Others, Outbox, Received, Result, skip_unreadable},
 };
+use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-/// How old a message can be that is still open.
-const OPEN_FOR: TimeDelta = TimeDelta::hours(25);
-/// How many messages are reclaimed side by side.
-const RECLAIMED_AT_ONCE: usize = 8;
+/// The greatest age of a message that is not settled.
+const MAX_PENDING: TimeDelta = TimeDelta::hours(25);
+/// The number of messages that are reclaimed concurrently.
+const CONCURRENCY: usize = 8;
 
-impl Dynamo {
-    /// Stops by itself when its time is over, and when the store fails after some were reclaimed.
-    pub(super) async fn do_reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
-        let late = self.half_of_a_list();
-        let mut reclaimed = 0;
-        match self.reclaim_until(late, limit, now, &mut reclaimed).await {
-            Err(error) if reclaimed > 0 => tracing::warn!(%error, reclaimed, "not all could be reclaimed"),
-            done => done?,
-        }
-        Ok(reclaimed)
+#[async_trait]
+impl Outbox for Dynamo {
+    async fn receive(&self, arrival: Arrival, decide: Decide) -> Result<Received> {
+        self.optimistic(|| self.try_receive(&arrival, &decide)).await
     }
 
-    async fn reclaim_until(
+    async fn settle(
         &self,
-        late: Instant,
-        limit: u32,
+        leased: &Message,
+        settlement: Settlement,
         now: DateTime<Utc>,
-        reclaimed: &mut usize,
-    ) -> Result<()> {
-        let entries = self.open(&open_kind(State::Sending), None, Some(now), limit).await?;
-        let limit = limit as usize;
-        for entries in entries.chunks(limit.max(1)) {
-            let mut items = self.calls.get_readable(&keys(entries)?).await?.into_iter();
-            while *reclaimed < limit && Instant::now() < late {
-                let at_once: Vec<Item> =
-                    items.by_ref().take(RECLAIMED_AT_ONCE.min(limit - *reclaimed)).collect();
-                if at_once.is_empty() {
+    ) -> Result<Option<MessageEvent>> {
+        self.timed(async {
+            if let Settlement::Found { provider_id } = &settlement
+                && !self.entries_of_provider(provider_id).await?.is_empty()
+            {
+                return Ok(None);
+            }
+            let mut budget = self.calls.retry_budget();
+            // The message is usually unchanged since it was leased: then one write is enough.
+            let (mut from, mut is_stored) = (leased.clone(), false);
+            loop {
+                let settled = from.settle(leased.status.lease, &settlement, now);
+                let Some(Transition { to, event }) = settled else { return Ok(None) };
+                match self.transition(&from, &to) {
+                    Some(change) => {
+                        let mut changes = vec![change];
+                        changes.extend(self.settling(leased, &settlement, now).await?);
+                        let Err(refused) = self.calls.write(changes).await? else { return Ok(Some(event)) };
+                        if matches!(settlement, Settlement::Found { .. }) && refused.contains(&1) {
+                            return Ok(None);
+                        }
+                        budget.wait("contention").await?;
+                    }
+                    None if is_stored => return Ok(Some(event)),
+                    None => {}
+                }
+                let Some(stored) = self.message(leased.outbound.id).await? else { return Ok(None) };
+                (from, is_stored) = (stored, true);
+            }
+        })
+        .await
+    }
+
+    /// Ends early after half of its time limit, or when the store fails after some were reclaimed.
+    async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
+        let (deadline, limit) = (self.list_deadline(), limit as usize);
+        self.timed_list(async {
+            let reclaiming = |message: Message| self.transition(&message, &message.reclaim(now)?.to);
+            let mut changes = self.keep_pending(State::Sending, None, Some(now), limit, reclaiming).await?;
+            changes.truncate(limit);
+            let (mut reclaimed, mut failed) = (0, Ok(()));
+            for together in changes.chunks(CONCURRENCY) {
+                if failed.is_err() || Instant::now() >= deadline {
                     break;
                 }
-                let mut failed = Ok(());
-                for done in join_all(at_once.iter().map(|item| self.reclaim_one(item, now))).await {
-                    match readable(done) {
-                        Ok(done) => *reclaimed += usize::from(done == Some(true)),
+                let writes = together.iter().map(|change| self.calls.write(vec![change.clone()]));
+                for written in join_all(writes).await {
+                    match skip_unreadable(written) {
+                        Ok(written) => reclaimed += usize::from(matches!(written, Some(Ok(())))),
                         Err(error) => failed = Err(error),
                     }
                 }
-                failed?;
             }
-        }
-        Ok(())
+            match failed {
+                Err(error) if reclaimed > 0 => tracing::warn!(%error, reclaimed, "reclaim ended early"),
+                failed => failed?,
+            }
+            Ok(reclaimed)
+        })
+        .await
     }
 
-    async fn reclaim_one(&self, item: &Item, now: DateTime<Utc>) -> Result<bool> {
-        if item.state()? != State::Sending || item.time("lease_until")? >= now {
-            return Ok(false);
-        }
-        let change = Change::update(
-            item.key()?,
-            "SET message_state = :state, open_sk = unknown_sk, reason_text = :reason REMOVE lease_until",
-        )
-        .when("lease_number = :lease AND message_state = :was AND lease_until < :now")
-        .with("lease", int(item.int("lease_number")?))
-        .with("was", text(State::Sending.as_str()))
-        .with("now", at(now))
-        .with("state", text(State::Unknown.as_str()))
-        .with("reason", text("the sender did not report back"));
-        Ok(self.calls.change(item.key()?, change).await?.is_ok())
+    async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
+        self.timed_list(async {
+            let mut due = Vec::new();
+            for entry in self.pending(State::Waiting.as_str(), None, Some(now), limit as usize).await? {
+                due.extend(skip_unreadable(due_message(&entry))?);
+            }
+            due.sort_by_key(|(created_at, due)| (*created_at, due.id));
+            Ok(due.into_iter().take(limit as usize).map(|(_, due)| due).collect())
+        })
+        .await
     }
 
-    pub(super) async fn do_due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
-        let mut due = Vec::new();
-        for entry in self.open(&open_kind(State::Waiting), None, Some(now), limit).await? {
-            due.extend(readable(due_of(&entry))?);
-        }
-        due.sort_by_key(|(created_at, due)| (*created_at, due.id));
-        Ok(due.into_iter().take(limit as usize).map(|(_, due)| due).collect())
-    }
-
-    pub(super) async fn do_lease(
+    async fn lease(
         &self,
         id: MessageId,
         now: DateTime<Utc>,
         until: DateTime<Utc>,
-    ) -> Result<Option<Leased>> {
-        let Some(item) = self.calls.get(table::message(id)).await? else { return Ok(None) };
-        if !item.0.contains_key("message_state")
-            || item.state()? != State::Waiting
-            || item.time("due_at")? > now
-        {
-            return Ok(None);
-        }
-        let outbound = item.outbound()?;
-        let was = item.int("lease_number")?;
-        let lease = u32::try_from(was).unwrap_or(0);
-        if !self.may_go(&Leased { outbound: outbound.clone(), lease }, item.flag("revoked"), now).await? {
-            return Ok(None);
-        }
-        let change = Change::update(
-            table::message(id),
-            "SET message_state = :state, lease_number = :lease, lease_until = :until, attempted_at = :now, \
-             attempts = attempts + :one, open_sk = :open_sk, unknown_sk = :unknown_sk REMOVE absent_at",
-        )
-        .when("message_state = :was_state AND lease_number = :was")
-        .with("state", text(State::Sending.as_str()))
-        .with("lease", int(was + 1))
-        .with("until", at(until))
-        .with("now", at(now))
-        .with("one", int(1))
-        .with("open_sk", text(open_sk(State::Sending, until, &outbound)))
-        .with("unknown_sk", text(open_sk(State::Unknown, now, &outbound)))
-        .with("was_state", text(State::Waiting.as_str()))
-        .with("was", int(was));
-        if self.take(change, &outbound, now).await? {
-            return Ok(Some(Leased { outbound, lease: lease + 1 }));
-        }
-        self.withdraw_if_over(&Leased { outbound, lease }, now).await?;
-        Ok(None)
+    ) -> Result<Option<Message>> {
+        self.hold(id, now, |message, around| message.lease(around, now, until)).await
     }
 
-    /// Changes a message that is about to be sent; a relay only while its session is live.
-    async fn take(&self, change: Change, outbound: &Outbound, now: DateTime<Utc>) -> Result<bool> {
-        match session_of_relay(outbound) {
-            Some(session) => Ok(self.calls.transact(vec![change, live_at(session, now)]).await?.is_done()),
-            None => Ok(self.calls.change(table::message(outbound.id), change).await?.is_ok()),
-        }
-    }
-
-    pub(super) async fn do_renew(
+    async fn renew(
         &self,
-        leased: &Leased,
+        leased: &Message,
         now: DateTime<Utc>,
         until: DateTime<Utc>,
-    ) -> Result<bool> {
-        let id = leased.outbound.id;
-        let Some(item) = self.calls.get(table::message(id)).await? else { return Ok(false) };
-        if !self.is_held(&item, leased)? || !self.may_go(leased, item.flag("revoked"), now).await? {
-            return Ok(false);
-        }
-        let change = Change::update(
-            table::message(id),
-            "SET lease_until = :until, attempted_at = :now, open_sk = :open_sk, unknown_sk = :unknown_sk",
-        )
-        .when("lease_number = :lease AND message_state = :state AND attribute_not_exists(revoked)")
-        .with("lease", int(leased.lease.into()))
-        .with("state", text(State::Sending.as_str()))
-        .with("until", at(until))
-        .with("now", at(now))
-        .with("open_sk", text(open_sk(State::Sending, until, &leased.outbound)))
-        .with("unknown_sk", text(open_sk(State::Unknown, now, &leased.outbound)));
-        if self.take(change, &leased.outbound, now).await? {
-            return Ok(true);
-        }
-        self.withdraw_if_over(leased, now).await?;
-        Ok(false)
+    ) -> Result<Option<Message>> {
+        let lease = leased.status.lease;
+        let renew = |message: &Message, around| message.renew(lease, around, now, until);
+        self.hold(leased.outbound.id, now, renew).await
     }
 
-    /// Settles a message that could not be taken, if that is because it was revoked or its session ended at that moment.
-    async fn withdraw_if_over(&self, leased: &Leased, now: DateTime<Utc>) -> Result<()> {
-        let item = self.calls.get(table::message(leased.outbound.id)).await?;
-        if let Some(item) = item
-            && self.is_held(&item, leased)?
-        {
-            let _ = self.may_go(leased, item.flag("revoked"), now).await?;
-        }
-        Ok(())
+    async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Message>> {
+        self.timed_list(async {
+            let cursor = self.some_message(after).await?.map(|message| unknown_sk(&message));
+            let limit = limit as usize;
+            // The index lags, and may still have an earlier attempt.
+            let is_after = |message: &Message| cursor.as_ref().is_none_or(|sk| unknown_sk(message) > *sk);
+            let is_unknown = |message: &Message| {
+                message.status.state == State::Unknown && !message.is_settled() && is_after(message)
+            };
+            let keep = |message| Some(message).filter(is_unknown);
+            let mut unknown = self.keep_pending(State::Unknown, cursor.as_deref(), None, limit, keep).await?;
+            unknown.sort_by_cached_key(unknown_sk);
+            unknown.truncate(limit);
+            Ok(unknown)
+        })
+        .await
     }
 
-    /// Whether a message may be sent now; if it never may, it is settled.
-    async fn may_go(&self, leased: &Leased, revoked: bool, now: DateTime<Utc>) -> Result<bool> {
-        let content = &leased.outbound.text;
-        let session = session_of_relay(&leased.outbound);
-        let mut keys = vec![table::tn(content.to), table::opt_outs(content.to)];
-        keys.extend(session.map(table::session));
-        let found = self.calls.get_all(&keys).await?;
-        let over = session.is_some() && !is_live(found.get(2).and_then(Option::as_ref), now)?;
-        let (state, reason) = if revoked || over {
-            (State::Cancelled, "the session has ended")
-        } else if let Some(barred) = barred(content.from, found[0].as_ref(), found[1].as_ref()) {
-            (State::Failed, barred.as_str())
-        } else {
-            return Ok(true);
-        };
-        let close = self.close(leased, state, None, Some(reason), now);
-        // If somebody else has settled it meanwhile, it may not go either.
-        let _ = self.calls.change(table::message(leased.outbound.id), close).await?;
-        Ok(false)
-    }
-
-    pub(super) async fn do_unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Unknown>> {
-        let mark = match after {
-            None => None,
-            Some(id) => {
-                self.calls.get(table::message(id)).await?.map(|item| place_of_unknown(&item)).transpose()?
+    async fn others(&self, message: &Outbound) -> Result<Others> {
+        self.timed_list(async {
+            let pair = self.calls.query(&BY_PAIR, keys::pair(message.text.from, message.text.to));
+            let pair = pair.sk(">=", keys::sortable(message.created_at - MAX_PENDING)).items().await?;
+            let mut others = Others::default();
+            for item in self.calls.get_all(&keys_of(&pair)?).await? {
+                match messages::read_stored(item.as_ref())? {
+                    Some(other) if other.outbound.id != message.id => {
+                        others.sending |= other.status.state == State::Sending;
+                        others.provider_ids.extend(other.status.provider_id);
+                    }
+                    _ => {}
+                }
             }
-        };
-        let entries = self.open(&open_kind(State::Unknown), mark.as_deref(), None, limit).await?;
-        let mut unknown = Vec::new();
-        for entries in entries.chunks(limit.max(1) as usize) {
-            for item in self.calls.get_readable(&keys(entries)?).await? {
-                unknown.extend(readable(unknown_of(&item))?.flatten());
-            }
-            if unknown.len() >= limit as usize {
-                break;
-            }
-        }
-        // The index may have shown an earlier attempt.
-        unknown.sort_by(|(one, _), (other, _)| one.cmp(other));
-        unknown.retain(|(place, _)| mark.as_ref().is_none_or(|mark| place > mark));
-        Ok(unknown.into_iter().take(limit as usize).map(|(_, unknown)| unknown).collect())
+            Ok(others)
+        })
+        .await
     }
 
-    pub(super) async fn do_others(&self, message: &Outbound) -> Result<Others> {
-        let query = Query {
-            index: Some(table::BY_PAIR),
-            hash: ("pair_pk", pair(message.text.from, message.text.to)),
-            range: Some(("pair_sk >= :range", table::sortable(message.created_at - OPEN_FOR))),
-            ..Query::default()
-        };
-        let mut others = Others::default();
-        for item in self.calls.get_all(&keys(&self.calls.query(query).await?)?).await?.into_iter().flatten() {
-            if item.parsed::<MessageId>("message_id")? == message.id {
-                continue;
-            }
-            others.sending |= item.state()? == State::Sending;
-            others.provider_ids.extend(item.some_text("provider_id")?.map(str::to_owned));
-        }
-        Ok(others)
-    }
-
-    pub(super) async fn do_begin_drain(
+    async fn acquire_drain_lease(
         &self,
         holder: &str,
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<bool> {
-        let change = Change::update(
-            table::drainer(),
-            "SET drain_holder = :holder, drain_until = :until, item_version = if_not_exists(item_version, :version)",
-        )
-        .when("attribute_not_exists(pk) OR drain_holder = :holder OR drain_until < :now")
-        .with("holder", text(holder))
-        .with("until", at(until))
-        .with("now", at(now))
-        .with("version", int(1));
-        Ok(self.calls.change(table::drainer(), change).await?.is_ok())
+        let acquire = Change::upsert(keys::drain_lease())
+            .when("attribute_not_exists(pk) OR drain_holder = :drain_holder OR drain_until < :now")
+            .with("now", now)
+            .set("drain_holder", holder.to_owned())
+            .set("drain_until", until);
+        Ok(self.timed(self.calls.write(vec![acquire])).await?.is_ok())
     }
 
-    pub(super) async fn do_end_drain(&self, holder: &str) -> Result<()> {
-        let change =
-            Change::delete(table::drainer()).when("drain_holder = :holder").with("holder", text(holder));
-        self.calls.transact(vec![change]).await.map(|_| ())
+    async fn release_drain_lease(&self, holder: &str) -> Result<()> {
+        let release = Change::delete(keys::drain_lease()).when_equal("drain_holder", Some(holder.to_owned()));
+        self.timed(self.calls.write(vec![release])).await.map(drop)
     }
 }
 
-fn keys(entries: &[Item]) -> Result<Vec<Key>> {
+impl Dynamo {
+    /// What a settlement changes besides the message.
+    async fn settling(
+        &self,
+        leased: &Message,
+        settlement: &Settlement,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Change>> {
+        let text = &leased.outbound.text;
+        match settlement {
+            Settlement::Failed { opted_out: true, .. } => {
+                self.opting(OptChange { tn: text.from, person: text.to, out: true }).await
+            }
+            Settlement::Found { provider_id } => {
+                let credit = Item::new(&keys::credit(provider_id)).with("ttl_at", self.ttl(now));
+                Ok(vec![Change::insert(credit)])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Leases a message, or renews its lease, by this rule. A relay is leased on the precondition that its session has not
+    /// ended.
+    async fn hold(
+        &self,
+        id: MessageId,
+        now: DateTime<Utc>,
+        rule: impl Fn(&Message, Surroundings) -> Option<Transition>,
+    ) -> Result<Option<Message>> {
+        self.optimistic(|| async {
+            let Some(message) = self.message(id).await? else { return Ok(Some(None)) };
+            // If the rule refuses it in any case, nothing else is read.
+            if rule(&message, Surroundings { session_is_live: true, blocked: None }).is_none() {
+                return Ok(Some(None));
+            }
+            let around = self.surroundings(&message, now).await?;
+            let Some(Transition { to, event }) = rule(&message, around) else { return Ok(Some(None)) };
+            let is_leased = event == MessageEvent::Leased;
+            let mut changes = Vec::from_iter(self.transition(&message, &to));
+            changes.extend(to.needs_live().filter(|_| is_leased).map(not_ended));
+            let written = self.calls.write(changes).await?;
+            Ok(written.is_ok().then(|| is_leased.then_some(to)))
+        })
+        .await
+    }
+
+    async fn surroundings(&self, message: &Message, now: DateTime<Utc>) -> Result<Surroundings> {
+        let text = &message.outbound.text;
+        let mut keys = vec![keys::tn(text.to), keys::opt_outs(text.to)];
+        keys.extend(message.needs_live().map(keys::session));
+        let found = self.calls.get_all(&keys).await?;
+        Ok(Surroundings {
+            session_is_live: is_live(found.get(2).and_then(Option::as_ref), now)?,
+            blocked: blocked(text.from, found[0].as_ref(), found[1].as_ref())?,
+        })
+    }
+
+    /// Pending messages as they are now, each converted or dropped; the first `limit` are among them.
+    async fn keep_pending<T>(
+        &self,
+        state: State,
+        after: Option<&str>,
+        until: Option<DateTime<Utc>>,
+        limit: usize,
+        convert: impl Fn(Message) -> Option<T>,
+    ) -> Result<Vec<T>> {
+        let mut kept = Vec::new();
+        for entries in self.pending(state.as_str(), after, until, limit).await?.chunks(limit.max(1)) {
+            for item in self.calls.get_readable(&keys_of(entries)?).await? {
+                kept.extend(skip_unreadable(messages::read(&item))?.and_then(&convert));
+            }
+            if kept.len() >= limit {
+                break;
+            }
+        }
+        Ok(kept)
+    }
+}
+
+fn keys_of(entries: &[Item]) -> Result<Vec<Key>> {
     entries.iter().map(Item::key).collect()
 }
 
-/// A message that waits, and when it was decided on.
-fn due_of(entry: &Item) -> Result<(DateTime<Utc>, Due)> {
-    let id = entry.text("pk")?.trim_start_matches("M#").parse()?;
-    Ok((entry.time("created_at")?, Due { id, has_media: entry.flag("has_media") }))
-}
-
-/// The session that must be live for this message to go.
-fn session_of_relay(message: &Outbound) -> Option<SessionId> {
-    message.text.session.filter(|_| message.text.kind == Kind::Relay)
-}
-
-/// Where a message stands, or would stand, among the unknown ones.
-fn place_of_unknown(item: &Item) -> Result<String> {
-    let outbound = item.outbound()?;
-    let attempted_at = item.some_time("attempted_at")?.unwrap_or(outbound.created_at);
-    Ok(open_sk(State::Unknown, attempted_at, &outbound))
-}
-
-/// A message that is unknown and not settled, with its place.
-fn unknown_of(item: &Item) -> Result<Option<(String, Unknown)>> {
-    if item.state()? != State::Unknown || item.0.contains_key("settled_at") {
-        return Ok(None);
-    }
-    let outbound = item.outbound()?;
-    let unknown = Unknown {
-        attempted_at: item.some_time("attempted_at")?.unwrap_or(outbound.created_at),
-        absent_at: item.some_time("absent_at")?,
-        revoked: item.flag("revoked"),
-        leased: Leased { lease: u32::try_from(item.int("lease_number")?).unwrap_or(0), outbound },
-    };
-    Ok(Some((place_of_unknown(item)?, unknown)))
+/// A waiting message, and when it was created.
+fn due_message(entry: &Item) -> Result<(DateTime<Utc>, Due)> {
+    let id = entry.get::<String>("pk")?.trim_start_matches("M#").parse()?;
+    Ok((entry.get("created_at")?, Due { id, has_media: entry.get("has_media")? }))
 }

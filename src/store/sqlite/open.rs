@@ -1,38 +1,25 @@
-//! Opening the database file, or saying clearly why not.
+//! Opens the database file.
 
-use crate::domain::MessageId;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
-use rusqlite_migration::{Error as MigrationError, HookResult, M, MigrationDefinitionError, Migrations};
+use crate::limits;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::LazyLock,
     thread,
     time::{Duration, Instant},
 };
 
-/// Marks a SQLite file as ours: the letters `SMSP`. The first migration sets it (`PRAGMA application_id`).
+/// Identifies a SQLite file as ours: the letters `SMSP`. The first migration sets it (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x534D_5350;
 
-/// How long a call waits for another process's lock (DESIGN.md 3: a store call has 2 s).
-const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long opening waits for other processes that open the file too.
-const OPENING: Duration = Duration::from_secs(10);
-
-/// How many steps there are to the present schema: its version.
-const STEPS: usize = 2;
-static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
-    let steps: [M<'static>; STEPS] = [
-        M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql")),
-        M::up_with_hook(include_str!("../../../local-sqlite/migrations/02-opt-outs-and-marks.sql"), remark),
-    ];
-    Migrations::new(steps.into())
-});
+const STEPS: &[M<'static>] = &[M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql"))];
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
 /// Why the database can't be opened. The texts are for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder of the file can't be made, or the file can't be made in it.
+    /// The folder of the file cannot be created, or the file cannot be created in it.
     #[error("cannot create {0}: {1}")]
     Create(PathBuf, io::Error),
     /// The file belongs to something else.
@@ -44,12 +31,12 @@ pub enum OpenError {
     /// A newer release has written the file.
     #[error("{0} was written by a newer sms-proxy; run that version or restore an older backup")]
     Newer(PathBuf),
-    /// Anything else, such as a lock that another process holds.
+    /// Another error, such as a lock that another process holds.
     #[error("cannot open {0}: {1}")]
     Other(PathBuf, String),
 }
 
-/// Opens the file for the service: makes it if it is missing, and brings its schema up to date.
+/// Opens the file for the service: creates it if it is missing, and migrates its schema.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|e| OpenError::Create(folder.into(), e))?;
@@ -60,7 +47,7 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         _ => OpenError::Other(path.into(), describe(&e)),
     };
     let mut db = connect(path).map_err(other)?;
-    db.busy_timeout(OPENING).map_err(other)?;
+    db.busy_timeout(limits::SQLITE_OPEN).map_err(other)?;
     check(&db, path, other)?;
     switch_to_wal(&db).map_err(other)?;
     migrate(&mut db).map_err(|e| match e {
@@ -70,13 +57,13 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         MigrationError::RusqliteError { err, .. } => other(err),
         e => OpenError::Other(path.into(), e.to_string()),
     })?;
-    db.busy_timeout(BUSY_TIMEOUT).map_err(other)?;
+    db.busy_timeout(limits::SQLITE_LOCK).map_err(other)?;
     Ok(db)
 }
 
-/// Switches to the write-ahead log. SQLite does not wait for others here, whatever its time-out.
+/// Switches to the write-ahead log. SQLite's busy timeout does not apply to this.
 fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
-    let give_up = Instant::now() + OPENING;
+    let give_up = Instant::now() + limits::SQLITE_OPEN;
     loop {
         match db.pragma_update(None, "journal_mode", "WAL") {
             Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && Instant::now() < give_up => {
@@ -87,20 +74,7 @@ fn switch_to_wal(db: &Connection) -> rusqlite::Result<()> {
     }
 }
 
-/// Gives inbound texts on record the ids by which they are known since version 2. Some files of version 1 have such ids
-/// already; what Flowroute calls a text is longer.
-fn remark(db: &Transaction<'_>) -> HookResult {
-    let mut known = db.prepare("SELECT id FROM inbound")?;
-    let ids: Vec<String> = known.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut mark = db.prepare("UPDATE inbound SET id = ?2 WHERE id = ?1")?;
-    for id in ids.iter().filter(|id| id.parse::<MessageId>().is_err()) {
-        mark.execute([id, &MessageId::for_inbound(id).to_string()])?;
-    }
-    Ok(())
-}
-
-/// Brings the schema up to date. Of several processes that start at once one does a step; the others find it done, and go
-/// on from there.
+/// Migrates the schema. Of several processes that start at the same time, one does a step; the others continue from there.
 fn migrate(db: &mut Connection) -> Result<(), MigrationError> {
     loop {
         let before = version(db)?;
@@ -115,13 +89,13 @@ fn version(db: &Connection) -> rusqlite::Result<i64> {
     db.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// One more connection to the file, set up like all of them.
+/// Opens a connection to the file.
 pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(path, flags)?;
-    db.busy_timeout(BUSY_TIMEOUT)?;
-    // What is acknowledged survives a power cut: each commit syncs the write-ahead log.
+    db.busy_timeout(limits::SQLITE_LOCK)?;
+    // Each commit syncs the write-ahead log, so that it survives a power cut.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "foreign_keys", true)?;
     // An erased text is overwritten, not just unlinked.
@@ -130,7 +104,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     Ok(db)
 }
 
-/// Looks whether the file is ours and whole, before anything is changed in it.
+/// Checks that the file is ours and not damaged, before it is changed.
 fn check(
     db: &Connection,
     path: &Path,
@@ -142,7 +116,7 @@ fn check(
     if tables > 0 && owner != APPLICATION_ID {
         return Err(OpenError::Foreign(path.into()));
     }
-    if usize::try_from(version(db).map_err(other)?).is_ok_and(|version| version > STEPS) {
+    if usize::try_from(version(db).map_err(other)?).is_ok_and(|version| version > STEPS.len()) {
         return Err(OpenError::Newer(path.into()));
     }
     let verdict: String = db.pragma_query_value(None, "quick_check", |row| row.get(0)).map_err(other)?;
@@ -152,7 +126,7 @@ fn check(
     }
 }
 
-/// What SQLite says, without the SQL text that some of its errors quote.
+/// The message of an error, without the SQL that some errors quote.
 pub(super) fn describe(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(code, message) => message.clone().unwrap_or_else(|| code.to_string()),

@@ -1,297 +1,207 @@
-//! The outbox: outbound messages from record to settle.
+//! Inbound texts, and the messages that are sent.
 
 use super::{
-    rows::{OUTBOUND, all, first, integer, millis, outbound, run, time},
-    sessions,
-    texts::{barred, set_opt},
+    Sqlite,
+    free_list::is_tn,
+    messages, opt_outs,
+    rows::{Columns, first, integer, millis, run},
+    sessions::{self, LIVE},
 };
 use crate::{
-    domain::{Kind, MessageId, Outbound, Role},
-    store::{Due, Leased, Opt, Others, Result, Settlement, State, Unknown},
+    domain::{
+        Blocked, Decision, EndCause, Inbound, Kind, Message, MessageEvent, MessageId, Number, OptChange,
+        Outbound, Route, Settlement, State, Surroundings, Text, Transition,
+    },
+    store::{Arrival, Decide, Due, Others, Outbox, Received, ReplyQuota, Result},
 };
-use chrono::{DateTime, Utc};
+use async_trait::async_trait;
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, params};
 
-pub(super) fn role_name(role: Role) -> &'static str {
-    match role {
-        Role::A => "a",
-        Role::B => "b",
+#[async_trait]
+impl Outbox for Sqlite {
+    async fn receive(&self, arrival: Arrival, decide: Decide) -> Result<Received> {
+        self.writer.write(move |db| receive(db, &arrival, &decide)).await
     }
-}
 
-/// Puts messages on record: leased until `lease_until`, or due at once without it. A message to somebody who is
-/// barred is on record as failed.
-pub(super) fn put(
-    db: &Connection,
-    messages: Vec<Outbound>,
-    lease_until: Option<DateTime<Utc>>,
-) -> Result<Vec<Leased>> {
-    let mut leased = Vec::new();
-    for outbound in messages {
-        let Outbound { id, created_at, text } = &outbound;
-        let state = match (text.barred, lease_until) {
-            (Some(_), _) => State::Failed,
-            (None, Some(_)) => State::Sending,
-            (None, None) => State::Waiting,
+    async fn settle(
+        &self,
+        leased: &Message,
+        settlement: Settlement,
+        now: DateTime<Utc>,
+    ) -> Result<Option<MessageEvent>> {
+        let (id, lease) = (leased.outbound.id, leased.status.lease);
+        self.writer.write(move |db| settle(db, id, lease, &settlement, now)).await
+    }
+
+    async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
+        let reclaim = move |db: &Connection| {
+            let transitions = messages::lease_expired(db, limit, now)?;
+            let transitions = transitions.iter().filter_map(|message| message.reclaim(now));
+            transitions.map(|transition| messages::apply(db, &transition)).collect::<Result<Vec<_>>>()
         };
-        let taken = state == State::Sending;
-        let kept = state != State::Failed;
-        let media = (kept && !text.content.media_urls.is_empty())
-            .then(|| serde_json::Value::from(text.content.media_urls.clone()).to_string());
-        run(
-            db,
-            "INSERT INTO outbound (id, session_id, kind, from_tn, recipient, to_role, body, media_urls,
-                 created_at, due_at, state, lease, attempts, lease_until, attempted_at, reason, settled_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11, ?11, ?12, ?13, ?14, ?15)",
-            params![
-                id.to_string(),
-                text.session.map(|session| session.to_string()),
-                text.kind.as_str(),
-                integer(text.from),
-                integer(text.to),
-                text.to_role.map(role_name),
-                kept.then_some(&text.content.body),
-                media,
-                millis(*created_at),
-                state.as_str(),
-                i64::from(taken),
-                lease_until.filter(|_| taken).map(millis),
-                taken.then(|| millis(*created_at)),
-                text.barred.map(crate::domain::Barred::as_str),
-                (!kept).then(|| millis(*created_at)),
-            ],
-        )?;
-        if taken {
-            leased.push(Leased { outbound, lease: 1 });
-        }
+        Ok(self.writer.write(reclaim).await?.len())
     }
-    Ok(leased)
+
+    async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
+        self.readers.read(move |db| messages::due(db, limit, now)).await
+    }
+
+    async fn lease(
+        &self,
+        id: MessageId,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<Message>> {
+        self.writer
+            .write(move |db| hold(db, id, now, |message, around| message.lease(around, now, until)))
+            .await
+    }
+
+    async fn renew(
+        &self,
+        leased: &Message,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<Message>> {
+        let (id, lease) = (leased.outbound.id, leased.status.lease);
+        let renew = move |message: &Message, around| message.renew(lease, around, now, until);
+        self.writer.write(move |db| hold(db, id, now, renew)).await
+    }
+
+    async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Message>> {
+        self.readers.read(move |db| messages::unknown(db, limit, after)).await
+    }
+
+    async fn others(&self, message: &Outbound) -> Result<Others> {
+        let message = message.clone();
+        self.readers.read(move |db| messages::others(db, &message)).await
+    }
+
+    async fn acquire_drain_lease(
+        &self,
+        holder: &str,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<bool> {
+        let holder = holder.to_owned();
+        let sql = "INSERT INTO drain_lease (only, holder, until) VALUES (1, ?1, ?3)
+             ON CONFLICT DO UPDATE SET holder = ?1, until = ?3 WHERE holder = ?1 OR until < ?2";
+        let acquire = move |db: &Connection| run(db, sql, params![holder, millis(now), millis(until)]);
+        Ok(self.writer.write(acquire).await? == 1)
+    }
+
+    async fn release_drain_lease(&self, holder: &str) -> Result<()> {
+        let holder = holder.to_owned();
+        let release = move |db: &Connection| run(db, "DELETE FROM drain_lease WHERE holder = ?1", [holder]);
+        self.writer.write(release).await.map(drop)
+    }
 }
 
-/// Whether this lease is the message's newest and the message is not settled for good; and then, whether it was
-/// revoked.
-fn holds(db: &Connection, leased: &Leased) -> Result<Option<bool>> {
-    first(
-        db,
-        "SELECT revoked FROM outbound WHERE id = ?1 AND lease = ?2 AND settled_at IS NULL",
-        params![leased.outbound.id.to_string(), leased.lease],
-        |row| Ok(row.get(0)?),
-    )
-}
-
-pub(super) fn settle(
-    db: &Connection,
-    leased: &Leased,
-    settlement: Settlement,
-    now: DateTime<Utc>,
-) -> Result<bool> {
-    let Some(revoked) = holds(db, leased)? else { return Ok(false) };
-    let text = &leased.outbound.text;
-    let id = leased.outbound.id;
-    match settlement {
-        Settlement::Sent { provider_id } => close(db, id, State::Sent, Some(&provider_id), None, now)?,
-        Settlement::Found { provider_id } => {
-            let credited = "SELECT 1 FROM outbound WHERE provider_id = ?1";
-            if super::rows::exists(db, credited, [&provider_id])? {
-                return Ok(false);
+fn receive(db: &Connection, arrival: &Arrival, decide: &Decide) -> Result<Received> {
+    let Arrival { inbound, now, lease_until, quota } = arrival;
+    if let Some(key) = inbound.dedupe_key()
+        && messages::is_known(db, key)?
+    {
+        return Ok(Received::Duplicate);
+    }
+    let route = route(db, inbound.to, inbound.from, *now)?;
+    let texts = match decide(&route) {
+        Decision::Ignore(reason) => return Ok(Received::Ignored(reason)),
+        Decision::Opt(change) => {
+            opt_outs::set(db, change)?;
+            Vec::new()
+        }
+        Decision::Send(texts) => apply_quota(db, inbound, texts, *quota, *now)?,
+        Decision::Expire(notices) => {
+            if let Route::Expired(session) = &route {
+                sessions::end(db, session.id, EndCause::Expired, Vec::new(), *now, None)?;
             }
-            close(db, id, State::Sent, Some(&provider_id), None, now)?;
+            notices
         }
-        Settlement::Failed { reason, opted_out } => {
-            if opted_out {
-                set_opt(db, Opt { tn: text.from, person: text.to, out: true })?;
-            }
-            close(db, id, State::Failed, None, Some(&reason), now)?;
-        }
-        Settlement::Deferred if revoked => close(db, id, State::Cancelled, None, None, now)?,
-        Settlement::Deferred => {
-            run(
-                db,
-                // Told twice, it takes back one attempt.
-                "UPDATE outbound SET state = 'waiting', due_at = ?2, attempts = attempts - (state <> 'waiting'),
-                     lease_until = NULL WHERE id = ?1",
-                params![id.to_string(), millis(now)],
-            )?;
-        }
-        Settlement::Waiting { reason, .. } if revoked => {
-            close(db, id, State::Cancelled, None, Some(&reason), now)?;
-        }
-        Settlement::Waiting { due, reason } => {
-            run(
-                db,
-                "UPDATE outbound SET state = 'waiting', due_at = ?2, reason = ?3, lease_until = NULL,
-                     absent_at = NULL WHERE id = ?1",
-                params![id.to_string(), millis(due), reason],
-            )?;
-        }
-        Settlement::Unknown { reason } => {
-            let sql = "UPDATE outbound SET state = 'unknown', reason = ?2, lease_until = NULL WHERE id = ?1";
-            run(db, sql, [id.to_string(), reason])?;
-        }
-        Settlement::SeenAbsent => {
-            let sql = "UPDATE outbound SET absent_at = coalesce(absent_at, ?2) WHERE id = ?1";
-            run(db, sql, params![id.to_string(), millis(now)])?;
-        }
-        Settlement::UnknownForGood => close(db, id, State::Unknown, None, None, now)?,
-    }
-    Ok(true)
-}
-
-/// Settles a message for good: its content is erased.
-pub(super) fn close(
-    db: &Connection,
-    id: MessageId,
-    state: State,
-    provider_id: Option<&str>,
-    reason: Option<&str>,
-    now: DateTime<Utc>,
-) -> Result<()> {
-    run(
-        db,
-        "UPDATE outbound SET state = ?2, provider_id = coalesce(?3, provider_id), settled_at = ?5,
-             reason = CASE ?2 WHEN 'sent' THEN NULL ELSE coalesce(?4, reason) END,
-             body = NULL, media_urls = NULL, lease_until = NULL
-         WHERE id = ?1",
-        params![id.to_string(), state.as_str(), provider_id, reason, millis(now)],
-    )?;
-    Ok(())
-}
-
-pub(super) fn reclaim(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<usize> {
-    run(
-        db,
-        "UPDATE outbound SET state = 'unknown', reason = 'the sender did not report back', lease_until = NULL
-         WHERE id IN (SELECT id FROM outbound WHERE settled_at IS NULL AND state = 'sending'
-                      AND lease_until < ?1 ORDER BY created_at LIMIT ?2)",
-        params![millis(now), limit],
-    )
-}
-
-pub(super) fn due(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
-    all(
-        db,
-        "SELECT id, media_urls IS NOT NULL FROM outbound WHERE settled_at IS NULL AND state = 'waiting' AND due_at <= ?1
-         ORDER BY created_at, rowid LIMIT ?2",
-        params![millis(now), limit],
-        |row| Ok(Due { id: row.get::<_, String>(0)?.parse()?, has_media: row.get(1)? }),
-    )
-}
-
-pub(super) fn lease(
-    db: &Connection,
-    id: MessageId,
-    now: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<Option<Leased>> {
-    let found = first(
-        db,
-        &format!(
-            "SELECT {OUTBOUND}, o.lease, o.revoked FROM outbound o
-             WHERE o.id = ?1 AND o.settled_at IS NULL AND o.state = 'waiting' AND o.due_at <= ?2"
-        ),
-        params![id.to_string(), millis(now)],
-        |row| Ok((Leased { outbound: outbound(row)?, lease: row.get::<_, u32>(9)? + 1 }, row.get(10)?)),
-    )?;
-    let Some((leased, revoked)) = found else { return Ok(None) };
-    if !may_go(db, &leased.outbound, revoked, now)? {
-        return Ok(None);
-    }
-    run(
-        db,
-        "UPDATE outbound SET state = 'sending', lease = ?2, lease_until = ?3, attempts = attempts + 1,
-             attempted_at = ?4, absent_at = NULL WHERE id = ?1",
-        params![id.to_string(), leased.lease, millis(until), millis(now)],
-    )?;
-    Ok(Some(leased))
-}
-
-pub(super) fn renew(
-    db: &Connection,
-    leased: &Leased,
-    now: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<bool> {
-    let id = leased.outbound.id.to_string();
-    let Some(revoked) = holds(db, leased)? else { return Ok(false) };
-    if !may_go(db, &leased.outbound, revoked, now)? {
-        return Ok(false);
-    }
-    let renewed = run(
-        db,
-        "UPDATE outbound SET lease_until = ?2, attempted_at = ?3 WHERE id = ?1 AND state = 'sending'",
-        params![id, millis(until), millis(now)],
-    )?;
-    Ok(renewed == 1)
-}
-
-/// Whether a message may be sent now; if it never may, it is settled.
-fn may_go(db: &Connection, message: &Outbound, revoked: bool, now: DateTime<Utc>) -> Result<bool> {
-    let text = &message.text;
-    let over = match (text.kind, text.session) {
-        (Kind::Relay, Some(session)) => sessions::one(db, session, now)?.is_none(),
-        _ => false,
     };
-    if revoked || over {
-        close(db, message.id, State::Cancelled, None, Some("the session has ended"), now)?;
-        return Ok(false);
+    let caused = inbound.cause(texts, *now);
+    if let Some(key) = caused.tombstone {
+        messages::insert_tombstone(db, key, *now)?;
     }
-    if let Some(barred) = barred(db, text.from, text.to)? {
-        close(db, message.id, State::Failed, None, Some(barred.as_str()), now)?;
-        return Ok(false);
+    messages::insert_new(db, caused.messages, Some(*lease_until)).map(Received::Stored)
+}
+
+/// Who a sender is to a TN.
+fn route(db: &Connection, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {
+    if let Some(session) = sessions::of_sender(db, tn, sender)? {
+        let own = session.sides(sender).and_then(|(own, _)| own.blocked);
+        return Ok(match own {
+            Some(Blocked::IsTn) => Route::SenderIsTn,
+            _ if session.is_expired(now) => Route::Expired(session),
+            _ => Route::Live(session),
+        });
     }
-    Ok(true)
+    if !is_tn(db, tn)? {
+        return Ok(Route::NotOurTn);
+    }
+    let newest = format!("SELECT max(s.created_at) FROM session s WHERE {LIVE} AND s.tn = ?2");
+    let in_use_since = first(db, &newest, [millis(now), integer(tn)], |row| row.some_time(0))?.flatten();
+    Ok(match opt_outs::blocked(db, tn, sender)? {
+        Some(Blocked::IsTn) => Route::SenderIsTn,
+        blocked => Route::Stranger { blocked, in_use_since },
+    })
 }
 
-pub(super) fn unknown(db: &Connection, limit: u32, after: Option<MessageId>) -> Result<Vec<Unknown>> {
-    all(
-        db,
-        &format!(
-            "SELECT {OUTBOUND}, o.lease, o.attempted_at, o.absent_at, o.revoked FROM outbound o
-             WHERE o.settled_at IS NULL AND o.state = 'unknown'
-                 AND (?2 IS NULL OR (o.attempted_at, o.id) > (SELECT attempted_at, id FROM outbound WHERE id = ?2))
-             ORDER BY o.attempted_at, o.id LIMIT ?1"
-        ),
-        params![limit, after.map(|id| id.to_string())],
-        |row| {
-            let outbound = outbound(row)?;
-            let attempted_at = row.get::<_, Option<i64>>(10)?.map(time).transpose()?;
-            Ok(Unknown {
-                attempted_at: attempted_at.unwrap_or(outbound.created_at),
-                absent_at: row.get::<_, Option<i64>>(11)?.map(time).transpose()?,
-                leased: Leased { outbound, lease: row.get(9)? },
-                revoked: row.get(12)?,
-            })
-        },
-    )
-}
-
-pub(super) fn others(db: &Connection, message: &Outbound) -> Result<Others> {
-    let rows = all(
-        db,
-        "SELECT state, provider_id FROM outbound WHERE from_tn = ?1 AND recipient = ?2 AND id <> ?3
-             AND (provider_id IS NOT NULL OR state = 'sending')",
-        params![integer(message.text.from), integer(message.text.to), message.id.to_string()],
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, Option<String>>(1)?)),
-    )?;
-    let sending = rows.iter().any(|(state, _)| state == State::Sending.as_str());
-    Ok(Others { sending, provider_ids: rows.into_iter().filter_map(|(_, id)| id).collect() })
-}
-
-pub(super) fn begin_drain(
+/// The texts without the replies to strangers that exceed the quota.
+fn apply_quota(
     db: &Connection,
-    holder: &str,
+    inbound: &Inbound,
+    mut texts: Vec<Text>,
+    quota: ReplyQuota,
     now: DateTime<Utc>,
-    until: DateTime<Utc>,
-) -> Result<bool> {
-    let changed = run(
-        db,
-        "INSERT INTO drainer (only, holder, until) VALUES (1, ?1, ?3)
-         ON CONFLICT DO UPDATE SET holder = ?1, until = ?3 WHERE holder = ?1 OR until < ?2",
-        params![holder, millis(now), millis(until)],
-    )?;
-    Ok(changed == 1)
+) -> Result<Vec<Text>> {
+    if texts.iter().any(|text| text.kind == Kind::NoSession) {
+        let to_sender = messages::replies_to(db, inbound.to, inbound.from, now - TimeDelta::hours(1))?;
+        let in_all = messages::replies(db, now - TimeDelta::minutes(1))?;
+        let is_admitted = to_sender < quota.per_hour.into() && in_all < quota.per_minute.into();
+        texts.retain(|text| is_admitted || text.kind != Kind::NoSession);
+    }
+    Ok(texts)
 }
 
-pub(super) fn end_drain(db: &Connection, holder: &str) -> Result<()> {
-    run(db, "DELETE FROM drainer WHERE holder = ?1", [holder]).map(|_| ())
+fn settle(
+    db: &Connection,
+    id: MessageId,
+    lease: u32,
+    settlement: &Settlement,
+    now: DateTime<Utc>,
+) -> Result<Option<MessageEvent>> {
+    let Some(message) = messages::by_id(db, id)? else { return Ok(None) };
+    let Some(transition) = message.settle(lease, settlement, now) else { return Ok(None) };
+    match settlement {
+        Settlement::Found { provider_id } if messages::by_provider_id(db, provider_id)?.is_some() => {
+            return Ok(None);
+        }
+        Settlement::Failed { opted_out: true, .. } => {
+            let text = &message.outbound.text;
+            opt_outs::set(db, OptChange { tn: text.from, person: text.to, out: true })?;
+        }
+        _ => {}
+    }
+    messages::apply(db, &transition).map(Some)
+}
+
+/// Leases a message, or renews its lease, by this rule; returns the message if it may be sent.
+fn hold(
+    db: &Connection,
+    id: MessageId,
+    now: DateTime<Utc>,
+    rule: impl Fn(&Message, Surroundings) -> Option<Transition>,
+) -> Result<Option<Message>> {
+    let Some(message) = messages::by_id(db, id)? else { return Ok(None) };
+    let text = &message.outbound.text;
+    let session_is_live = match message.needs_live() {
+        Some(session) => sessions::live(db, session, now)?.is_some(),
+        None => true,
+    };
+    let around = Surroundings { session_is_live, blocked: opt_outs::blocked(db, text.from, text.to)? };
+    let Some(transition) = rule(&message, around) else { return Ok(None) };
+    messages::apply(db, &transition)?;
+    Ok(Some(transition.to).filter(|message| message.status.state == State::Sending))
 }

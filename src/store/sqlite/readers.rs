@@ -1,45 +1,46 @@
-//! Connections for reading. In WAL mode readers and the writer do not wait for each other, and a read that begins
-//! after a write was answered sees it.
+//! Connections for reading. In WAL mode readers and the writer do not block each other, and a read sees every write that
+//! was acknowledged before it began.
 
 use super::open::connect;
-use crate::store::{Result, StoreError};
+use crate::{
+    limits,
+    store::{Result, StoreError},
+};
 use rusqlite::Connection;
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-/// How many reads run at the same time; further ones wait.
-const AT_ONCE: usize = 4;
-/// How long a read may wait for its turn.
-const QUEUE_LIMIT: Duration = Duration::from_secs(1);
+/// The maximum number of concurrent reads; further ones wait.
+const CONCURRENCY: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
     idle: Arc<Mutex<Vec<Connection>>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Arc::default(), places: Arc::new(Semaphore::new(AT_ONCE)) }
+        Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(CONCURRENCY)) }
     }
 
-    /// Runs `work` in one read transaction, away from the async threads.
+    /// Runs `work` in one read transaction, on a blocking thread.
     pub(super) async fn read<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let place = timeout(QUEUE_LIMIT, Arc::clone(&self.places).acquire_owned());
-        let place = place.await.map_err(|_| StoreError::Unavailable("too many reads are waiting".into()))?;
+        let permit = timeout(limits::SQLITE_QUEUE, Arc::clone(&self.permits).acquire_owned());
+        let permit =
+            permit.await.map_err(|_| StoreError::Unavailable("too many reads are waiting".into()))?;
         let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
         let read = move || {
-            // Held until the read is done, whether or not somebody still waits for it.
-            let _place = place;
+            // Held until the read ends, also if its caller is dropped.
+            let _permit = permit;
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut db = match kept {
                 Some(db) => db,
@@ -49,7 +50,7 @@ impl Readers {
             let result = work(&transaction);
             transaction.finish()?;
             if result.is_ok() {
-                // A connection that failed is not kept: the next read opens a fresh one.
+                // A connection that failed is not reused.
                 idle.lock().unwrap_or_else(PoisonError::into_inner).push(db);
             }
             result

@@ -1,12 +1,10 @@
-//! Between rows and the domain's values.
+//! Runs statements and converts the values of rows.
 
 use super::open::describe;
-use crate::{
-    domain::{Barred, Content, Kind, Number, Outbound, Participant, Role, Session, Text},
-    store::{State, StoreError},
-};
+use crate::{domain::Number, store::StoreError};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, Row};
+use std::str::FromStr;
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
@@ -20,52 +18,54 @@ impl From<rusqlite::Error> for StoreError {
     }
 }
 
-type Read<T> = Result<T, StoreError>;
+type Result<T> = std::result::Result<T, StoreError>;
 
 pub(super) fn millis(time: DateTime<Utc>) -> i64 {
     time.timestamp_millis()
 }
 
-pub(super) fn time(millis: i64) -> Read<DateTime<Utc>> {
-    DateTime::from_timestamp_millis(millis)
-        .ok_or_else(|| StoreError::Unreadable(format!("a time is out of range: {millis}")))
-}
-
-/// A number as SQLite keeps it.
 pub(super) fn integer(number: Number) -> i64 {
     i64::try_from(number.as_u64()).unwrap_or(i64::MAX)
 }
 
-pub(super) fn number(value: i64) -> Read<Number> {
-    u64::try_from(value)
-        .ok()
-        .and_then(|value| Number::try_from(value).ok())
-        .ok_or_else(|| StoreError::Unreadable("a phone number is not one".into()))
+/// Reads a column as a domain value.
+pub(super) trait Columns {
+    fn time(&self, column: usize) -> Result<DateTime<Utc>>;
+    fn some_time(&self, column: usize) -> Result<Option<DateTime<Utc>>>;
+    fn number(&self, column: usize) -> Result<Number>;
+    /// An id, or the name of a variant.
+    fn parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<T>;
+    fn some_parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<Option<T>>;
 }
 
-/// The columns that [`session`] reads, of a table or alias `s`.
-pub(super) const SESSION: &str = "s.id, s.tn, s.participant_a, s.participant_b, s.created_at, s.expires_at,
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_a),
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_b),
-     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_a),
-     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_b)";
+impl Columns for Row<'_> {
+    fn time(&self, column: usize) -> Result<DateTime<Utc>> {
+        time(self.get(column)?)
+    }
 
-pub(super) fn session(row: &Row<'_>) -> Read<Session> {
-    let participant = |role, column: usize| -> Read<Participant> {
-        let barred = match (row.get(column + 4)?, row.get(column + 6)?) {
-            (_, true) => Some(Barred::IsTn),
-            (true, false) => Some(Barred::OptedOut),
-            (false, false) => None,
-        };
-        Ok(Participant { role, number: number(row.get(column)?)?, barred })
-    };
-    Ok(Session {
-        id: row.get::<_, String>(0)?.parse()?,
-        tn: number(row.get(1)?)?,
-        participants: [participant(Role::A, 2)?, participant(Role::B, 3)?],
-        created_at: time(row.get(4)?)?,
-        expires_at: row.get::<_, Option<i64>>(5)?.map(time).transpose()?,
-    })
+    fn some_time(&self, column: usize) -> Result<Option<DateTime<Utc>>> {
+        self.get::<_, Option<i64>>(column)?.map(time).transpose()
+    }
+
+    fn number(&self, column: usize) -> Result<Number> {
+        let value: i64 = self.get(column)?;
+        let number = u64::try_from(value).ok().and_then(|value| Number::try_from(value).ok());
+        number.ok_or_else(|| StoreError::Unreadable("a phone number is out of range".into()))
+    }
+
+    fn parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<T> {
+        self.get_ref(column)?.as_str().map_err(rusqlite::Error::from)?.parse().map_err(Into::into)
+    }
+
+    fn some_parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<Option<T>> {
+        let text = self.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?;
+        text.map(|text| text.parse().map_err(Into::into)).transpose()
+    }
+}
+
+fn time(millis: i64) -> Result<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(millis)
+        .ok_or_else(|| StoreError::Unreadable(format!("a time is out of range: {millis}")))
 }
 
 /// All rows of a query, each read by `read`.
@@ -73,8 +73,8 @@ pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     params: impl rusqlite::Params,
-    read: impl Fn(&Row<'_>) -> Read<T>,
-) -> Read<Vec<T>> {
+    read: impl Fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();
@@ -89,62 +89,29 @@ pub(super) fn first<T>(
     db: &Connection,
     sql: &str,
     params: impl rusqlite::Params,
-    read: impl Fn(&Row<'_>) -> Read<T>,
-) -> Read<Option<T>> {
+    read: impl Fn(&Row<'_>) -> Result<T>,
+) -> Result<Option<T>> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     rows.next()?.map(read).transpose()
 }
 
+/// The only value of a query such as `SELECT count(*)`.
+pub(super) fn count(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<u64> {
+    Ok(first(db, sql, params, |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).unsigned_abs())
+}
+
 /// Whether a query has a row.
-pub(super) fn exists(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Read<bool> {
+pub(super) fn exists(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<bool> {
     Ok(db.prepare_cached(sql)?.exists(params)?)
 }
 
-/// Runs a statement; the number of rows that it changed.
-pub(super) fn run(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Read<usize> {
+/// Runs a statement; returns the number of changed rows.
+pub(super) fn run(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
     Ok(db.prepare_cached(sql)?.execute(params)?)
 }
 
-pub(super) fn kind(name: &str) -> Read<Kind> {
-    let known = Kind::ALL.into_iter().find(|kind| kind.as_str() == name);
-    known.ok_or_else(|| StoreError::Unreadable(format!("no such kind of message: {name}")))
-}
-
-pub(super) fn state(name: &str) -> Read<State> {
-    let known = State::ALL.into_iter().find(|state| state.as_str() == name);
-    known.ok_or_else(|| StoreError::Unreadable(format!("no such state of a message: {name}")))
-}
-
-pub(super) fn role(name: Option<&str>) -> Option<Role> {
-    name.map(|name| if name == "a" { Role::A } else { Role::B })
-}
-
-/// The columns that [`outbound`] reads, of a table or alias `o`.
-pub(super) const OUTBOUND: &str =
-    "o.id, o.session_id, o.kind, o.from_tn, o.recipient, o.to_role, o.body, o.media_urls, o.created_at";
-
-/// A message that is not settled, with its content.
-pub(super) fn outbound(row: &Row<'_>) -> Read<Outbound> {
-    let media: Option<String> = row.get(7)?;
-    Ok(Outbound {
-        id: row.get::<_, String>(0)?.parse()?,
-        created_at: time(row.get(8)?)?,
-        text: Text {
-            kind: kind(&row.get::<_, String>(2)?)?,
-            session: row.get::<_, Option<String>>(1)?.map(|id| id.parse()).transpose()?,
-            from: number(row.get(3)?)?,
-            to: number(row.get(4)?)?,
-            to_role: role(row.get::<_, Option<String>>(5)?.as_deref()),
-            barred: None,
-            content: Content {
-                body: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
-                media_urls: media
-                    .map(|json| serde_json::from_str(&json))
-                    .transpose()
-                    .map_err(|e| StoreError::Unreadable(e.to_string()))?
-                    .unwrap_or_default(),
-            },
-        },
-    })
+/// The `LIMIT` of a page: one more row than requested shows whether there is a next page. -1: no limit.
+pub(super) fn one_more(limit: Option<u32>) -> i64 {
+    limit.map_or(-1, |limit| i64::from(limit) + 1)
 }

@@ -1,79 +1,158 @@
 //! Sessions: opening on a free TN, ending, listing.
 
 use super::{
-    outbox,
-    pool::{is_tn, random_place},
-    rows::{SESSION, all, first, integer, millis, run, session, time},
-    texts,
+    Sqlite,
+    free_list::{self, is_tn},
+    messages,
+    rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
 };
 use crate::{
-    domain::{NewSession, Number, Outbound, Role, Session, SessionId},
-    store::{AnswersSeen, EndCause, Leased, OpenSession, Page, Part, Result, Route},
+    domain::{
+        Blocked, EndCause, Message, NewSession, Number, Outbound, Page, Part, Participant, Role, Session,
+        SessionId,
+    },
+    store::{OpenSession, Result, Sessions},
 };
+use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
+use std::sync::LazyLock;
 
-const LIVE: &str = "s.ended_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > ?1)";
+#[async_trait]
+impl Sessions for Sqlite {
+    async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
+        self.writer.write(move |db| open(db, &new, lease_until)).await
+    }
 
-pub(super) fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
-    let [a, b] = new.participants;
-    for (role, number) in [(Role::A, a), (Role::B, b)] {
+    async fn end_session(
+        &self,
+        session: SessionId,
+        cause: EndCause,
+        notices: Vec<Outbound>,
+        now: DateTime<Utc>,
+        lease_until: Option<DateTime<Utc>>,
+    ) -> Result<Option<Vec<Message>>> {
+        self.writer.write(move |db| end(db, session, cause, notices, now, lease_until)).await
+    }
+
+    async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
+        self.readers.read(move |db| live(db, id, now)).await
+    }
+
+    async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
+        self.readers.read(move |db| list(db, &page, now)).await
+    }
+
+    async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
+        let expired = "s.ended_at IS NULL AND s.expires_at <= ?1 ORDER BY s.expires_at LIMIT ?2";
+        self.readers.read(move |db| all(db, &select(expired), params![millis(now), limit], read)).await
+    }
+}
+
+/// The condition that a session `s` is live; `?1` is now.
+pub(super) const LIVE: &str = "s.ended_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > ?1)";
+
+/// The columns of a session `s` that [`read`] reads.
+const COLUMNS: &str = "s.id, s.tn, s.participant_a, s.participant_b, s.created_at, s.expires_at,
+     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_a),
+     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_b),
+     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_a),
+     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_b)";
+
+fn select(condition: &str) -> String {
+    format!("SELECT {COLUMNS} FROM session s WHERE {condition}")
+}
+
+fn read(row: &Row<'_>) -> Result<Session> {
+    let participant = |role, column: usize| -> Result<Participant> {
+        let blocked = match (row.get(column + 4)?, row.get(column + 6)?) {
+            (_, true) => Some(Blocked::IsTn),
+            (true, false) => Some(Blocked::OptedOut),
+            (false, false) => None,
+        };
+        Ok(Participant { role, number: row.number(column)?, blocked })
+    };
+    Ok(Session {
+        id: row.parsed(0)?,
+        tn: row.number(1)?,
+        participants: [participant(Role::A, 2)?, participant(Role::B, 3)?],
+        created_at: row.time(4)?,
+        expires_at: row.some_time(5)?,
+    })
+}
+
+pub(super) fn live(db: &Connection, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
+    let sql = select(&format!("{LIVE} AND s.id = ?2"));
+    first(db, &sql, params![millis(now), id.to_string()], read)
+}
+
+/// The session of a TN that is not ended, whether or not it has expired.
+pub(super) fn on_tn(db: &Connection, tn: Number) -> Result<Option<Session>> {
+    first(db, &select("s.tn = ?1 AND s.ended_at IS NULL"), [integer(tn)], read)
+}
+
+/// The session of the route from this sender to this TN, whether or not it has expired.
+pub(super) fn of_sender(db: &Connection, tn: Number, sender: Number) -> Result<Option<Session>> {
+    static SQL: LazyLock<String> =
+        LazyLock::new(|| select("s.id = (SELECT session_id FROM route WHERE tn = ?1 AND sender = ?2)"));
+    first(db, &SQL, [integer(tn), integer(sender)], read)
+}
+
+fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
+    let (after_time, after_id) = page.after.as_deref().and_then(read_cursor).unwrap_or((i64::MIN, ""));
+    let items = all(
+        db,
+        &select(&format!("{LIVE} AND (s.created_at, s.id) > (?2, ?3) ORDER BY s.created_at, s.id LIMIT ?4")),
+        params![millis(now), after_time, after_id, one_more(page.limit)],
+        read,
+    )?;
+    let cursor = |session: &Session| format!("{}-{}", millis(session.created_at), session.id);
+    let total = count(db, &format!("SELECT count(*) FROM session s WHERE {LIVE}"), [millis(now)])?;
+    Ok((Part::cut(items, page.limit, cursor), total))
+}
+
+fn read_cursor(cursor: &str) -> Option<(i64, &str)> {
+    let (time, id) = cursor.split_once('-')?;
+    Some((time.parse().ok()?, id))
+}
+
+fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
+    for (role, number) in [Role::A, Role::B].into_iter().zip(new.participants) {
         if is_tn(db, number)? {
             return Ok(OpenSession::ParticipantIsTn(role));
         }
     }
-    let Some(tn) = draw_free_tn(db, [a, b])? else { return Ok(OpenSession::NoFreeTn) };
+    let Some(tn) = free_list::pick(db, new.participants)? else { return Ok(OpenSession::NoFreeTn) };
     let (session, notices) = new.on(tn);
-    let id = session.id.to_string();
-    run(
-        db,
-        "INSERT INTO session (id, tn, participant_a, participant_b, created_at, expires_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            id,
-            integer(session.tn),
-            integer(a),
-            integer(b),
-            millis(new.created_at),
-            new.expires_at.map(millis)
-        ],
-    )?;
-    bind(db, &session)?;
-    let notices = outbox::put(db, notices.into(), Some(lease_until))?;
+    insert(db, &session, None)?;
+    let notices = messages::insert_new(db, notices.into(), Some(lease_until))?;
     Ok(OpenSession::Opened { session, notices })
 }
 
-/// Binds the session's TN to it, with the routes of its participants.
-pub(super) fn bind(db: &Connection, session: &Session) -> Result<()> {
+/// Stores a session. One that is not ended takes its TN, and its participants get their routes.
+pub(super) fn insert(db: &Connection, session: &Session, ended_at: Option<DateTime<Utc>>) -> Result<()> {
+    let (id, tn) = (session.id.to_string(), integer(session.tn));
     let [a, b] = session.participants.map(|participant| integer(participant.number));
-    let id = session.id.to_string();
     run(
         db,
-        "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)",
-        params![integer(session.tn), a, b, id],
+        "INSERT INTO session (id, tn, participant_a, participant_b, created_at, expires_at, ended_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            id,
+            tn,
+            a,
+            b,
+            millis(session.created_at),
+            session.expires_at.map(millis),
+            ended_at.map(millis)
+        ],
     )?;
-    run(db, "UPDATE tn SET draw = NULL WHERE value = ?1", [integer(session.tn)])?;
-    Ok(())
-}
-
-/// A random free TN that neither of the two has opted out of.
-fn draw_free_tn(db: &Connection, people: [Number; 2]) -> Result<Option<Number>> {
-    let [a, b] = people.map(integer);
-    let from = |place: i64| {
-        first(
-            db,
-            "SELECT value FROM tn WHERE draw >= ?1
-                 AND NOT EXISTS (SELECT 1 FROM opt_out WHERE opt_out.tn = tn.value AND person IN (?2, ?3))
-             ORDER BY draw LIMIT 1",
-            [place, a, b],
-            |row| super::rows::number(row.get(0)?),
-        )
-    };
-    match from(random_place())? {
-        Some(tn) => Ok(Some(tn)),
-        // Past the last one: the first one is next.
-        None => from(0),
+    if ended_at.is_some() {
+        return Ok(());
     }
+    let routes = "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)";
+    run(db, routes, params![tn, a, b, id])?;
+    free_list::take(db, session.tn)
 }
 
 pub(super) fn end(
@@ -83,126 +162,34 @@ pub(super) fn end(
     notices: Vec<Outbound>,
     now: DateTime<Utc>,
     lease_until: Option<DateTime<Utc>>,
-) -> Result<Option<Vec<Leased>>> {
-    let may = match cause {
-        EndCause::Deleted => "(expires_at IS NULL OR expires_at > ?2)",
-        EndCause::Expired => "expires_at <= ?2",
-        EndCause::Undone => "true",
-    };
-    let ended = run(
-        db,
-        &format!("UPDATE session SET ended_at = ?2 WHERE id = ?1 AND ended_at IS NULL AND {may}"),
-        params![id.to_string(), millis(now)],
-    )?;
-    if ended == 0 {
-        return Ok(None);
-    }
-    run(
-        db,
-        "UPDATE tn SET draw = ?2 WHERE value = (SELECT tn FROM session WHERE id = ?1)",
-        params![id.to_string(), random_place()],
-    )?;
+) -> Result<Option<Vec<Message>>> {
+    let not_ended = first(db, &select("s.id = ?1 AND s.ended_at IS NULL"), [id.to_string()], read)?;
+    let Some(session) = not_ended.filter(|session| cause.allows(session, now)) else { return Ok(None) };
+    run(db, "UPDATE session SET ended_at = ?2 WHERE id = ?1", params![id.to_string(), millis(now)])?;
     run(db, "DELETE FROM route WHERE session_id = ?1", [id.to_string()])?;
-    let which = if cause == EndCause::Undone { "true" } else { "kind = 'relay'" };
-    cancel(db, id, which, now)?;
-    outbox::put(db, notices, lease_until).map(Some)
-}
-
-/// Cancels what waits, and revokes what is on its way: if it turns out not to have been sent, it never will be.
-fn cancel(db: &Connection, session: SessionId, which: &str, now: DateTime<Utc>) -> Result<()> {
-    run(
-        db,
-        &format!(
-            "UPDATE outbound SET state = 'cancelled', reason = 'the session has ended', body = NULL, media_urls = NULL,
-                 settled_at = ?2
-             WHERE session_id = ?1 AND settled_at IS NULL AND state = 'waiting' AND {which}"
-        ),
-        params![session.to_string(), millis(now)],
-    )?;
-    run(
-        db,
-        &format!("UPDATE outbound SET revoked = 1 WHERE session_id = ?1 AND settled_at IS NULL AND {which}"),
-        [session.to_string()],
-    )?;
-    Ok(())
-}
-
-pub(super) fn one(db: &Connection, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
-    first(
-        db,
-        &format!("SELECT {SESSION} FROM session s WHERE {LIVE} AND s.id = ?2"),
-        params![millis(now), id.to_string()],
-        session,
-    )
-}
-
-pub(super) fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
-    let (after_time, after_id) = page.after.as_deref().and_then(read_mark).unwrap_or((i64::MIN, ""));
-    let at_most = page.limit.map_or(-1, |limit| i64::from(limit) + 1);
-    let items = all(
-        db,
-        &format!(
-            "SELECT {SESSION} FROM session s WHERE {LIVE} AND (s.created_at, s.id) > (?2, ?3)
-             ORDER BY s.created_at, s.id LIMIT ?4"
-        ),
-        params![millis(now), after_time, after_id, at_most],
-        session,
-    )?;
-    let part = crate::store::cut(items, page.limit, |session| {
-        format!("{}-{}", millis(session.created_at), session.id)
-    });
-    let total = first(db, &format!("SELECT count(*) FROM session s WHERE {LIVE}"), [millis(now)], |row| {
-        Ok(row.get::<_, i64>(0)?)
-    })?;
-    Ok((part, total.unwrap_or(0).unsigned_abs()))
-}
-
-fn read_mark(mark: &str) -> Option<(i64, &str)> {
-    let (time, id) = mark.split_once('-')?;
-    Some((time.parse().ok()?, id))
-}
-
-pub(super) fn expired(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
-    all(
-        db,
-        &format!(
-            "SELECT {SESSION} FROM session s WHERE s.ended_at IS NULL AND s.expires_at <= ?1
-             ORDER BY s.expires_at LIMIT ?2"
-        ),
-        params![millis(now), limit],
-        session,
-    )
-}
-
-pub(super) fn route(db: &Connection, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {
-    if !is_tn(db, tn)? {
-        return Ok(Route::NotOurTn);
+    free_list::release(db, session.tn)?;
+    for message in messages::unsettled(db, id)? {
+        if let Some(transition) = message.withdraw(cause, now) {
+            messages::apply(db, &transition)?;
+        }
     }
-    if is_tn(db, sender)? {
-        return Ok(Route::SenderIsTn);
-    }
-    let found = first(
-        db,
-        &format!(
-            "SELECT {SESSION} FROM route r JOIN session s ON s.id = r.session_id
-             WHERE r.tn = ?1 AND r.sender = ?2"
-        ),
-        params![integer(tn), integer(sender)],
-        session,
-    )?;
-    Ok(match found {
-        None => Route::Stranger {
-            barred: texts::barred(db, tn, sender)?,
-            in_use_since: first(
-                db,
-                &format!("SELECT max(s.created_at) FROM session s WHERE {LIVE} AND s.tn = ?2"),
-                params![millis(now), integer(tn)],
-                |row| row.get::<_, Option<i64>>(0)?.map(time).transpose(),
-            )?
-            .flatten(),
-            answers: AnswersSeen::default(),
-        },
-        Some(session) if session.is_expired(now) => Route::Expired(session),
-        Some(session) => Route::Live(session),
-    })
+    messages::insert_new(db, notices, lease_until).map(Some)
+}
+
+/// All sessions, each with its end.
+pub(super) fn every(db: &Connection) -> Result<Vec<(Session, Option<DateTime<Utc>>)>> {
+    let sql = format!("SELECT {COLUMNS}, s.ended_at FROM session s");
+    all(db, &sql, [], |row| Ok((read(row)?, row.some_time(10)?)))
+}
+
+/// Whether a session with this id is stored, live or ended.
+pub(super) fn is_stored(db: &Connection, id: SessionId) -> Result<bool> {
+    exists(db, "SELECT 1 FROM session WHERE id = ?1", [id.to_string()])
+}
+
+/// Deletes sessions that were ended before then; returns their number.
+pub(super) fn forget(db: &Connection, before: DateTime<Utc>, limit: u32) -> Result<usize> {
+    let sql = "DELETE FROM session WHERE id IN
+         (SELECT id FROM session WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)";
+    run(db, sql, params![millis(before), limit])
 }

@@ -1,27 +1,29 @@
-//! The one thread that writes. Whatever waits for it goes into one transaction, so that a hundred texts at once
-//! cost one sync of the disk, not a hundred; each write is answered only after that sync.
+//! The writer thread, with group commit: all waiting writes share one transaction, so that a hundred concurrent texts cost
+//! one disk sync. Each write is acknowledged only after that sync.
 
-use crate::store::{Result, StoreError};
+use super::rows::run;
+use crate::{
+    limits,
+    store::{Result, StoreError},
+};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Instant,
 };
 use tokio::sync::{mpsc, oneshot};
 
-/// How long a write may wait for its turn before it is given up unbegun (DESIGN.md 3, Times).
-const QUEUE_LIMIT: Duration = Duration::from_secs(1);
-/// How many writes may wait; further callers wait for a place.
+/// The capacity of the queue; further callers wait for a permit.
 const QUEUE_LENGTH: usize = 1024;
-/// How many writes share one transaction at most.
+/// The maximum number of writes in one transaction.
 const BATCH: usize = 256;
 
-/// Tells a caller how the transaction ended that its write was part of.
-type Answer = Box<dyn FnOnce(std::result::Result<(), StoreError>) + Send>;
+/// Sends a caller the result of its write when the transaction has ended.
+type Reply = Box<dyn FnOnce(std::result::Result<(), StoreError>) + Send>;
 
 trait Write: Send {
-    /// Does the write; whether it is to be kept, and how to answer.
-    fn run(self: Box<Self>, db: &Connection) -> (Answer, bool);
+    /// Runs the write. Returns the reply, and whether the write is kept.
+    fn run(self: Box<Self>, db: &Connection) -> (Reply, bool);
     fn refuse(self: Box<Self>, error: StoreError);
     fn is_abandoned(&self) -> bool;
 }
@@ -36,15 +38,15 @@ where
     T: Send + 'static,
     F: FnOnce(&Connection) -> Result<T> + Send + 'static,
 {
-    fn run(self: Box<Self>, db: &Connection) -> (Answer, bool) {
+    fn run(self: Box<Self>, db: &Connection) -> (Reply, bool) {
         let Self { work, reply } = *self;
         let result = work(db);
         let keep = result.is_ok();
-        let answer = move |end: std::result::Result<(), StoreError>| {
-            // The caller may have gone; the write stands all the same.
+        let send = move |end: std::result::Result<(), StoreError>| {
+            // If the caller was dropped, the write is kept all the same.
             let _ = reply.send(result.and_then(|value| end.map(|()| value)));
         };
-        (Box::new(answer), keep)
+        (Box::new(send), keep)
     }
 
     fn refuse(self: Box<Self>, error: StoreError) {
@@ -61,8 +63,8 @@ struct Queued {
     write: Box<dyn Write>,
 }
 
-/// A handle to the writing thread. Dropping it waits until the thread has done what was asked of it and closed its
-/// connection, so that a process that stops leaves one whole file behind, with no log beside it.
+/// A handle to the writer thread. Dropping it waits until the thread has finished the queue and closed its connection, so
+/// that a stopped process leaves no write-ahead log.
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Queued>>,
@@ -73,7 +75,7 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // If it panicked, that was said already.
+            // A panic has been reported already.
             let _ = thread.join();
         }
     }
@@ -92,18 +94,18 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Runs `work` in a transaction and answers when it is on disk, or with an error when nothing of it is.
+    /// Runs `work` in a transaction; returns when it is on disk. After an error nothing of it is stored.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
+        let (reply, result) = oneshot::channel();
         let queued = Queued { since: Instant::now(), write: Box::new(Job { work, reply }) };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        let place = tokio::time::timeout(QUEUE_LIMIT, queue.reserve()).await.map_err(|_| busy())?;
-        place.map_err(|_| stopped())?.send(queued);
-        answer.await.map_err(|_| stopped())?
+        let permit = tokio::time::timeout(limits::SQLITE_QUEUE, queue.reserve()).await.map_err(|_| busy())?;
+        permit.map_err(|_| stopped())?.send(queued);
+        result.await.map_err(|_| stopped())?
     }
 }
 
@@ -112,7 +114,7 @@ fn busy() -> StoreError {
 }
 
 fn stopped() -> StoreError {
-    StoreError::Unavailable("the writing thread has stopped".into())
+    StoreError::Unavailable("the writer thread has stopped".into())
 }
 
 fn serve(mut db: Connection, mut jobs: mpsc::Receiver<Queued>) {
@@ -127,7 +129,7 @@ fn serve(mut db: Connection, mut jobs: mpsc::Receiver<Queued>) {
         let (late, now): (Vec<_>, Vec<_>) = batch
             .drain(..)
             .filter(|queued: &Queued| !queued.write.is_abandoned())
-            .partition(|queued| queued.since.elapsed() > QUEUE_LIMIT);
+            .partition(|queued| queued.since.elapsed() > limits::SQLITE_QUEUE);
         for queued in late {
             queued.write.refuse(busy());
         }
@@ -147,14 +149,14 @@ fn commit_together(db: &mut Connection, batch: Vec<Queued>) {
             return;
         }
     };
-    let mut answers = Vec::with_capacity(batch.len());
+    let mut replies = Vec::with_capacity(batch.len());
     let mut broken = None;
     for queued in batch {
         if broken.is_none() {
             match run_one(&transaction, queued.write) {
-                Ok(answer) => answers.push(answer),
-                Err((error, answer)) => {
-                    answers.extend(answer);
+                Ok(reply) => replies.push(reply),
+                Err((error, reply)) => {
+                    replies.extend(reply);
                     broken = Some(error);
                 }
             }
@@ -163,12 +165,12 @@ fn commit_together(db: &mut Connection, batch: Vec<Queued>) {
         }
     }
     let end = match broken {
-        // Dropping the transaction rolls back whatever SQLite has not rolled back by itself.
+        // Dropping the transaction rolls back what SQLite has not rolled back itself.
         Some(error) => Err(error),
         None => transaction.commit().map_err(StoreError::from),
     };
-    for answer in answers {
-        answer(end.clone());
+    for reply in replies {
+        reply(end.clone());
     }
 }
 
@@ -176,20 +178,19 @@ fn commit_together(db: &mut Connection, batch: Vec<Queued>) {
 fn run_one(
     transaction: &Connection,
     write: Box<dyn Write>,
-) -> std::result::Result<Answer, (StoreError, Option<Answer>)> {
-    if let Err(error) = transaction.execute_batch("SAVEPOINT write_one") {
-        let error = StoreError::from(error);
+) -> std::result::Result<Reply, (StoreError, Option<Reply>)> {
+    if let Err(error) = run(transaction, "SAVEPOINT write_one", []) {
         write.refuse(error.clone());
         return Err((error, None));
     }
-    let (answer, keep) = write.run(transaction);
-    // A full disk and the like make SQLite roll back everything at once.
+    let (reply, keep) = write.run(transaction);
+    // On a full disk, for example, SQLite rolls back the whole transaction.
     if transaction.is_autocommit() {
-        return Err((StoreError::Unavailable("the transaction was rolled back".into()), Some(answer)));
+        return Err((StoreError::Unavailable("the transaction was rolled back".into()), Some(reply)));
     }
-    let end = if keep { "RELEASE write_one" } else { "ROLLBACK TO write_one; RELEASE write_one" };
-    match transaction.execute_batch(end) {
-        Ok(()) => Ok(answer),
-        Err(error) => Err((StoreError::from(error), Some(answer))),
+    let rolled_back = if keep { Ok(0) } else { run(transaction, "ROLLBACK TO write_one", []) };
+    match rolled_back.and_then(|_| run(transaction, "RELEASE write_one", [])) {
+        Ok(_) => Ok(reply),
+        Err(error) => Err((error, Some(reply))),
     }
 }

@@ -1,29 +1,27 @@
-//! The people, numbers and times of the cases, and short ways to bring a store into a state.
+//! Fixtures: people, numbers, times, and helpers that bring a store into a state.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sms_proxy::{
     domain::{
-        Barred, Content, Kind, MessageId, NewSession, Number, Outbound, Participant, Role, Session,
-        SessionId, Text,
+        Blocked, Content, Decision, EndCause, IgnoreReason, Inbound, Kind, Message, MessageEvent, MessageId,
+        NewSession, Number, OptChange, Outbound, Page, Participant, Role, Route, Session, SessionId,
+        Settlement, State, Text,
     },
-    store::{
-        AddTn, AnswerLimits, AnswersSeen, EndCause, Leased, Message, OpenSession, Opt, Page, Record,
-        Recorded, RestsOn, Route, Settlement, State, Store,
-    },
+    store::{AddTn, Arrival, OpenSession, Received, ReplyQuota, Store},
 };
 use std::{
     future::Future,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex},
 };
 use tokio::sync::Barrier;
 
 pub type Shared = Arc<dyn Store>;
 
-/// The smallest step of time that a store keeps apart.
+/// The resolution of time in a store.
 pub const MS: TimeDelta = TimeDelta::milliseconds(1);
 
-/// So many seconds after the beginning of the story, which is the same for all cases. It is about now, since a
-/// backend may let its database forget by the real clock.
+/// The time this many seconds after the start of the test run. It is about now, because a database may delete records by
+/// the real clock.
 pub fn at(seconds: i64) -> DateTime<Utc> {
     static BEGINNING: LazyLock<DateTime<Utc>> = LazyLock::new(|| {
         DateTime::from_timestamp_millis(Utc::now().timestamp_millis()).expect("now is in range")
@@ -36,7 +34,7 @@ pub fn tn(n: u64) -> Number {
     Number::try_from(12_060_000_000 + n).expect("valid")
 }
 
-/// The n-th of the numbers by which the DynamoDB backend tells how large its pool is, one in 97.
+/// The n-th of the numbers that the DynamoDB backend samples to estimate the size of its pool, one in 97.
 pub fn counted(n: u64) -> Number {
     tn(10_000 + 97 * n)
 }
@@ -65,14 +63,14 @@ pub async fn fill_pool(store: &Shared, count: u64) {
     }
 }
 
-/// A session of these two that begins at `created` and ends after `window` seconds, both in seconds of the story.
+/// A session of these two that begins at `created` and ends after `window` seconds, both as in [`at`].
 pub fn new_session(people: [Number; 2], created: i64, window: Option<i64>) -> NewSession {
     let expiry = window.map(|window| at(created + window));
     NewSession::new(people, at(created), expiry, "Your session has started".into())
 }
 
 /// Opens a session, which must succeed; its start notices are leased for 30 seconds.
-pub async fn opened(store: &Shared, new: NewSession) -> (Session, Vec<Leased>) {
+pub async fn opened(store: &Shared, new: NewSession) -> (Session, Vec<Message>) {
     let lease_until = new.created_at + TimeDelta::seconds(30);
     match store.open_session(new, lease_until).await.unwrap() {
         OpenSession::Opened { session, notices } => (session, notices),
@@ -84,8 +82,7 @@ pub async fn opened(store: &Shared, new: NewSession) -> (Session, Vec<Leased>) {
 pub async fn talking(store: &Shared, people: [Number; 2], created: i64, window: Option<i64>) -> Session {
     let (session, notices) = opened(store, new_session(people, created, window)).await;
     for notice in notices {
-        let provider_id = format!("start-{}", notice.outbound.id);
-        assert!(store.settle(&notice, Settlement::Sent { provider_id }, at(created)).await.unwrap());
+        settled(store, &notice, sent(&format!("start-{}", notice.outbound.id)), created).await;
     }
     session
 }
@@ -107,67 +104,90 @@ pub fn side(session: &Session, role: Role) -> Participant {
     if role == Role::A { a } else { b }
 }
 
-/// A message of this kind to a participant.
-pub fn to_side(session: &Session, kind: Kind, role: Role, created: i64) -> Outbound {
-    Outbound::new(Text::in_session(session, kind, side(session, role), "hello".into()), at(created))
+/// A text of this kind to a participant.
+pub fn to_side(session: &Session, kind: Kind, role: Role) -> Text {
+    Text::in_session(session, kind, side(session, role), "hello".into())
 }
 
-/// Alice's text on its way to Bob.
-pub fn relay(session: &Session, created: i64) -> Outbound {
-    to_side(session, Kind::Relay, Role::B, created)
+/// A notice of this kind to a participant, created at `created`.
+pub fn notice(session: &Session, kind: Kind, role: Role, created: i64) -> Outbound {
+    Outbound::new(to_side(session, kind, role), at(created))
 }
 
-/// An answer to somebody without a session.
-pub fn answer(from: Number, to: Number, created: DateTime<Utc>) -> Outbound {
+/// A relay of Alice's text to Bob.
+pub fn relay(session: &Session) -> Text {
+    to_side(session, Kind::Relay, Role::B)
+}
+
+/// A reply to a sender without a session.
+pub fn answer(from: Number, to: Number) -> Text {
     let content = Content::from("no session");
-    let text = Text { kind: Kind::NoSession, session: None, from, to, to_role: None, barred: None, content };
-    Outbound::new(text, created)
+    Text { kind: Kind::NoSession, session: None, from, to, to_role: None, blocked: None, content }
 }
 
-/// An inbound text that causes these messages, leased for 30 seconds.
-/// A sender who is in no session on a number whose newest live session was created then.
-pub fn stranger(barred: Option<Barred>, in_use_since: Option<i64>) -> Route {
-    Route::Stranger { barred, in_use_since: in_use_since.map(at), answers: AnswersSeen::default() }
+/// The route of a sender who is in no session on a TN whose newest live session was created then.
+pub fn stranger(blocked: Option<Blocked>, in_use_since: Option<i64>) -> Route {
+    Route::Stranger { blocked, in_use_since: in_use_since.map(at) }
 }
 
-pub fn inbound(id: Option<&str>, rests_on: RestsOn, outbound: Vec<Outbound>, now: i64) -> Record {
-    Record {
-        inbound: id.map(str::to_owned),
-        at: at(now),
-        outbound,
-        lease_until: at(now + 30),
-        rests_on,
-        answers: AnswerLimits { per_hour: 1_000, per_minute: 1_000 },
-        opt: None,
-    }
+/// A text that arrives at `now`. What it causes is leased for 30 seconds; the quota is ample.
+pub fn arrival(id: Option<&str>, from: Number, to: Number, now: i64) -> Arrival {
+    let inbound = Inbound { id: id.map(str::to_owned), from, to, content: "hello".into(), sent_at: None };
+    let quota = ReplyQuota { per_hour: 1_000, per_minute: 1_000 };
+    Arrival { inbound, now: at(now), lease_until: at(now + 30), quota }
 }
 
-/// Puts a record on record, which must be new.
-pub async fn recorded(store: &Shared, record: Record) -> Vec<Leased> {
-    match store.record(record).await.unwrap() {
-        Recorded::New(leased) => leased,
+/// Receives a text; the decision is the same on every route.
+pub async fn receive(store: &Shared, arrival: Arrival, decision: Decision) -> Received {
+    store.receive(arrival, Arc::new(move |_: &Route| decision.clone())).await.unwrap()
+}
+
+/// Receives a text, which must be stored; the messages that it causes.
+pub async fn accepted(store: &Shared, arrival: Arrival, decision: Decision) -> Vec<Message> {
+    match receive(store, arrival, decision).await {
+        Received::Stored(leased) => leased,
         other => panic!("{other:?}"),
     }
 }
 
-/// Puts one message on record, leased for 30 seconds.
-pub async fn sending(store: &Shared, message: Outbound, now: i64) -> Leased {
-    let mut leased = recorded(store, inbound(None, RestsOn::Nothing, vec![message], now)).await;
+/// The route by which a text is decided. The text itself is ignored.
+pub async fn decided_by(store: &Shared, arrival: Arrival) -> Route {
+    let (seen, why) = (Arc::new(Mutex::new(None)), IgnoreReason::OlderThanSession);
+    let noted = Arc::clone(&seen);
+    let decide = move |route: &Route| {
+        *noted.lock().unwrap() = Some(route.clone());
+        Decision::Ignore(why)
+    };
+    assert_eq!(store.receive(arrival, Arc::new(decide)).await.unwrap(), Received::Ignored(why));
+    seen.lock().unwrap().take().expect("a decision was asked for")
+}
+
+/// Who this sender is to the TN.
+pub async fn route(store: &Shared, tn: Number, sender: Number, now: DateTime<Utc>) -> Route {
+    decided_by(store, Arrival { now, ..arrival(None, sender, tn, 0) }).await
+}
+
+/// Stores this one text, created at `created` and leased for 30 seconds.
+pub async fn sending(store: &Shared, text: Text, created: i64) -> Message {
+    // A reply counts for its recipient, so the recipient is the sender of the inbound text.
+    let sender = if text.kind == Kind::NoSession { text.to } else { person(999_999) };
+    let arrival = arrival(None, sender, text.from, created);
+    let mut leased = accepted(store, arrival, Decision::Send(vec![text])).await;
     assert_eq!(leased.len(), 1);
     leased.remove(0)
 }
 
-/// Puts one message on record that waits and is due at `due`.
-pub async fn waiting(store: &Shared, message: Outbound, now: i64, due: i64) -> Leased {
-    let leased = sending(store, message, now).await;
-    assert!(store.settle(&leased, not_taken(due), at(now)).await.unwrap());
+/// Stores this one text and lets it wait until `due`; its message as it was leased before.
+pub async fn waiting(store: &Shared, text: Text, created: i64, due: i64) -> Message {
+    let leased = sending(store, text, created).await;
+    settled(store, &leased, not_taken(due), created).await;
     leased
 }
 
-/// Puts one message on record of which nobody knows whether the provider took it.
-pub async fn uncertain(store: &Shared, message: Outbound, now: i64) -> Leased {
-    let leased = sending(store, message, now).await;
-    assert!(store.settle(&leased, nobody_knows(), at(now)).await.unwrap());
+/// Stores this one text, whose outcome is unknown; its message as it was leased before.
+pub async fn uncertain(store: &Shared, text: Text, created: i64) -> Message {
+    let leased = sending(store, text, created).await;
+    settled(store, &leased, no_answer(), created).await;
     leased
 }
 
@@ -187,36 +207,48 @@ pub fn not_taken(due: i64) -> Settlement {
     Settlement::Waiting { due: at(due), reason: "not taken".into() }
 }
 
-pub fn nobody_knows() -> Settlement {
+pub fn no_answer() -> Settlement {
     Settlement::Unknown { reason: "no answer".into() }
 }
 
-/// Puts on record that this person opts out of the TN, or in again.
+/// Settles a message as the holder of this lease; what happened to it.
+pub async fn settle(
+    store: &Shared,
+    leased: &Message,
+    settlement: Settlement,
+    now: i64,
+) -> Option<MessageEvent> {
+    store.settle(leased, settlement, at(now)).await.unwrap()
+}
+
+/// Settles a message as the holder of this lease, which must be accepted.
+pub async fn settled(store: &Shared, leased: &Message, settlement: Settlement, now: i64) {
+    let event = settle(store, leased, settlement.clone(), now).await;
+    assert!(event.is_some(), "{settlement:?} was not accepted");
+}
+
+/// Lets this person opt out of the TN, or in.
 pub async fn opt(store: &Shared, tn: Number, person: Number, out: bool, now: i64) {
-    let opt = Some(Opt { tn, person, out });
-    let record = Record { opt, ..inbound(None, RestsOn::Nothing, Vec::new(), now) };
-    assert_eq!(recorded(store, record).await, []);
+    let change = Decision::Opt(OptChange { tn, person, out });
+    assert_eq!(accepted(store, arrival(None, person, tn, now), change).await, []);
 }
 
-/// All messages of a session that is on record.
+/// All messages of a session that is stored.
 pub async fn messages(store: &Shared, session: SessionId) -> Vec<Message> {
-    store.messages(session, Page::default(), at(1)).await.unwrap().expect("the session is on record").items
+    store.messages(session, Page::default(), at(1)).await.unwrap().expect("the session is stored").items
 }
 
-/// What is on record about a message of a session.
-pub async fn message(store: &Shared, leased: &Leased) -> Message {
-    let session = leased.outbound.text.session.expect("a message of a session");
-    message_of(store, session, leased.outbound.id).await
+/// A message of a session as it is stored, without its content.
+pub async fn stored(store: &Shared, message: &Message) -> Message {
+    let session = message.outbound.text.session.expect("a message of a session");
+    let id = message.outbound.id;
+    let found = messages(store, session).await.into_iter().find(|message| message.outbound.id == id);
+    found.expect("the message is stored")
 }
 
-pub async fn message_of(store: &Shared, session: SessionId, id: MessageId) -> Message {
-    let found = messages(store, session).await.into_iter().find(|message| message.id == id);
-    found.expect("the message is on record")
-}
-
-/// Where a message stands.
-pub async fn state(store: &Shared, leased: &Leased) -> State {
-    message(store, leased).await.state
+/// The state of a message.
+pub async fn state(store: &Shared, message: &Message) -> State {
+    stored(store, message).await.status.state
 }
 
 /// The messages that are due, oldest first.
@@ -224,16 +256,16 @@ pub async fn due(store: &Shared, now: i64) -> Vec<MessageId> {
     store.due(100, at(now)).await.unwrap().into_iter().map(|due| due.id).collect()
 }
 
-/// The messages that are unknown, the longest tried first.
+/// The messages that are unknown, earliest attempt first.
 pub async fn unknown(store: &Shared) -> Vec<MessageId> {
-    store.unknown(100, None).await.unwrap().into_iter().map(|unknown| unknown.leased.outbound.id).collect()
+    store.unknown(100, None).await.unwrap().into_iter().map(|message| message.outbound.id).collect()
 }
 
-/// How many callers ask at once.
+/// The number of concurrent callers.
 pub const CALLERS: usize = 8;
 
-/// Runs all of these at the same time, each as a task of its own.
-pub async fn at_once<T, F>(calls: impl IntoIterator<Item = F>) -> Vec<T>
+/// Runs all of these concurrently, each in its own task.
+pub async fn concurrently<T, F>(calls: impl IntoIterator<Item = F>) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -255,11 +287,11 @@ where
     answers
 }
 
-/// Lets several callers ask the same at once.
+/// Makes the same call concurrently.
 pub async fn callers<T, F>(store: &Shared, call: impl Fn(Shared, usize) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
 {
-    at_once((0..CALLERS).map(|n| call(Arc::clone(store), n))).await
+    concurrently((0..CALLERS).map(|n| call(Arc::clone(store), n))).await
 }

@@ -1,34 +1,32 @@
-//! Forgetting what is past its retention.
+//! Deletion of records past their retention.
 
 use super::fixtures::{
-    MS, Shared, alice, at, bob, conversation, end, fill_pool, inbound, messages, not_taken, recorded, relay,
-    sending, sent, talking, to_side, uncertain, waiting,
+    MS, Shared, accepted, alice, arrival, at, bob, conversation, end, eve, fill_pool, messages, not_taken,
+    notice, receive, relay, sending, sent, settled, talking, tn, uncertain, waiting,
 };
 use sms_proxy::{
-    domain::{Kind, Receipt, Role},
-    store::{EndCause, Page, Receipted, Recorded, RestsOn, Settlement, State},
+    domain::{Decision, Delivery, EndCause, Kind, Page, Receipt, Role, Settlement, State},
+    store::{Receipted, Received},
 };
 
-pub async fn an_inbound_id_is_forgotten_after_its_time(store: Shared) {
-    let record = |id| inbound(Some(id), RestsOn::Nothing, vec![], 100);
-    recorded(&store, record("in-1")).await;
+pub async fn a_tombstone_is_forgotten_after_its_retention(store: Shared) {
+    let again =
+        async || receive(&store, arrival(Some("in-1"), eve(), tn(1), 100), Decision::Send(vec![])).await;
+    assert_eq!(again().await, Received::Stored(vec![]));
     assert_eq!(store.forget(at(100), 10).await.unwrap(), 0);
-    assert_eq!(store.record(record("in-1")).await.unwrap(), Recorded::Duplicate);
+    assert_eq!(again().await, Received::Duplicate);
     assert_eq!(store.forget(at(100) + MS, 10).await.unwrap(), 1);
-    assert_eq!(store.record(record("in-1")).await.unwrap(), Recorded::New(vec![]));
+    assert_eq!(again().await, Received::Stored(vec![]));
 }
 
-pub async fn a_settled_message_is_forgotten_after_its_time_with_its_receipts(store: Shared) {
+pub async fn a_settled_message_is_forgotten_after_its_retention_with_its_receipt(store: Shared) {
     let session = conversation(&store, None).await;
-    let leased = sending(&store, relay(&session, 5), 5).await;
-    assert!(store.settle(&leased, sent("mdr2-1"), at(100)).await.unwrap());
+    let leased = sending(&store, relay(&session), 5).await;
+    settled(&store, &leased, sent("mdr2-1"), 100).await;
     let named = Receipt {
         message: Some(leased.outbound.id),
         provider_id: "mdr2-1".into(),
-        level: 2,
-        status: "delivered".into(),
-        code: None,
-        at: None,
+        delivery: Delivery { level: 2, status: "delivered".into(), code: None, at: None },
     };
     assert_eq!(store.receipt(&named, at(101)).await.unwrap(), Receipted::Recorded);
     assert_eq!(store.forget(at(100), 10).await.unwrap(), 2, "the start notices");
@@ -39,7 +37,7 @@ pub async fn a_settled_message_is_forgotten_after_its_time_with_its_receipts(sto
     assert_eq!(store.session(session.id, at(101)).await.unwrap(), Some(session), "it goes on");
 }
 
-pub async fn an_ended_session_is_forgotten_after_its_time(store: Shared) {
+pub async fn an_ended_session_is_forgotten_after_its_retention(store: Shared) {
     let session = conversation(&store, None).await;
     assert!(end(&store, session.id, EndCause::Deleted, 100).await);
     assert_eq!(store.forget(at(100), 10).await.unwrap(), 2, "the start notices");
@@ -49,28 +47,27 @@ pub async fn an_ended_session_is_forgotten_after_its_time(store: Shared) {
     assert_eq!(talking(&store, [alice(), bob()], 101, None).await.tn, session.tn);
 }
 
-pub async fn what_is_open_is_never_forgotten(store: Shared) {
+pub async fn what_is_not_settled_or_ended_is_never_forgotten(store: Shared) {
     fill_pool(&store, 2).await;
     let live = talking(&store, [alice(), bob()], 0, None).await;
     let expired = talking(&store, [alice(), bob()], 0, Some(60)).await;
-    let waits = waiting(&store, relay(&live, 1), 1, 1).await;
-    let going = sending(&store, relay(&live, 2), 2).await;
-    let lost = uncertain(&store, relay(&live, 3), 3).await;
+    let waits = waiting(&store, relay(&live), 1, 1).await;
+    let going = sending(&store, relay(&live), 2).await;
+    let lost = uncertain(&store, relay(&live), 3).await;
     assert_eq!(store.forget(at(1_000_000), 100).await.unwrap(), 4, "the start notices of two sessions");
-    let states: Vec<_> = messages(&store, live.id).await.iter().map(|message| message.state).collect();
+    let states: Vec<_> = messages(&store, live.id).await.iter().map(|message| message.status.state).collect();
     assert_eq!(states, [State::Waiting, State::Sending, State::Unknown]);
     assert_eq!(store.session(live.id, at(1_000_000)).await.unwrap(), Some(live.clone()));
     assert_eq!(store.expired_sessions(1, at(1_000_000)).await.unwrap(), [expired]);
-    let forever = Settlement::UnknownForGood;
-    assert!(store.settle(&lost, forever, at(10)).await.unwrap());
-    assert!(store.settle(&going, sent("mdr2-1"), at(20)).await.unwrap());
+    settled(&store, &lost, Settlement::UnknownForGood, 10).await;
+    settled(&store, &going, sent("mdr2-1"), 20).await;
     assert_eq!(store.forget(at(1_000_000), 100).await.unwrap(), 2, "now they are settled");
     assert!(store.lease(waits.outbound.id, at(1_000_000), at(1_000_030)).await.unwrap().is_some());
 }
 
 pub async fn a_notice_outlives_its_session_until_it_is_settled(store: Shared) {
     let session = conversation(&store, None).await;
-    let notice = to_side(&session, Kind::End, Role::A, 5);
+    let notice = notice(&session, Kind::End, Role::A, 5);
     store
         .end_session(session.id, EndCause::Deleted, vec![notice.clone()], at(5), None)
         .await
@@ -79,20 +76,21 @@ pub async fn a_notice_outlives_its_session_until_it_is_settled(store: Shared) {
     assert_eq!(store.forget(at(6), 10).await.unwrap(), 3);
     let leased = store.lease(notice.id, at(10), at(40)).await.unwrap().unwrap();
     assert_eq!(leased.outbound, notice);
-    assert!(store.settle(&leased, not_taken(11), at(11)).await.unwrap());
+    settled(&store, &leased, not_taken(11), 11).await;
     let leased = store.lease(notice.id, at(11), at(41)).await.unwrap().unwrap();
-    assert!(store.settle(&leased, sent("mdr2-1"), at(12)).await.unwrap());
+    settled(&store, &leased, sent("mdr2-1"), 12).await;
     assert_eq!(store.forget(at(13), 10).await.unwrap(), 1);
 }
 
-pub async fn at_most_so_many_of_each_are_forgotten_at_once(store: Shared) {
+pub async fn one_call_deletes_no_more_of_each_than_the_limit(store: Shared) {
     fill_pool(&store, 1).await;
     for n in 0..5 {
-        recorded(&store, inbound(Some(&format!("in-{n}")), RestsOn::Nothing, vec![], n)).await;
+        let text = arrival(Some(&format!("in-{n}")), eve(), tn(1), n);
+        accepted(&store, text, Decision::Send(vec![])).await;
         let session = talking(&store, [alice(), bob()], n, None).await;
         assert!(end(&store, session.id, EndCause::Deleted, n).await);
     }
-    // 5 inbound ids, 10 notices, 5 sessions.
+    // 5 tombstones, 10 notices, 5 sessions.
     let mut all = 0;
     loop {
         let forgotten = store.forget(at(100), 3).await.unwrap();

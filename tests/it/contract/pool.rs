@@ -4,8 +4,8 @@ use super::fixtures::{
     MS, Shared, alice, at, bob, conversation, end, fill_pool, new_session, opened, person, talking, tn,
 };
 use sms_proxy::{
-    domain::Number,
-    store::{AddTn, EndCause, Page, PoolSize, RemoveTn, VirtualTn},
+    domain::{EndCause, Number, Page, PoolSize, VirtualTn},
+    store::{AddTn, RemoveTn},
 };
 use std::collections::HashSet;
 
@@ -54,7 +54,7 @@ pub async fn a_free_number_is_removed_and_one_that_is_not_there_is_not(store: Sh
     assert_eq!(session.tn, tn(2), "a number that was removed is not picked");
 }
 
-pub async fn a_number_that_carries_a_live_session_is_not_removed(store: Shared) {
+pub async fn a_number_with_a_live_session_is_not_removed(store: Shared) {
     let session = conversation(&store, Some(60)).await;
     for now in [at(0), at(60) - MS] {
         assert_eq!(store.remove_tn(session.tn, now).await.unwrap(), RemoveTn::InUse(session.id));
@@ -73,7 +73,7 @@ pub async fn a_number_held_by_an_expired_session_is_not_removed_until_that_is_en
     assert_eq!(store.remove_tn(session.tn, at(61)).await.unwrap(), RemoveTn::Removed);
 }
 
-pub async fn a_removed_number_can_be_added_again_and_carries_sessions_again(store: Shared) {
+pub async fn a_removed_number_can_be_added_again_and_gets_sessions_again(store: Shared) {
     let first = conversation(&store, None).await;
     assert!(end(&store, first.id, EndCause::Deleted, 1).await);
     assert_eq!(store.remove_tn(tn(1), at(1)).await.unwrap(), RemoveTn::Removed);
@@ -82,7 +82,7 @@ pub async fn a_removed_number_can_be_added_again_and_carries_sessions_again(stor
     assert_eq!(second.tn, tn(1));
 }
 
-pub async fn a_number_shows_the_live_session_that_it_carries(store: Shared) {
+pub async fn a_number_shows_its_live_session(store: Shared) {
     fill_pool(&store, 1).await;
     let free = Some(VirtualTn { number: tn(1), session: None });
     assert_eq!(store.tn(tn(1), at(0)).await.unwrap(), free);
@@ -142,7 +142,7 @@ pub async fn paging_shows_what_stays_exactly_once_while_others_come_and_go(store
         seen.extend(part.items.into_iter().map(|tn| tn.number));
         let Some(next) = part.next else { break };
         page.after = Some(next);
-        // What was shown last goes, and others come before and after it.
+        // The last number of the page is removed, and numbers before and after it are added.
         let last = *seen.last().unwrap();
         assert_eq!(store.remove_tn(last, at(1)).await.unwrap(), RemoveTn::Removed);
         store.add_tn(tn(1 + step), at(1)).await.unwrap();
@@ -168,7 +168,7 @@ pub async fn the_size_of_the_pool_counts_live_sessions_only(store: Shared) {
     assert_eq!(size(at(62)).await, PoolSize { total: 3, in_use: 0 });
 }
 
-/// Opens a session on each of these many numbers and ends all again; the numbers in the order they were picked.
+/// Opens a session on each of this many numbers and ends all of them; returns the numbers in the order of the picks.
 async fn picked(store: &Shared, count: u64, round: u64) -> Vec<Number> {
     let mut sessions = Vec::new();
     for n in 0..count {
@@ -176,7 +176,7 @@ async fn picked(store: &Shared, count: u64, round: u64) -> Vec<Number> {
         sessions.push(opened(store, new_session(people, 1, None)).await.0);
     }
     for session in &sessions {
-        assert!(end(store, session.id, EndCause::Undone, 2).await);
+        assert!(end(store, session.id, EndCause::RolledBack, 2).await);
     }
     sessions.into_iter().map(|session| session.tn).collect()
 }

@@ -1,15 +1,19 @@
-//! Many callers at once, really at once: what is promised to one of them is given to one of them.
+//! Concurrent callers: of those who compete, as many succeed as the contract says.
 
-use super::fixtures::{
-    CALLERS, Shared, alice, answer, at, at_once, bob, callers, conversation, due, end, fill_pool, found,
-    inbound, message, message_of, messages, new_session, not_taken, person, relay, sending, sent, state,
-    talking, tn, uncertain, unknown, waiting,
+use super::{
+    expected::{SESSION_ENDED, closed, delivered, listed, taken, unknown as now_unknown},
+    fixtures::{
+        CALLERS, Shared, alice, answer, arrival, at, bob, callers, concurrently, conversation, due, end,
+        fill_pool, found, messages, new_session, not_taken, notice, person, receive, relay, route, sending,
+        sent, settle, settled, stored, talking, tn, to_side, uncertain, unknown, waiting,
+    },
 };
 use sms_proxy::{
-    domain::{Receipt, Session},
-    store::{
-        AddTn, EndCause, OpenSession, Page, Receipted, Recorded, RemoveTn, RestsOn, Route, Settlement, State,
+    domain::{
+        Decision, Delivery, EndCause, IgnoreReason, Kind, Page, Receipt, Role, Route, Session, Settlement,
+        State,
     },
+    store::{AddTn, OpenSession, Receipted, Received, RemoveTn},
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -19,7 +23,7 @@ fn count<T: PartialEq>(answers: &[T], wanted: &T) -> usize {
     answers.iter().filter(|answer| *answer == wanted).count()
 }
 
-pub async fn of_many_who_add_a_number_at_once_one_is_told_added(store: Shared) {
+pub async fn of_many_concurrent_adds_of_a_number_one_succeeds(store: Shared) {
     for round in 0..20 {
         let answers =
             callers(&store, |store, _| async move { store.add_tn(tn(round), at(0)).await.unwrap() }).await;
@@ -29,7 +33,7 @@ pub async fn of_many_who_add_a_number_at_once_one_is_told_added(store: Shared) {
     assert_eq!(store.tns(Page::default(), at(0)).await.unwrap().1.total, 20);
 }
 
-pub async fn of_many_who_remove_a_number_at_once_one_is_told_removed(store: Shared) {
+pub async fn of_many_concurrent_removals_of_a_number_one_succeeds(store: Shared) {
     for _ in 0..ROUNDS {
         fill_pool(&store, 1).await;
         let answers =
@@ -39,10 +43,10 @@ pub async fn of_many_who_remove_a_number_at_once_one_is_told_removed(store: Shar
     }
 }
 
-pub async fn as_many_sessions_open_at_once_as_there_are_free_numbers_each_on_its_own(store: Shared) {
+pub async fn as_many_concurrent_sessions_open_as_there_are_free_numbers_each_on_its_own(store: Shared) {
     fill_pool(&store, 5).await;
     for _ in 0..ROUNDS {
-        let answers = at_once((0..16).map(|n| {
+        let answers = concurrently((0..16).map(|n| {
             let store = Arc::clone(&store);
             let new = new_session([person(2 * n), person(2 * n + 1)], 0, None);
             async move { store.open_session(new, at(30)).await.unwrap() }
@@ -59,12 +63,12 @@ pub async fn as_many_sessions_open_at_once_as_there_are_free_numbers_each_on_its
         let tns: HashSet<_> = opened.iter().map(|session| session.tn).collect();
         assert_eq!((opened.len(), tns.len(), refused), (5, 5, 11));
         for session in opened {
-            assert!(end(&store, session.id, EndCause::Undone, 1).await);
+            assert!(end(&store, session.id, EndCause::RolledBack, 1).await);
         }
     }
 }
 
-pub async fn of_many_who_end_a_session_at_once_one_does(store: Shared) {
+pub async fn of_many_concurrent_ends_of_a_session_one_succeeds(store: Shared) {
     fill_pool(&store, 1).await;
     for _ in 0..ROUNDS {
         let session = talking(&store, [alice(), bob()], 0, Some(60)).await;
@@ -72,12 +76,19 @@ pub async fn of_many_who_end_a_session_at_once_one_does(store: Shared) {
         let ended = callers(&store, |store, n| {
             let session = session.clone();
             async move {
-                let notices = vec![relay(&session, 60)];
                 if n % 4 == 3 {
-                    let late = inbound(None, RestsOn::Expired(session), notices, 60);
-                    return store.record(late).await.unwrap() != Recorded::Stale;
+                    let late = arrival(None, alice(), session.tn, 60);
+                    let decide = |route: &Route| match route {
+                        Route::Expired(session) => {
+                            Decision::Expire(vec![to_side(session, Kind::Expired, Role::B)])
+                        }
+                        _ => Decision::Ignore(IgnoreReason::NotOurTn),
+                    };
+                    let received = store.receive(late, Arc::new(decide)).await.unwrap();
+                    return received != Received::Ignored(IgnoreReason::NotOurTn);
                 }
-                let cause = if n % 2 == 0 { EndCause::Expired } else { EndCause::Undone };
+                let cause = if n % 2 == 0 { EndCause::Expired } else { EndCause::RolledBack };
+                let notices = vec![notice(&session, Kind::Expired, Role::B, 60)];
                 store.end_session(id, cause, notices, at(60), Some(at(90))).await.unwrap().is_some()
             }
         })
@@ -87,41 +98,40 @@ pub async fn of_many_who_end_a_session_at_once_one_does(store: Shared) {
     }
 }
 
-pub async fn of_many_who_record_an_inbound_id_at_once_one_is_told_new(store: Shared) {
+pub async fn of_many_concurrent_deliveries_of_a_text_one_stores_it(store: Shared) {
     let session = conversation(&store, None).await;
     for round in 0..ROUNDS {
         let answers = callers(&store, |store, _| {
             let id = format!("in-{round}");
-            let record = inbound(Some(&id), RestsOn::Live(session.id), vec![relay(&session, 5)], 5);
-            async move { store.record(record).await.unwrap() }
+            let text = arrival(Some(&id), alice(), session.tn, 5);
+            let send = Decision::Send(vec![relay(&session)]);
+            async move { receive(&store, text, send).await }
         })
         .await;
-        assert_eq!(count(&answers, &Recorded::Duplicate), CALLERS - 1);
-        assert!(answers.iter().any(|answer| matches!(answer, Recorded::New(leased) if leased.len() == 1)));
+        assert_eq!(count(&answers, &Received::Duplicate), CALLERS - 1);
+        assert!(answers.iter().any(|answer| matches!(answer, Received::Stored(leased) if leased.len() == 1)));
     }
     assert_eq!(messages(&store, session.id).await.len(), 2 + 20);
 }
 
-pub async fn of_many_strangers_at_once_as_many_are_answered_as_may_be(store: Shared) {
+pub async fn of_many_concurrent_strangers_as_many_get_a_reply_as_the_quota_allows(store: Shared) {
     for round in 0..ROUNDS {
         let now = round * 60;
         let answers = callers(&store, |store, n| {
-            let to = person(n as u64);
-            let message = answer(tn(1), to, at(now));
-            let mut record = inbound(None, RestsOn::Nothing, vec![message], now);
-            record.answers.per_minute = 3;
-            async move { store.record(record).await.unwrap() }
+            let sender = person(n as u64);
+            let mut text = arrival(None, sender, tn(1), now);
+            text.quota.per_minute = 3;
+            async move { receive(&store, text, Decision::Send(vec![answer(tn(1), sender)])).await }
         })
         .await;
-        assert_eq!(count(&answers, &Recorded::New(vec![])), CALLERS - 3);
+        assert_eq!(count(&answers, &Received::Stored(vec![])), CALLERS - 3);
     }
 }
 
-pub async fn of_many_who_lease_a_message_at_once_one_gets_it(store: Shared) {
+pub async fn of_many_concurrent_leases_of_a_message_one_succeeds(store: Shared) {
     let session = conversation(&store, None).await;
     for round in 0..ROUNDS {
-        let waits = waiting(&store, relay(&session, round), round, round).await;
-        let id = waits.outbound.id;
+        let id = waiting(&store, relay(&session), round, round).await.outbound.id;
         let answers =
             callers(
                 &store,
@@ -130,69 +140,71 @@ pub async fn of_many_who_lease_a_message_at_once_one_gets_it(store: Shared) {
             .await;
         let leased: Vec<_> = answers.into_iter().flatten().collect();
         assert_eq!(leased.len(), 1);
-        assert_eq!((leased[0].lease, message(&store, &waits).await.attempts), (2, 2));
+        assert_eq!((leased[0].status.lease, leased[0].status.attempts), (2, 2));
+        assert_eq!(stored(&store, &leased[0]).await, listed(&leased[0]));
     }
 }
 
-pub async fn of_many_who_settle_a_lease_at_once_one_does(store: Shared) {
+pub async fn of_many_concurrent_settlements_of_a_lease_one_succeeds(store: Shared) {
     let session = conversation(&store, None).await;
     for round in 0..ROUNDS {
-        let leased = sending(&store, relay(&session, round), round).await;
+        let leased = sending(&store, relay(&session), round).await;
         let settled = callers(&store, |store, n| {
             let leased = leased.clone();
-            async move { store.settle(&leased, sent(&format!("{round}-{n}")), at(round)).await.unwrap() }
+            async move { settle(&store, &leased, sent(&format!("{round}-{n}")), round).await.is_some() }
         })
         .await;
         assert_eq!(count(&settled, &true), 1);
         let winner = settled.iter().position(|settled| *settled).unwrap();
-        assert_eq!(message(&store, &leased).await.provider_id, Some(format!("{round}-{winner}")));
+        let expected = taken(&leased, round, &format!("{round}-{winner}"));
+        assert_eq!(stored(&store, &leased).await, expected);
     }
 }
 
-pub async fn of_many_messages_settled_with_one_id_at_once_one_is(store: Shared) {
+pub async fn of_many_messages_concurrently_settled_with_one_id_one_is(store: Shared) {
     let session = conversation(&store, None).await;
     for round in 0..ROUNDS {
         let mut lost = Vec::new();
         for _ in 0..CALLERS {
-            lost.push(uncertain(&store, relay(&session, round), round).await);
+            lost.push(uncertain(&store, relay(&session), round).await);
         }
         let credited = callers(&store, |store, n| {
             let leased = lost[n].clone();
-            async move { store.settle(&leased, found(&format!("mdr2-{round}")), at(400)).await.unwrap() }
+            async move { settle(&store, &leased, found(&format!("mdr2-{round}")), 400).await.is_some() }
         })
         .await;
         assert_eq!(count(&credited, &true), 1);
         for (leased, credited) in lost.iter().zip(credited) {
-            let expected = if credited { State::Sent } else { State::Unknown };
-            assert_eq!(state(&store, leased).await, expected);
-            store.settle(leased, Settlement::UnknownForGood, at(401)).await.unwrap();
+            let expected = match credited {
+                true => taken(leased, 400, &format!("mdr2-{round}")),
+                false => now_unknown(leased, "no answer"),
+            };
+            assert_eq!(stored(&store, leased).await, expected);
+            settle(&store, leased, Settlement::UnknownForGood, 401).await;
         }
         assert_eq!(unknown(&store).await, []);
     }
 }
 
-pub async fn of_many_who_want_to_drain_the_outbox_at_once_one_does(store: Shared) {
+pub async fn of_many_concurrent_callers_one_gets_the_drain_lease(store: Shared) {
     for round in 0..ROUNDS {
         let now = round * 100;
-        let begun = callers(&store, |store, n| async move {
-            store.begin_drain(&format!("holder-{n}"), at(now), at(now + 50)).await.unwrap()
+        let acquired = callers(&store, |store, n| async move {
+            store.acquire_drain_lease(&format!("holder-{n}"), at(now), at(now + 50)).await.unwrap()
         })
         .await;
-        assert_eq!(count(&begun, &true), 1);
+        assert_eq!(count(&acquired, &true), 1);
     }
 }
 
-pub async fn of_many_receipts_of_one_level_at_once_one_is_recorded(store: Shared) {
+pub async fn of_many_concurrent_receipts_of_one_level_one_is_stored(store: Shared) {
     let session = conversation(&store, None).await;
     for round in 0..ROUNDS {
-        let leased = uncertain(&store, relay(&session, round), round).await;
+        let leased = uncertain(&store, relay(&session), round).await;
         let receipt = Receipt {
             message: Some(leased.outbound.id),
             provider_id: format!("mdr2-{round}"),
-            level: 1,
-            status: "smsc submit".into(),
-            code: None,
-            at: None,
+            delivery: Delivery { level: 1, status: "smsc submit".into(), code: None, at: None },
         };
         let answers = callers(&store, |store, _| {
             let receipt = receipt.clone();
@@ -201,7 +213,8 @@ pub async fn of_many_receipts_of_one_level_at_once_one_is_recorded(store: Shared
         .await;
         assert_eq!(count(&answers, &Receipted::Recorded), 1);
         assert_eq!(count(&answers, &Receipted::Known), CALLERS - 1);
-        assert_eq!(state(&store, &leased).await, State::Sent);
+        let sent = taken(&leased, 100, &format!("mdr2-{round}"));
+        assert_eq!(stored(&store, &leased).await, delivered(&sent, receipt.delivery));
     }
 }
 
@@ -209,58 +222,71 @@ pub async fn a_lost_message_is_reclaimed_once(store: Shared) {
     let session = conversation(&store, None).await;
     for round in 0..ROUNDS {
         let now = round * 100;
-        let leased = sending(&store, relay(&session, now), now).await;
+        let leased = sending(&store, relay(&session), now).await;
         let reclaimed =
             callers(&store, |store, _| async move { store.reclaim(10, at(now + 31)).await.unwrap() }).await;
         assert_eq!(reclaimed.iter().sum::<usize>(), 1);
-        assert!(store.settle(&leased, sent("x"), at(now + 32)).await.unwrap());
+        settled(&store, &leased, sent("x"), now + 32).await;
     }
 }
 
-/// A relay comes with the end of its session: it is refused, or it is on record and never sent again.
-pub async fn a_relay_recorded_while_its_session_ends_is_stale_or_never_due_again(store: Shared) {
+/// A text arrives while its session ends: its sender is a stranger, or its relay is stored and never sent again.
+pub async fn a_text_received_while_its_session_ends_is_ignored_or_its_relay_is_never_due_again(
+    store: Shared,
+) {
     fill_pool(&store, 1).await;
+    const NO_SESSION: IgnoreReason = IgnoreReason::OlderThanSession;
+    let decide = |route: &Route| match route {
+        Route::Live(session) => Decision::Send(vec![relay(session)]),
+        Route::Stranger { .. } => Decision::Ignore(NO_SESSION),
+        other => panic!("{other:?}"),
+    };
     for round in 0..ROUNDS {
         let session: Session = talking(&store, [alice(), bob()], round, None).await;
-        let id = session.id;
-        let answers = callers(&store, |store, n| {
-            let record = inbound(None, RestsOn::Live(id), vec![relay(&session, round)], round);
-            async move {
-                if n == CALLERS / 2 {
-                    assert!(end(&store, id, EndCause::Deleted, round).await);
-                    return None;
+        let (id, tn) = (session.id, session.tn);
+        let answers = callers(&store, |store, n| async move {
+            if n == CALLERS / 2 {
+                assert!(end(&store, id, EndCause::Deleted, round).await);
+                return None;
+            }
+            match store.receive(arrival(None, alice(), tn, round), Arc::new(decide)).await.unwrap() {
+                Received::Ignored(NO_SESSION) => None,
+                Received::Stored(mut leased) => {
+                    let leased = leased.remove(0);
+                    settled(&store, &leased, not_taken(round), round).await;
+                    let again = store.lease(leased.outbound.id, at(round), at(round + 30)).await.unwrap();
+                    Some(again.unwrap_or(leased))
                 }
-                match store.record(record).await.unwrap() {
-                    Recorded::Stale => None,
-                    Recorded::New(mut leased) => {
-                        let leased = leased.remove(0);
-                        assert!(store.settle(&leased, not_taken(round), at(round)).await.unwrap());
-                        let again = store.lease(leased.outbound.id, at(round), at(round + 30)).await.unwrap();
-                        Some(again.unwrap_or(leased))
-                    }
-                    Recorded::Duplicate => panic!("it has no id"),
-                }
+                other => panic!("{other:?}"),
             }
         })
         .await;
         assert_eq!(due(&store, 9_000).await, [], "nothing is left to be sent");
-        for leased in answers.into_iter().flatten() {
-            assert!(!store.renew(&leased, at(round), at(round + 30)).await.unwrap());
-            assert!(!store.settle(&leased, not_taken(round), at(round)).await.unwrap());
-            assert_eq!(message_of(&store, id, leased.outbound.id).await.state, State::Cancelled);
+        let relays: Vec<_> = answers.into_iter().flatten().collect();
+        assert_eq!(
+            messages(&store, id).await.len(),
+            2 + relays.len(),
+            "nothing of an ignored text is stored"
+        );
+        for leased in relays {
+            assert_eq!(store.renew(&leased, at(round), at(round + 30)).await.unwrap(), None);
+            assert_eq!(settle(&store, &leased, not_taken(round), round).await, None);
+            let relay = stored(&store, &leased).await;
+            let reason = Some(SESSION_ENDED);
+            assert_eq!(relay, closed(&relay, State::Cancelled, at(round), reason));
             assert_eq!(store.lease(leased.outbound.id, at(9_000), at(9_030)).await.unwrap(), None);
         }
-        let stale = inbound(None, RestsOn::Live(id), vec![relay(&session, round)], round);
-        assert_eq!(store.record(stale).await.unwrap(), Recorded::Stale);
+        let late = arrival(None, alice(), tn, round);
+        assert_eq!(store.receive(late, Arc::new(decide)).await.unwrap(), Received::Ignored(NO_SESSION));
     }
 }
 
-pub async fn a_number_is_removed_or_carries_a_session_but_never_both(store: Shared) {
+pub async fn a_number_is_removed_or_gets_a_session_but_never_both(store: Shared) {
     for _ in 0..ROUNDS {
         fill_pool(&store, 4).await;
         let opens = (0..8).map(|n| (n, true));
         let removes = (1..=4).map(|n| (n, false));
-        let answers = at_once(opens.chain(removes).map(|(n, opens)| {
+        let answers = concurrently(opens.chain(removes).map(|(n, opens)| {
             let store = Arc::clone(&store);
             async move {
                 if opens {
@@ -284,9 +310,9 @@ pub async fn a_number_is_removed_or_carries_a_session_but_never_both(store: Shar
         assert_eq!(sessions.len() + removed, 4, "each number went one way");
         for session in sessions {
             let [a, _] = session.participants;
-            let route = store.route(session.tn, a.number, at(0)).await.unwrap();
+            let route = route(&store, session.tn, a.number, at(0)).await;
             assert_eq!(route, Route::Live(session.clone()));
-            assert!(end(&store, session.id, EndCause::Undone, 1).await);
+            assert!(end(&store, session.id, EndCause::RolledBack, 1).await);
             assert_eq!(store.remove_tn(session.tn, at(1)).await.unwrap(), RemoveTn::Removed);
         }
         assert_eq!(store.tns(Page::default(), at(1)).await.unwrap().1.total, 0);

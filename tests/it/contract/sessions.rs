@@ -1,13 +1,18 @@
-//! Opening, ending, reading and listing sessions.
+//! Opening and ending sessions.
 
-use super::fixtures::{
-    MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, messages, new_session, nobody_knows,
-    not_taken, opened, opt, person, refused, relay, sending, sent, state, stranger, talking, tn, to_side,
-    uncertain, waiting,
+use super::{
+    expected::{
+        SESSION_ENDED, closed, first_lease, leased_again, listed, never_tried, revoked, taken, unknown, waits,
+    },
+    fixtures::{
+        MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, messages, new_session, no_answer,
+        not_taken, notice, opened, opt, person, refused, relay, route, sending, sent, settled, stored,
+        stranger, talking, tn, to_side, uncertain, waiting,
+    },
 };
 use sms_proxy::{
-    domain::{Barred, Kind, Outbound, Role, Session, SessionId},
-    store::{EndCause, Leased, OpenSession, Page, State},
+    domain::{Blocked, EndCause, Kind, Message, Outbound, Page, Role, Session, SessionId, Settlement, State},
+    store::OpenSession,
 };
 
 pub async fn a_session_opens_on_a_free_number_with_its_notices_leased_to_the_caller(store: Shared) {
@@ -16,15 +21,13 @@ pub async fn a_session_opens_on_a_free_number_with_its_notices_leased_to_the_cal
     let (session, notices) = opened(&store, new.clone()).await;
     let (expected, outbound) = new.on(tn(1));
     assert_eq!(session, expected);
-    assert_eq!(notices, outbound.map(|outbound| Leased { outbound, lease: 1 }));
+    assert_eq!(notices, outbound.map(|outbound| first_lease(outbound, at(30))));
     assert_eq!(store.session(session.id, at(0)).await.unwrap(), Some(session.clone()));
-    let listed = messages(&store, session.id).await;
-    let what: Vec<_> = listed.iter().map(|message| (message.kind, message.to, message.state)).collect();
-    let start = |role| (Kind::Start, Some(role), State::Sending);
-    assert_eq!(what, [start(Role::A), start(Role::B)]);
+    let expected: Vec<_> = notices.iter().map(listed).collect();
+    assert_eq!(messages(&store, session.id).await, expected);
     assert_eq!(store.due(10, at(20)).await.unwrap(), [], "they are the caller's to send");
-    assert!(store.settle(&notices[0], sent("x"), at(1)).await.unwrap());
-    assert_eq!(state(&store, &notices[0]).await, State::Sent);
+    settled(&store, &notices[0], sent("x"), 1).await;
+    assert_eq!(stored(&store, &notices[0]).await, taken(&notices[0], 1, "x"));
 }
 
 pub async fn no_session_opens_when_no_number_is_free_or_one_participant_is_a_number_of_the_pool(
@@ -75,8 +78,8 @@ pub async fn a_number_that_one_of_the_two_has_opted_out_of_is_not_picked(store: 
 
 pub async fn a_session_ends_once_and_only_for_a_cause_that_holds(store: Shared) {
     fill_pool(&store, 1).await;
-    use EndCause::{Deleted, Expired, Undone};
-    // The cause, the session's window, when it is asked for, and whether that ends it.
+    use EndCause::{Deleted, Expired, RolledBack};
+    // The cause, the session's window, the time of the call, and whether it ends the session.
     for (cause, window, now, ends) in [
         (Deleted, None, at(60), true),
         (Deleted, Some(60), at(60) - MS, true),
@@ -84,21 +87,21 @@ pub async fn a_session_ends_once_and_only_for_a_cause_that_holds(store: Shared) 
         (Expired, None, at(60), false),
         (Expired, Some(60), at(60) - MS, false),
         (Expired, Some(60), at(60), true),
-        (Undone, None, at(60), true),
-        (Undone, Some(60), at(60) - MS, true),
-        (Undone, Some(60), at(60), true),
+        (RolledBack, None, at(60), true),
+        (RolledBack, Some(60), at(60) - MS, true),
+        (RolledBack, Some(60), at(60), true),
     ] {
         let session = talking(&store, [alice(), bob()], 0, window).await;
-        let notice = || vec![to_side(&session, Kind::End, Role::A, 60)];
-        let ended = store.end_session(session.id, cause, notice(), now, Some(at(90))).await.unwrap();
+        let notices = || vec![notice(&session, Kind::End, Role::A, 60)];
+        let ended = store.end_session(session.id, cause, notices(), now, Some(at(90))).await.unwrap();
         assert_eq!(ended.is_some(), ends, "{cause:?} {window:?}");
         if !ends {
-            assert_eq!(messages(&store, session.id).await.len(), 2, "nothing is put on record");
+            assert_eq!(messages(&store, session.id).await.len(), 2, "nothing is stored");
             assert!(store.tn(session.tn, at(0)).await.unwrap().unwrap().session.is_some());
-            assert!(end(&store, session.id, Undone, 60).await);
+            assert!(end(&store, session.id, RolledBack, 60).await);
         }
-        for cause in [Deleted, Expired, Undone] {
-            let again = store.end_session(session.id, cause, notice(), now, None).await.unwrap();
+        for cause in [Deleted, Expired, RolledBack] {
+            let again = store.end_session(session.id, cause, notices(), now, None).await.unwrap();
             assert_eq!(again, None, "it has ended");
         }
         assert_eq!(messages(&store, session.id).await.len(), if ends { 3 } else { 2 });
@@ -112,119 +115,166 @@ pub async fn an_ended_session_is_gone_and_its_number_is_free(store: Shared) {
     assert_eq!(store.session(session.id, at(1)).await.unwrap(), None);
     let (part, total) = store.sessions(Page::default(), at(1)).await.unwrap();
     assert_eq!((part.items, total), (vec![], 0));
-    assert_eq!(store.route(session.tn, alice(), at(1)).await.unwrap(), stranger(None, None));
+    assert_eq!(route(&store, session.tn, alice(), at(1)).await, stranger(None, None));
     let next = talking(&store, [alice(), eve()], 2, None).await;
     assert_eq!(next.tn, session.tn);
     assert_ne!(next.id, session.id);
 }
 
-pub async fn end_notices_are_leased_to_the_caller_or_due_at_once(store: Shared) {
+pub async fn end_notices_are_leased_to_the_caller_or_due_immediately(store: Shared) {
     fill_pool(&store, 2).await;
-    let notices = |session: &Session| [Role::A, Role::B].map(|role| to_side(session, Kind::End, role, 5));
+    let notices = |session: &Session| [Role::A, Role::B].map(|role| notice(session, Kind::End, role, 5));
     let ended = async |session: &Session, notices: Vec<Outbound>, lease| {
         store.end_session(session.id, EndCause::Deleted, notices, at(5), lease).await.unwrap().unwrap()
     };
     let session = talking(&store, [alice(), bob()], 0, None).await;
     let mine = notices(&session);
     let leased = ended(&session, mine.to_vec(), Some(at(35))).await;
-    assert_eq!(leased, mine.map(|outbound| Leased { outbound, lease: 1 }));
+    assert_eq!(leased, mine.map(|outbound| first_lease(outbound, at(35))));
     assert_eq!(store.due(10, at(20)).await.unwrap(), []);
     for notice in &leased {
-        assert!(store.settle(notice, sent("x"), at(6)).await.unwrap());
+        settled(&store, notice, sent("x"), 6).await;
     }
 
     let session = talking(&store, [alice(), bob()], 0, None).await;
     let [to_a, to_b] = notices(&session);
     assert_eq!(ended(&session, vec![to_a.clone(), to_b], None).await, []);
     assert_eq!(store.due(10, at(5)).await.unwrap().len(), 2);
+    let before = never_tried(to_a.clone());
+    assert_eq!(stored(&store, &before).await, listed(&before));
     let leased = store.lease(to_a.id, at(5), at(35)).await.unwrap();
-    assert_eq!(leased, Some(Leased { outbound: to_a, lease: 1 }), "the first lease of it");
+    let expected = leased_again(&before, at(5), at(35));
+    assert_eq!(stored(&store, &before).await, expected);
+    assert_eq!(leased, Some(Message { outbound: to_a, ..expected }), "the first lease of it");
 }
 
-pub async fn a_notice_to_somebody_who_is_barred_is_on_record_as_failed(store: Shared) {
+pub async fn a_notice_to_a_blocked_participant_is_stored_as_failed(store: Shared) {
     let session = conversation(&store, None).await;
     opt(&store, session.tn, bob(), true, 1).await;
     let session = store.session(session.id, at(2)).await.unwrap().unwrap();
-    let [a, b] = [Role::A, Role::B].map(|role| to_side(&session, Kind::End, role, 2));
-    let ended =
-        store.end_session(session.id, EndCause::Deleted, vec![a.clone(), b], at(2), Some(at(30))).await;
-    assert_eq!(ended.unwrap(), Some(vec![Leased { outbound: a, lease: 1 }]));
-    let to_bob = &messages(&store, session.id).await[3];
-    assert_eq!((to_bob.state, to_bob.attempts), (State::Failed, 0));
-    assert_eq!(to_bob.reason.as_deref(), Some(Barred::OptedOut.as_str()));
+    let [a, b] = [Role::A, Role::B].map(|role| notice(&session, Kind::End, role, 2));
+    let notices = vec![a.clone(), b.clone()];
+    let ended = store.end_session(session.id, EndCause::Deleted, notices, at(2), Some(at(30))).await;
+    let to_alice = first_lease(a, at(30));
+    assert_eq!(ended.unwrap().as_ref(), Some(&vec![to_alice.clone()]));
+    assert_eq!(stored(&store, &to_alice).await, listed(&to_alice));
+    let reason = Some(Blocked::OptedOut.as_str());
+    let to_bob = closed(&never_tried(b), State::Failed, at(2), reason);
+    assert_eq!(stored(&store, &to_bob).await, to_bob);
 }
 
 pub async fn ending_a_session_cancels_the_relays_that_wait_and_leaves_its_notices(store: Shared) {
     fill_pool(&store, 2).await;
     for (cause, now) in [(EndCause::Deleted, 59), (EndCause::Expired, 60)] {
         let (session, starts) = opened(&store, new_session([alice(), bob()], 0, Some(60))).await;
-        assert!(store.settle(&starts[0], not_taken(1), at(0)).await.unwrap());
+        settled(&store, &starts[0], not_taken(1), 0).await;
         let other = talking(&store, [alice(), bob()], 0, None).await;
-        let elsewhere = waiting(&store, relay(&other, 1), 1, 5).await;
-        let soon = waiting(&store, relay(&session, 1), 1, 5).await;
-        let later = waiting(&store, relay(&session, 2), 2, 1_000).await;
-        let gone = sending(&store, relay(&session, 3), 3).await;
-        assert!(store.settle(&gone, sent("gone"), at(3)).await.unwrap());
+        let elsewhere = waiting(&store, relay(&other), 1, 5).await;
+        let soon = waiting(&store, relay(&session), 1, 5).await;
+        let later = waiting(&store, relay(&session), 2, 1_000).await;
+        let gone = sending(&store, relay(&session), 3).await;
+        settled(&store, &gone, sent("gone"), 3).await;
         assert!(end(&store, session.id, cause, now).await);
-        assert_eq!(state(&store, &soon).await, State::Cancelled);
-        assert_eq!(state(&store, &later).await, State::Cancelled);
-        assert_eq!(state(&store, &gone).await, State::Sent);
-        assert_eq!(state(&store, &starts[0]).await, State::Waiting);
-        assert_eq!(state(&store, &starts[1]).await, State::Sending);
-        assert_eq!(state(&store, &elsewhere).await, State::Waiting);
+        for (message, expected) in [
+            (&soon, closed(&soon, State::Cancelled, at(now), Some(SESSION_ENDED))),
+            (&later, closed(&later, State::Cancelled, at(now), Some(SESSION_ENDED))),
+            (&gone, taken(&gone, 3, "gone")),
+            (&starts[0], waits(&starts[0], 1, Some("not taken"))),
+            (&starts[1], listed(&starts[1])),
+            (&elsewhere, waits(&elsewhere, 5, Some("not taken"))),
+        ] {
+            assert_eq!(stored(&store, message).await, expected);
+        }
         assert_eq!(store.lease(soon.outbound.id, at(60), at(90)).await.unwrap(), None);
         assert!(store.lease(starts[0].outbound.id, at(60), at(90)).await.unwrap().is_some());
         assert!(end(&store, other.id, EndCause::Deleted, 61).await);
     }
 }
 
-pub async fn a_relay_on_its_way_when_the_session_ends_is_never_sent_again(store: Shared) {
+pub async fn a_relay_that_is_being_sent_when_its_session_ends_is_never_sent_again(store: Shared) {
     let session = conversation(&store, None).await;
     let mut leased = Vec::new();
     for n in 0..6 {
-        leased.push(sending(&store, relay(&session, n), n).await);
+        leased.push(sending(&store, relay(&session), n).await);
     }
-    assert!(store.settle(&leased[4], nobody_knows(), at(6)).await.unwrap());
+    settled(&store, &leased[4], no_answer(), 6).await;
     assert!(end(&store, session.id, EndCause::Deleted, 7).await);
-    for (leased, settlement, expected) in [
-        (&leased[0], sent("taken"), State::Sent),
-        (&leased[1], not_taken(8), State::Cancelled),
-        (&leased[2], sms_proxy::store::Settlement::Deferred, State::Cancelled),
-        (&leased[3], refused(false), State::Failed),
-        (&leased[4], not_taken(8), State::Cancelled),
-        (&leased[5], nobody_knows(), State::Unknown),
+    let in_doubt = unknown(&revoked(&leased[4]), "no answer");
+    assert_eq!(stored(&store, &leased[4]).await, in_doubt);
+    let cancelled = |n: usize| closed(&revoked(&leased[n]), State::Cancelled, at(8), Some(SESSION_ENDED));
+    for (n, settlement, expected) in [
+        (0, sent("taken"), taken(&revoked(&leased[0]), 8, "taken")),
+        (1, not_taken(8), cancelled(1)),
+        (2, Settlement::Deferred, cancelled(2)),
+        (3, refused(false), closed(&revoked(&leased[3]), State::Failed, at(8), Some("refused"))),
+        (4, not_taken(8), cancelled(4)),
+        (5, no_answer(), unknown(&revoked(&leased[5]), "no answer")),
     ] {
-        assert!(store.settle(leased, settlement, at(8)).await.unwrap());
-        assert_eq!(state(&store, leased).await, expected);
+        if n != 4 {
+            assert_eq!(stored(&store, &leased[n]).await, revoked(&leased[n]));
+        }
+        settled(&store, &leased[n], settlement, 8).await;
+        assert_eq!(stored(&store, &leased[n]).await, expected);
     }
     assert_eq!(store.due(10, at(1_000)).await.unwrap(), []);
-    assert!(store.settle(&leased[5], not_taken(9), at(9)).await.unwrap(), "the look-up did not find it");
-    assert_eq!(state(&store, &leased[5]).await, State::Cancelled);
+    // Reconciliation did not find it.
+    settled(&store, &leased[5], not_taken(9), 9).await;
+    let expected = closed(&revoked(&leased[5]), State::Cancelled, at(9), Some(SESSION_ENDED));
+    assert_eq!(stored(&store, &leased[5]).await, expected);
 }
 
-pub async fn a_relay_whose_lease_ran_out_stays_revoked(store: Shared) {
+/// A relay may be withdrawn while it waits, while it is leased, or while it is unknown.
+pub async fn a_relay_that_is_cancelled_with_its_session_has_the_same_reason_however_it_comes(store: Shared) {
     let session = conversation(&store, None).await;
-    let reclaimed = sending(&store, relay(&session, 1), 1).await;
+    let first_tried = waiting(&store, relay(&session), 1, 5).await;
+    let deferred = sending(&store, relay(&session), 2).await;
+    settled(&store, &deferred, Settlement::Deferred, 3).await;
+    let not_sent = sending(&store, relay(&session), 3).await;
+    let put_off = sending(&store, relay(&session), 4).await;
+    let not_renewed = sending(&store, relay(&session), 5).await;
+    let lost = uncertain(&store, relay(&session), 6).await;
+    assert!(end(&store, session.id, EndCause::Deleted, 7).await);
+    settled(&store, &not_sent, not_taken(9), 8).await;
+    settled(&store, &put_off, Settlement::Deferred, 8).await;
+    assert_eq!(store.renew(&not_renewed, at(8), at(38)).await.unwrap(), None);
+    settled(&store, &lost, not_taken(9), 8).await;
+    let late = waiting(&store, relay(&session), 7, 8).await;
+    assert_eq!(store.lease(late.outbound.id, at(8), at(38)).await.unwrap(), None);
+    for message in [&first_tried, &deferred, &not_sent, &put_off, &not_renewed, &lost, &late] {
+        let status = stored(&store, message).await.status;
+        assert_eq!((status.state, status.reason.as_deref()), (State::Cancelled, Some(SESSION_ENDED)));
+    }
+}
+
+pub async fn a_relay_whose_lease_expired_stays_revoked(store: Shared) {
+    let session = conversation(&store, None).await;
+    let reclaimed = sending(&store, relay(&session), 1).await;
     assert!(end(&store, session.id, EndCause::Deleted, 2).await);
     assert_eq!(store.reclaim(10, at(100)).await.unwrap(), 1);
-    assert_eq!(state(&store, &reclaimed).await, State::Unknown);
-    assert!(store.settle(&reclaimed, not_taken(101), at(101)).await.unwrap());
-    assert_eq!(state(&store, &reclaimed).await, State::Cancelled);
+    let lost = stored(&store, &reclaimed).await;
+    assert_eq!((lost.status.state, lost.status.revoked), (State::Unknown, true));
+    settled(&store, &reclaimed, not_taken(101), 101).await;
+    let expected = closed(&revoked(&reclaimed), State::Cancelled, at(101), Some(SESSION_ENDED));
+    assert_eq!(stored(&store, &reclaimed).await, expected);
 }
 
-pub async fn undoing_a_session_cancels_its_unsent_notices_too(store: Shared) {
+pub async fn rolling_back_a_session_cancels_its_unsent_notices_too(store: Shared) {
     fill_pool(&store, 1).await;
     let (session, starts) = opened(&store, new_session([alice(), bob()], 0, None)).await;
-    assert!(store.settle(&starts[0], not_taken(5), at(0)).await.unwrap());
-    let lost = uncertain(&store, to_side(&session, Kind::Start, Role::A, 1), 1).await;
-    let text = waiting(&store, relay(&session, 1), 1, 5).await;
-    assert!(end(&store, session.id, EndCause::Undone, 2).await);
-    assert_eq!(state(&store, &starts[0]).await, State::Cancelled);
-    assert_eq!(state(&store, &text).await, State::Cancelled);
-    assert_eq!(state(&store, &starts[1]).await, State::Sending, "somebody sends it right now");
-    for revoked in [&starts[1], &lost] {
-        assert!(store.settle(revoked, not_taken(5), at(3)).await.unwrap());
-        assert_eq!(state(&store, revoked).await, State::Cancelled);
+    settled(&store, &starts[0], not_taken(5), 0).await;
+    let lost = uncertain(&store, to_side(&session, Kind::Start, Role::A), 1).await;
+    let text = waiting(&store, relay(&session), 1, 5).await;
+    assert!(end(&store, session.id, EndCause::RolledBack, 2).await);
+    for message in [&starts[0], &text] {
+        let expected = closed(message, State::Cancelled, at(2), Some(SESSION_ENDED));
+        assert_eq!(stored(&store, message).await, expected);
+    }
+    assert_eq!(stored(&store, &starts[1]).await, revoked(&starts[1]), "it is being sent right now");
+    assert_eq!(stored(&store, &lost).await, unknown(&revoked(&lost), "no answer"));
+    for message in [&starts[1], &lost] {
+        settled(&store, message, not_taken(5), 3).await;
+        let expected = closed(&revoked(message), State::Cancelled, at(3), Some(SESSION_ENDED));
+        assert_eq!(stored(&store, message).await, expected);
     }
     assert_eq!(talking(&store, [person(7), person(8)], 4, None).await.tn, tn(1), "its number is free");
 }

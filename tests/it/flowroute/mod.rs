@@ -3,6 +3,7 @@
 mod outcomes;
 mod refusals;
 mod requests;
+mod surrogates;
 
 use chrono::Utc;
 use secrecy::SecretString;
@@ -50,7 +51,7 @@ fn message(body: &str, media_urls: &[&str]) -> Outbound {
         from: TN.parse().expect("a number"),
         to: ALICE.parse().expect("a number"),
         to_role: None,
-        barred: None,
+        blocked: None,
         content: Content {
             body: body.into(),
             media_urls: media_urls.iter().copied().map(str::to_owned).collect(),

@@ -31,7 +31,7 @@ async fn an_id_of_any_length_is_the_same_in_the_response_and_in_a_receipt() {
     let kept = outcome(Reply::answer(202, json!({"data": {"id": long}}))).await.unwrap();
     assert!(long.starts_with(&kept) && kept.len() > ID.len() && kept.len() < 1_000, "{kept}");
     let post = json!({"data": {"type": "delivery_receipt", "id": long, "attributes": {"level": 2}}});
-    match flowroute::read(post.to_string().as_bytes()) {
+    match flowroute::read(None, post.to_string().as_bytes()) {
         Ok(Event::Receipt(receipt)) => assert_eq!(receipt.provider_id, kept),
         other => panic!("{other:?}"),
     }
@@ -195,5 +195,14 @@ async fn debug_output_shows_no_secrets() {
     let error = client.send(&message("hello", &[]), LONG).await.expect_err("401");
     for shown in [format!("{client:?}"), format!("{client:#?}"), format!("{error:?}"), error.to_string()] {
         assert!(!shown.contains(ACCESS_KEY) && !shown.contains(SECRET_KEY), "{shown}");
+    }
+}
+
+#[test]
+fn the_client_names_flowroute_and_the_settings_to_check() {
+    let client = super::client_of("http://127.0.0.1:1", ApiVersion::V2_1);
+    assert_eq!(client.name(), "Flowroute");
+    for setting in ["FLOWROUTE_ACCESS_KEY", "FLOWROUTE_SECRET_KEY", "FLOWROUTE_API_URL"] {
+        assert!(client.remedy().contains(setting), "{}", client.remedy());
     }
 }

@@ -48,7 +48,7 @@ async fn a_session_lives_and_ends_behind(gateway: Gateway, backend: Backend) {
     let id = a_session_opens(&cloud, &function).await;
     it_is_listed(&function, &id).await;
     texts_go_both_ways(&cloud, &function).await;
-    what_became_of_them_is_on_record(&function, &id).await;
+    their_outcomes_are_stored(&function, &id).await;
     it_ends_and_a_late_text_is_answered(&cloud, &function, &id).await;
     whatever_is_wrong_is_refused(&function).await;
 }
@@ -100,7 +100,7 @@ async fn texts_go_both_ways(cloud: &Cloud, function: &Function) {
     }
 }
 
-async fn what_became_of_them_is_on_record(function: &Function, id: &str) {
+async fn their_outcomes_are_stored(function: &Function, id: &str) {
     let messages = function.messages(id).await;
     let kinds: Vec<_> = messages.iter().map(|message| &message["kind"]).collect();
     assert_eq!(kinds, ["start", "start", "relay", "relay", "relay"]);

@@ -1,12 +1,12 @@
 //! Maintenance reads items one by one: a newer item hides no other.
 
 use crate::contract::fixtures::{
-    Shared, alice, at, bob, conversation, due, eve, fill_pool, nobody_knows, not_taken, opt, person, relay,
-    sending, talking, tn, unknown,
+    Shared, alice, at, bob, conversation, due, eve, fill_pool, no_answer, not_taken, opt, person, relay,
+    sending, settled, talking, tn, unknown,
 };
 use chrono::TimeDelta;
 use serde_json::json;
-use sms_proxy::{domain::MessageId, store::Leased};
+use sms_proxy::domain::{Message, MessageId};
 use test_support::{ALICE, App, BOB, Outcome, TN, fault_proxy::FaultProxy, unpaced};
 
 async fn write_newer_message(proxy: &FaultProxy, id: MessageId) {
@@ -14,11 +14,11 @@ async fn write_newer_message(proxy: &FaultProxy, id: MessageId) {
 }
 
 /// Three messages of one session that are being sent, oldest first.
-async fn three_messages(store: &Shared) -> Vec<Leased> {
+async fn three_messages(store: &Shared) -> Vec<Message> {
     let session = conversation(store, None).await;
     let mut leased = Vec::new();
     for n in 1..=3 {
-        leased.push(sending(store, relay(&session, n), n).await);
+        leased.push(sending(store, relay(&session), n).await);
     }
     leased
 }
@@ -28,7 +28,7 @@ async fn a_message_of_a_newer_release_is_not_due_and_hides_no_other() {
     let (store, proxy) = FaultProxy::store().await;
     let messages = three_messages(&store).await;
     for message in &messages {
-        assert!(store.settle(message, not_taken(5), at(5)).await.unwrap());
+        settled(&store, message, not_taken(5), 5).await;
     }
     write_newer_message(&proxy, messages[0].outbound.id).await;
     assert_eq!(due(&store, 9).await, [messages[1].outbound.id, messages[2].outbound.id]);
@@ -42,10 +42,10 @@ async fn a_message_of_a_newer_release_is_neither_reclaimed_nor_reconciled_and_hi
     write_newer_message(&proxy, messages[0].outbound.id).await;
     assert_eq!(store.reclaim(1, at(100)).await.unwrap(), 1);
     assert_eq!(store.reclaim(10, at(100)).await.unwrap(), 1);
-    assert!(store.settle(&messages[1], nobody_knows(), at(101)).await.unwrap());
+    settled(&store, &messages[1], no_answer(), 101).await;
     assert_eq!(unknown(&store).await, [messages[1].outbound.id, messages[2].outbound.id]);
     write_newer_message(&proxy, messages[1].outbound.id).await;
-    assert_eq!(store.unknown(1, None).await.unwrap()[0].leased.outbound.id, messages[2].outbound.id);
+    assert_eq!(store.unknown(1, None).await.unwrap()[0].outbound.id, messages[2].outbound.id);
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn expired_sessions_of_a_participant_with_a_newer_opt_out_hide_no_other() 
 #[tokio::test]
 async fn a_health_check_succeeds_on_a_lease_of_a_newer_release() {
     let (store, proxy) = FaultProxy::store().await;
-    assert!(store.begin_drain("somebody", at(0), at(30)).await.unwrap());
+    assert!(store.acquire_drain_lease("a holder", at(0), at(30)).await.unwrap());
     proxy.rewrite_as_newer_release("DRAIN".into(), "DRAIN").await;
     store.ping().await.unwrap();
 }
@@ -84,9 +84,9 @@ async fn a_health_check_succeeds_on_a_lease_of_a_newer_release() {
 async fn a_free_tn_of_a_newer_release_is_not_counted() {
     let (store, proxy) = FaultProxy::store().await;
     let session = conversation(&store, None).await;
-    for message in 0..2 {
-        let leased = sending(&store, relay(&session, message), 0).await;
-        assert!(store.settle(&leased, not_taken(5), at(5)).await.unwrap());
+    for _ in 0..2 {
+        let leased = sending(&store, relay(&session), 0).await;
+        settled(&store, &leased, not_taken(5), 5).await;
     }
     for pk in ["FREE#0", "FREE#1"] {
         let item = |version| json!({"pk": {"S": pk}, "sk": {"S": version}, "item_version": {"N": version}});

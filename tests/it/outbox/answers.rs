@@ -1,17 +1,17 @@
-//! Answers to strangers: robots must not be able to spend the operator's money.
+//! Replies to strangers: automatic senders must not be able to spend the operator's money.
 
 use chrono::TimeDelta;
 use test_support::{ALICE, BOB, Backend, EVE, TN, flat, fresh_id, fresh_number, on_each_backend};
 
 on_each_backend! {
-    forty_texts_of_a_stranger_in_a_minute_cost_three_answers
-    the_limit_counts_each_tn_and_each_sender_apart
-    a_crowd_of_strangers_gets_thirty_answers_a_minute
-    two_services_that_are_wired_to_each_other_fall_silent
+    forty_texts_of_a_stranger_in_a_minute_get_three_replies
+    the_quota_counts_each_tn_and_each_sender_separately
+    many_strangers_get_thirty_replies_a_minute
+    two_services_that_text_each_other_stop_replying
     a_participant_who_has_become_a_tn_is_sent_nothing
 }
 
-async fn forty_texts_of_a_stranger_in_a_minute_cost_three_answers(backend: Backend) {
+async fn forty_texts_of_a_stranger_in_a_minute_get_three_replies(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     for _ in 0..40 {
@@ -24,7 +24,7 @@ async fn forty_texts_of_a_stranger_in_a_minute_cost_three_answers(backend: Backe
     assert_eq!(app.provider.asked(), 4);
 }
 
-async fn the_limit_counts_each_tn_and_each_sender_apart(backend: Backend) {
+async fn the_quota_counts_each_tn_and_each_sender_separately(backend: Backend) {
     let app = backend.app().await;
     let other = fresh_number();
     app.add_tn(TN).await;
@@ -37,7 +37,7 @@ async fn the_limit_counts_each_tn_and_each_sender_apart(backend: Backend) {
     assert_eq!(app.provider.asked(), 9);
 }
 
-async fn a_crowd_of_strangers_gets_thirty_answers_a_minute(backend: Backend) {
+async fn many_strangers_get_thirty_replies_a_minute(backend: Backend) {
     let app = backend.app().await;
     app.add_tn(TN).await;
     for _ in 0..50 {
@@ -49,7 +49,7 @@ async fn a_crowd_of_strangers_gets_thirty_answers_a_minute(backend: Backend) {
     assert_eq!(app.provider.asked(), 31);
 }
 
-async fn two_services_that_are_wired_to_each_other_fall_silent(backend: Backend) {
+async fn two_services_that_text_each_other_stop_replying(backend: Backend) {
     let (here, there) = (backend.app().await, backend.app().await);
     let (our_tn, their_tn) = (fresh_number(), fresh_number());
     here.add_tn(&our_tn).await;

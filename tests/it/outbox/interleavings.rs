@@ -1,4 +1,4 @@
-//! Whatever happens in whatever order: the right person, once, or a reason on record.
+//! Random orders of events: each text reaches the right person once, or has a stored reason.
 
 use chrono::TimeDelta;
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -43,14 +43,14 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What the world outside knows of a session.
+/// What a client knows of a session.
 struct Known {
     answer: Value,
-    /// How many texts the provider had taken when the session was over; no relay may be taken after that.
+    /// The number of texts that the provider had taken when the session ended; no relay may be taken after that.
     over_at: Option<usize>,
 }
 
-/// The service, and what a watcher expects of it.
+/// The service, and the expected state.
 struct World {
     app: App,
     sessions: Vec<Known>,
@@ -87,7 +87,7 @@ impl World {
         if answer.status == 200 {
             self.sessions.push(Known { answer: answer.json(), over_at: None });
         } else if answer.status == 500 {
-            // The process died: the session may stand. Whoever asked sees it in the list.
+            // The process died: the session may be open. The caller finds it in the list.
             let listed = self.app.call("GET", "/session", None).await.json();
             for session in listed["sessions"].as_array().unwrap() {
                 if !self.sessions.iter().any(|known| known.answer["session_id"] == session["id"]) {
@@ -158,14 +158,14 @@ impl World {
             let relay = text.body.starts_with("text ");
             assert!(
                 !relay || self.expected.contains_key(&text.body),
-                "{} was relayed by nobody's session",
+                "{} was relayed without a session",
                 text.body
             );
         }
         for (n, known) in self.sessions.iter().enumerate() {
             let relays = self.app.relays(&known.answer).await;
             let accepted = self.expected.values().filter(|(session, _)| *session == n).count();
-            assert_eq!(relays.len(), accepted, "every accepted text is on record, and no other");
+            assert_eq!(relays.len(), accepted, "every accepted text is stored, and no other");
             let sent = relays.iter().filter(|state| **state == "sent").count();
             let bodies = |body: &String| taken.iter().filter(|text| text.body == *body).count();
             let arrived: usize = self

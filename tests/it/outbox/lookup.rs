@@ -1,4 +1,4 @@
-//! What is unknown, and how the provider's list settles it.
+//! Reconciliation of unknown outcomes with the provider's list.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -6,20 +6,20 @@ use test_support::{ALICE, App, BOB, Backend, Outcome, TN, flat, fresh_id, on_eac
 
 on_each_backend! {
     a_text_that_the_list_shows_is_not_sent_again
-    white_space_and_quotes_may_change_on_the_way
+    white_space_and_quotes_may_differ_in_the_list
     a_text_that_two_readings_do_not_show_is_sent_again_once
     one_late_reading_alone_does_not_decide
     while_the_list_cannot_be_read_nothing_is_sent_and_after_a_day_it_is_unknown_for_good
     another_text_between_the_two_leaves_it_undecided
-    media_without_words_stay_undecided
+    media_without_a_text_stay_undecided
     rows_from_before_the_attempt_do_not_count
     two_equal_texts_are_never_credited_to_the_same_row
     of_two_equal_unknown_texts_one_row_settles_one
-    a_text_whose_sender_died_is_looked_up
+    a_text_whose_sending_process_died_is_reconciled
     an_unknown_text_of_an_ended_session_is_credited_or_cancelled_and_never_sent
     the_list_is_read_once_for_all_and_not_in_every_round
     a_list_is_not_read_for_what_it_cannot_settle
-    an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_being_looked_up
+    an_old_text_that_stays_undecided_does_not_keep_newer_ones_from_being_reconciled
 }
 
 /// A conversation in which a text of Alice's got this outcome.
@@ -43,7 +43,7 @@ async fn a_text_that_the_list_shows_is_not_sent_again(backend: Backend) {
     assert!(message["provider_id"].as_str().unwrap().starts_with("mdr2-"));
 }
 
-async fn white_space_and_quotes_may_change_on_the_way(backend: Backend) {
+async fn white_space_and_quotes_may_differ_in_the_list(backend: Backend) {
     let (app, session) = with_unknown(backend, Outcome::SentNoResponse, "she said  “don’t”\n\tgo ").await;
     app.provider.edit_list(|rows| rows.last_mut().unwrap().body = "she said \"don't\" go".into());
     assert_eq!(app.maintain().await.found, 1);
@@ -99,7 +99,7 @@ async fn another_text_between_the_two_leaves_it_undecided(backend: Backend) {
     assert_eq!((app.provider.asked(), app.relays(&session).await), (1, vec![json!("unknown")]));
 }
 
-async fn media_without_words_stay_undecided(backend: Backend) {
+async fn media_without_a_text_stay_undecided(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::LostNoResponse);
@@ -149,7 +149,7 @@ async fn of_two_equal_unknown_texts_one_row_settles_one(backend: Backend) {
     assert_eq!(app.relays(&session).await, ["sent", "sent"]);
 }
 
-async fn a_text_whose_sender_died_is_looked_up(backend: Backend) {
+async fn a_text_whose_sending_process_died_is_reconciled(backend: Backend) {
     for (outcome, asked) in [(Outcome::SentThenCrash, 1), (Outcome::Crash, 2)] {
         let app = backend.app().await;
         let session = app.conversation(None).await;
@@ -157,7 +157,7 @@ async fn a_text_whose_sender_died_is_looked_up(backend: Backend) {
         let payload = flat(&fresh_id(), ALICE, TN, "hello");
         assert_eq!(app.post(&payload).await.status, 500);
         app.provider.always(Outcome::Sent);
-        assert_eq!(app.post(&payload).await.status, 200, "it is on record");
+        assert_eq!(app.post(&payload).await.status, 200, "it is stored");
         app.maintain().await;
         assert_eq!(app.relays(&session).await, ["sending"], "its lease has not run out");
         app.settle_everything().await;
@@ -203,9 +203,7 @@ async fn a_list_is_not_read_for_what_it_cannot_settle(backend: Backend) {
     assert_eq!(app.provider.readings(), 0);
 }
 
-async fn an_old_text_that_stays_undecided_does_not_keep_the_newer_ones_from_being_looked_up(
-    backend: Backend,
-) {
+async fn an_old_text_that_stays_undecided_does_not_keep_newer_ones_from_being_reconciled(backend: Backend) {
     let (app, session) = with_unknown(backend, Outcome::LostNoResponse, "old").await;
     app.clock.advance(TimeDelta::hours(10));
     app.provider.list_fails_before(app.clock.now() - TimeDelta::minutes(5));

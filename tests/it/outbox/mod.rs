@@ -1,4 +1,4 @@
-//! The outbox: nothing lost, nothing doubled, nobody misrouted.
+//! The outbox: nothing is lost, sent twice or sent to the wrong person.
 
 mod answers;
 mod interleavings;

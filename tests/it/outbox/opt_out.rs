@@ -1,4 +1,4 @@
-//! STOP and UNSTOP (FLOWROUTE.md 5).
+//! STOP and UNSTOP (docs/flowroute.md#opt-out).
 
 use serde_json::json;
 use test_support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, on_each_backend};
@@ -8,9 +8,9 @@ on_each_backend! {
     stop_among_other_words_is_a_text_like_any_other
     unstop_opts_in_again
     a_stranger_who_opted_out_is_not_answered
-    a_session_gets_no_tn_that_one_of_its_people_opted_out_of
-    flowroutes_word_that_somebody_opted_out_counts_like_stop
-    a_waiting_text_is_not_sent_to_somebody_who_opts_out_meanwhile
+    a_session_gets_no_tn_that_a_participant_has_opted_out_of
+    an_opt_out_that_flowroute_reports_counts_like_stop
+    a_waiting_text_is_not_sent_to_a_recipient_who_has_opted_out_since
 }
 
 async fn stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_sender(backend: Backend) {
@@ -59,7 +59,7 @@ async fn a_stranger_who_opted_out_is_not_answered(backend: Backend) {
     assert_eq!(app.provider.asked(), 0);
 }
 
-async fn a_session_gets_no_tn_that_one_of_its_people_opted_out_of(backend: Backend) {
+async fn a_session_gets_no_tn_that_a_participant_has_opted_out_of(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.text(BOB, TN, "STOP").await;
@@ -76,7 +76,7 @@ async fn a_session_gets_no_tn_that_one_of_its_people_opted_out_of(backend: Backe
     assert_eq!(app.open_session(ALICE, EVE, None).await["participant_b"], EVE);
 }
 
-async fn flowroutes_word_that_somebody_opted_out_counts_like_stop(backend: Backend) {
+async fn an_opt_out_that_flowroute_reports_counts_like_stop(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::OptedOut);
@@ -89,7 +89,7 @@ async fn flowroutes_word_that_somebody_opted_out_counts_like_stop(backend: Backe
     assert_eq!(app.provider.bodies(), ["hello!"]);
 }
 
-async fn a_waiting_text_is_not_sent_to_somebody_who_opts_out_meanwhile(backend: Backend) {
+async fn a_waiting_text_is_not_sent_to_a_recipient_who_has_opted_out_since(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::Busy);

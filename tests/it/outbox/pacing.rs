@@ -1,4 +1,4 @@
-//! Pacing (FLOWROUTE.md 1.5). What is asserted is how many sends a second holds, never how long one takes.
+//! Pacing (docs/flowroute.md#limits). The tests count the sends in a second and do not measure how long one takes.
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use test_support::{ALICE, App, Backend, Outcome, TN, flat, fresh_id, on_each_bac
 use tokio::task::JoinSet;
 
 on_each_backend! {
-    what_finds_no_place_within_the_budget_goes_to_the_outbox_untried
-    a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent
+    what_gets_no_slot_in_the_send_budget_waits_untried
+    a_text_whose_session_ends_while_it_waits_for_a_slot_is_not_sent
     media_are_paced_apart_and_count_as_texts_too
-    nobody_drains_the_outbox_while_somebody_else_does
+    the_outbox_is_not_drained_while_another_holds_the_drain_lease
 }
 
 on_each_backend! { with 4 threads:
@@ -45,7 +45,7 @@ async fn a_burst_is_spread_out_and_none_of_it_is_lost(backend: Backend) {
         posts.spawn(async move { app.text(ALICE, TN, &n.to_string()).await });
     }
     posts.join_all().await;
-    // On a slow engine the last ones may find no place within the budget.
+    // On a slow engine the last ones may get no slot in the send budget.
     app.maintain().await;
     let mut bodies = app.provider.bodies();
     bodies.sort_by_key(|body| body.parse::<u32>().unwrap());
@@ -71,12 +71,12 @@ async fn the_outbox_is_drained_at_the_same_pace_oldest_first(backend: Backend) {
     assert!(most_in_a_second(&app.provider.times()) <= RATE as usize);
 }
 
-async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried(backend: Backend) {
+async fn what_gets_no_slot_in_the_send_budget_waits_untried(backend: Backend) {
     let options = Options { send_budget: Duration::from_secs(1), max_per_second: 1, ..unpaced() };
     let app = backend.app_with(options).await;
     app.add_tn(TN).await;
     let session = app.open_session(ALICE, test_support::BOB, None).await;
-    assert_eq!(app.provider.taken().len(), 1, "the second start message found no place");
+    assert_eq!(app.provider.taken().len(), 1, "the second start message got no slot");
     let waiting: Vec<Value> =
         app.messages(&session).await.into_iter().filter(|m| m["state"] == "waiting").collect();
     assert_eq!((waiting.len(), &waiting[0]["attempts"]), (1, &json!(0)));
@@ -84,7 +84,7 @@ async fn what_finds_no_place_within_the_budget_goes_to_the_outbox_untried(backen
     assert_eq!(app.provider.taken().len(), 2);
 }
 
-async fn a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent(backend: Backend) {
+async fn a_text_whose_session_ends_while_it_waits_for_a_slot_is_not_sent(backend: Backend) {
     let (app, session) = paced(backend, 1).await;
     let ended = tokio::spawn({
         let (app, session) = (app.clone(), session.clone());
@@ -93,7 +93,7 @@ async fn a_text_whose_session_ends_while_it_waits_for_its_place_is_not_sent(back
                 tokio::task::yield_now().await;
             }
             let id = session["session_id"].as_str().unwrap().parse().unwrap();
-            let cause = sms_proxy::store::EndCause::Deleted;
+            let cause = sms_proxy::domain::EndCause::Deleted;
             app.store.end_session(id, cause, Vec::new(), app.clock.now(), None).await.unwrap().unwrap();
         }
     });
@@ -155,7 +155,7 @@ async fn a_store_that_stalls_makes_no_burst() {
     assert!(most_in_a_second(&app.provider.times()) <= 5);
 }
 
-async fn nobody_drains_the_outbox_while_somebody_else_does(backend: Backend) {
+async fn the_outbox_is_not_drained_while_another_holds_the_drain_lease(backend: Backend) {
     let (app, _) = paced(backend, RATE).await;
     app.provider.always(Outcome::Busy);
     app.text(ALICE, TN, "hello").await;
@@ -163,7 +163,8 @@ async fn nobody_drains_the_outbox_while_somebody_else_does(backend: Backend) {
     app.clock.advance(TimeDelta::seconds(5));
     let now = app.clock.now();
     let asked = app.provider.asked();
-    assert!(app.store.begin_drain("somebody else", now, now + TimeDelta::seconds(30)).await.unwrap());
+    let until = now + TimeDelta::seconds(30);
+    assert!(app.store.acquire_drain_lease("another holder", now, until).await.unwrap());
     assert_eq!(app.maintain().await.sent, 0);
     assert_eq!(app.provider.asked(), asked, "two would send at twice the pace");
     app.clock.advance(TimeDelta::seconds(31));

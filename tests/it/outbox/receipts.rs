@@ -1,4 +1,4 @@
-//! Delivery receipts (FLOWROUTE.md 3, 8.10).
+//! Delivery receipts (docs/flowroute.md#receipts).
 
 use axum::http::Request;
 use serde_json::{Value, json};
@@ -6,8 +6,8 @@ use test_support::{ALICE, Answer, App, Backend, Outcome, TN, on_each_backend};
 
 on_each_backend! {
     the_last_state_of_a_message_is_kept_with_it
-    a_receipt_that_names_our_id_settles_an_unknown_message
-    a_receipt_of_an_unknown_message_is_taken_and_ignored
+    a_receipt_with_our_id_settles_an_unknown_message
+    a_receipt_of_an_unknown_message_is_accepted_and_ignored
     of_a_receipt_only_what_can_be_one_is_kept
 }
 
@@ -44,7 +44,7 @@ async fn the_last_state_of_a_message_is_kept_with_it(backend: Backend) {
     assert_eq!((&message["delivery"], &message["state"]), (&delivery, &json!("sent")));
 }
 
-async fn a_receipt_that_names_our_id_settles_an_unknown_message(backend: Backend) {
+async fn a_receipt_with_our_id_settles_an_unknown_message(backend: Backend) {
     for outcome in [Outcome::SentNoResponse, Outcome::LostNoResponse, Outcome::Busy] {
         let app = backend.app().await;
         let session = app.conversation(None).await;
@@ -63,7 +63,7 @@ async fn a_receipt_that_names_our_id_settles_an_unknown_message(backend: Backend
     }
 }
 
-async fn a_receipt_of_an_unknown_message_is_taken_and_ignored(backend: Backend) {
+async fn a_receipt_of_an_unknown_message_is_accepted_and_ignored(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.text(ALICE, TN, "hi").await;

@@ -1,4 +1,4 @@
-//! What the provider does not take, and what becomes of it.
+//! Texts that the provider does not take, and their retries.
 
 use chrono::TimeDelta;
 use serde_json::json;
@@ -12,22 +12,22 @@ on_each_backend! {
     a_text_that_the_provider_does_not_take_arrives_once_when_it_does
     the_pause_between_attempts_grows_to_a_quarter_of_an_hour
     a_text_that_is_not_taken_for_a_day_has_failed
-    a_refused_text_is_sent_once_and_its_record_says_why
+    a_refused_text_is_sent_once_and_its_reason_is_stored
     a_refused_start_message_cancels_the_other_one
     a_delayed_text_never_reaches_anybody_after_its_session_has_ended
     a_delayed_text_is_not_delivered_once_its_session_has_expired
-    notices_of_an_ended_session_are_delivered_all_the_same
+    notices_are_delivered_after_the_end_of_their_session
     maintenance_ends_expired_sessions_and_tells_both_once
-    without_words_for_it_an_expiry_tells_nobody
+    without_a_configured_text_an_expiry_sends_no_notices
     the_outbox_is_drained_oldest_first
-    a_provider_that_takes_nothing_is_not_pressed
-    rejected_credentials_lose_nothing_and_the_log_says_what_to_mend
-    what_becomes_of_messages_is_shown_in_pages_and_only_for_known_sessions
+    draining_stops_early_at_a_provider_that_takes_nothing
+    rejected_credentials_lose_nothing_and_the_log_names_the_action
+    messages_are_listed_in_pages_and_only_for_stored_sessions
     texts_that_are_too_old_do_not_hold_up_fresh_ones
 }
 
 on_each_backend! { with 4 threads:
-    two_rounds_of_maintenance_at_once_send_each_text_once
+    two_concurrent_rounds_of_maintenance_send_each_text_once
 }
 
 async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does(backend: Backend) {
@@ -35,13 +35,9 @@ async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does(backen
         let app = backend.app().await;
         let session = app.conversation(None).await;
         app.provider.always(outcome);
-        let payload = flat(&fresh_id(), ALICE, TN, "patience");
+        let payload = flat(&fresh_id(), ALICE, TN, "be patient");
         for _ in 0..3 {
-            assert_eq!(
-                app.post(&payload).await.status,
-                200,
-                "it is on record: nobody needs to send it again"
-            );
+            assert_eq!(app.post(&payload).await.status, 200, "it is stored and must not be sent again");
             app.clock.advance(TimeDelta::seconds(30));
             app.maintain().await;
         }
@@ -49,7 +45,7 @@ async fn a_text_that_the_provider_does_not_take_arrives_once_when_it_does(backen
         assert_eq!(app.relays(&session).await, ["waiting"]);
         app.provider.always(Outcome::Sent);
         app.settle_everything().await;
-        assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "patience".to_owned())]);
+        assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "be patient".to_owned())]);
         assert_eq!(app.relays(&session).await, ["sent"]);
     }
 }
@@ -94,7 +90,7 @@ async fn a_text_that_is_not_taken_for_a_day_has_failed(backend: Backend) {
     assert_eq!(app.provider.taken(), []);
 }
 
-async fn a_refused_text_is_sent_once_and_its_record_says_why(backend: Backend) {
+async fn a_refused_text_is_sent_once_and_its_reason_is_stored(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::Refused);
@@ -158,7 +154,7 @@ async fn a_delayed_text_is_not_delivered_once_its_session_has_expired(backend: B
     assert_eq!(app.provider.taken_by(), [ALICE, BOB].map(|to| (to.to_owned(), expired.to_owned())));
 }
 
-async fn notices_of_an_ended_session_are_delivered_all_the_same(backend: Backend) {
+async fn notices_are_delivered_after_the_end_of_their_session(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::Busy);
@@ -180,7 +176,7 @@ async fn maintenance_ends_expired_sessions_and_tells_both_once(backend: Backend)
     assert_eq!((told, app.provider.asked()), (vec![ALICE.to_owned(), BOB.to_owned()], 3));
 }
 
-async fn without_words_for_it_an_expiry_tells_nobody(backend: Backend) {
+async fn without_a_configured_text_an_expiry_sends_no_notices(backend: Backend) {
     let mut options = unpaced();
     options.wording.session_expired = String::new();
     let app = backend.app_with(options).await;
@@ -191,7 +187,7 @@ async fn without_words_for_it_an_expiry_tells_nobody(backend: Backend) {
 }
 
 #[tokio::test]
-async fn what_is_old_is_forgotten_and_what_is_open_is_not() {
+async fn what_is_past_its_retention_is_forgotten_and_what_is_not_settled_is_kept() {
     let app = App::new();
     let ended = app.conversation(None).await;
     app.text(ALICE, TN, "hi").await;
@@ -207,7 +203,7 @@ async fn what_is_old_is_forgotten_and_what_is_open_is_not() {
     app.text(ALICE, TN, "still here").await;
 }
 
-async fn two_rounds_of_maintenance_at_once_send_each_text_once(backend: Backend) {
+async fn two_concurrent_rounds_of_maintenance_send_each_text_once(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
     for round in 0..backend.many(50, 5) {
@@ -251,7 +247,7 @@ async fn the_outbox_is_drained_oldest_first(backend: Backend) {
     assert_eq!(app.provider.bodies(), bodies);
 }
 
-async fn a_provider_that_takes_nothing_is_not_pressed(backend: Backend) {
+async fn draining_stops_early_at_a_provider_that_takes_nothing(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
     app.provider.always(Outcome::Busy);
@@ -264,7 +260,7 @@ async fn a_provider_that_takes_nothing_is_not_pressed(backend: Backend) {
     assert!(app.provider.asked() <= 16, "{} attempts", app.provider.asked());
 }
 
-async fn rejected_credentials_lose_nothing_and_the_log_says_what_to_mend(backend: Backend) {
+async fn rejected_credentials_lose_nothing_and_the_log_names_the_action(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.provider.always(Outcome::BadCredentials);
@@ -282,7 +278,7 @@ async fn rejected_credentials_lose_nothing_and_the_log_says_what_to_mend(backend
     assert_eq!(app.provider.taken().len(), 5);
 }
 
-async fn what_becomes_of_messages_is_shown_in_pages_and_only_for_known_sessions(backend: Backend) {
+async fn messages_are_listed_in_pages_and_only_for_stored_sessions(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     for _ in 0..3 {
@@ -327,7 +323,7 @@ async fn texts_that_are_too_old_do_not_hold_up_fresh_ones(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_start_is_undone_even_if_the_store_fails_for_a_moment() {
+async fn a_refused_start_is_rolled_back_even_if_the_store_fails_for_a_moment() {
     let app = App::new();
     app.add_tn(TN).await;
     let db = rusqlite::Connection::open(app.database()).unwrap();
@@ -346,7 +342,7 @@ async fn a_refused_start_is_undone_even_if_the_store_fails_for_a_moment() {
         tokio::task::yield_now().await;
     }
     tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert!(!opening.is_finished(), "the undo is tried again");
+    assert!(!opening.is_finished(), "the rollback is retried");
     db.execute_batch("DROP TRIGGER no_end").unwrap();
     opening.await.unwrap().assert_error(502, "provider_rejected");
     assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);

@@ -1,4 +1,4 @@
-//! A round of maintenance gets to everything: no part of it, and nothing that can't be done, keeps it from the rest.
+//! A round of maintenance runs all its parts, also when some of the work fails.
 
 use crate::contract::fixtures::{alice, at, bob, conversation, fill_pool, relay, sending, talking};
 use chrono::TimeDelta;
@@ -6,9 +6,9 @@ use rusqlite::Connection;
 use serde_json::json;
 use std::time::Duration;
 use test_support::{
-    ALICE, App, BOB, Outcome, TN,
+    ALICE, App, BOB, Backend, Outcome, TN,
     fault_proxy::{Fault, FaultProxy},
-    number, unhurried, unpaced,
+    flat, fresh_id, number, unpaced, without_timeouts,
 };
 
 /// Sessions of which this is true cannot be ended.
@@ -56,7 +56,7 @@ async fn sessions_that_cannot_be_ended_stop_neither_the_others_nor_the_outbox() 
 }
 
 #[tokio::test]
-async fn a_session_that_cannot_be_undone_yet_does_not_keep_the_outbox_waiting() {
+async fn a_session_that_cannot_be_rolled_back_yet_does_not_block_the_outbox() {
     let app = App::new();
     a_text_waits(&app).await;
     break_sessions(&app, "true");
@@ -74,8 +74,8 @@ async fn a_session_that_cannot_be_undone_yet_does_not_keep_the_outbox_waiting() 
 async fn one_round_reclaims_more_than_the_store_does_at_a_time() {
     let app = App::new();
     let session = conversation(&app.store, None).await;
-    for n in 0..130 {
-        sending(&app.store, relay(&session, n), 1).await;
+    for _ in 0..130 {
+        sending(&app.store, relay(&session), 1).await;
     }
     app.clock.advance(TimeDelta::minutes(5));
     assert_eq!(app.maintain().await.reclaimed, 130);
@@ -85,8 +85,8 @@ async fn one_round_reclaims_more_than_the_store_does_at_a_time() {
 async fn a_slow_store_reclaims_what_it_can_in_its_time_and_says_how_much() {
     let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(2)).await;
     let session = conversation(&store, None).await;
-    for n in 0..24 {
-        sending(&store, relay(&session, n), 1).await;
+    for _ in 0..24 {
+        sending(&store, relay(&session), 1).await;
     }
     proxy.fail(&["UpdateItem"], Fault::Slow, u32::MAX);
     let mut reclaimed = 0;
@@ -98,9 +98,9 @@ async fn a_slow_store_reclaims_what_it_can_in_its_time_and_says_how_much() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn when_very_many_sessions_expire_at_once_the_outbox_still_gets_its_time() {
+async fn when_very_many_sessions_expire_together_the_outbox_is_still_drained() {
     let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(60)).await;
-    let app = App::on(store, unhurried());
+    let app = App::on(store, without_timeouts());
     a_text_waits(&app).await;
     fill_pool(&app.store, 200).await;
     for _ in 0..200 {
@@ -119,7 +119,7 @@ async fn when_very_many_sessions_expire_at_once_the_outbox_still_gets_its_time()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_that_cannot_be_leased_hide_no_other() {
+async fn texts_that_cannot_be_leased_do_not_block_the_others() {
     let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(60)).await;
     let app = App::on(store, unpaced());
     app.conversation(None).await;
@@ -135,4 +135,29 @@ async fn texts_that_cannot_be_leased_hide_no_other() {
     app.clock.advance(TimeDelta::seconds(5));
     assert_eq!(app.maintain().await.sent, 1);
     assert_eq!(app.provider.bodies(), ["shown"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unreadable_message_keeps_no_other_from_being_reclaimed_or_withdrawn() {
+    let app = Backend::Sqlite.app().await;
+    let session = app.conversation(None).await;
+    app.provider.always(Outcome::SentThenCrash);
+    for text in ["first", "second"] {
+        app.post(flat(&fresh_id(), ALICE, TN, text)).await;
+    }
+    let database = Connection::open(app.database()).unwrap();
+    database.busy_timeout(Duration::from_secs(5)).unwrap();
+    let damaged = database.execute("UPDATE outbound SET media_urls = 'not JSON' WHERE body = 'first'", []);
+    assert_eq!(damaged, Ok(1));
+    app.clock.advance(TimeDelta::minutes(1));
+    let states = || {
+        let mut query = database.prepare("SELECT state, revoked FROM outbound WHERE kind = 'relay'").unwrap();
+        let rows = query.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, bool>(1)?))).unwrap();
+        rows.map(Result::unwrap).collect::<Vec<_>>()
+    };
+    app.maintain().await;
+    assert_eq!(states(), [("sending".to_owned(), false), ("unknown".to_owned(), false)], "one is reclaimed");
+    app.provider.always(Outcome::Sent);
+    app.end_session(&session).await;
+    assert_eq!(states(), [("sending".to_owned(), false), ("unknown".to_owned(), true)], "and withdrawn");
 }

@@ -1,4 +1,4 @@
-//! Who may call without a key, and what AWS Lambda refuses.
+//! When keys are required, and settings that are refused in AWS Lambda.
 
 use super::{AUTH, EMULATOR, FLOWROUTE, LAMBDA, complaint, complaints, good, read};
 use sms_proxy::settings::{ProviderChoice, Runtime, Storage};
@@ -27,7 +27,7 @@ fn keys_without_a_token_are_not_enough_nor_is_a_token_without_keys() {
 }
 
 #[test]
-fn the_operator_may_open_the_service_to_everybody() {
+fn the_operator_may_allow_unauthenticated_calls() {
     for yes in ["true", "True", "1"] {
         for address in ANYWHERE {
             good(&[("BIND_ADDR", address), ("ALLOW_UNAUTHENTICATED", yes)]);
@@ -40,7 +40,7 @@ fn the_operator_may_open_the_service_to_everybody() {
 }
 
 #[test]
-fn lambda_without_keys_and_token_is_open_to_everybody_too() {
+fn lambda_needs_keys_and_token_too() {
     let environment = [&LAMBDA[..], &FLOWROUTE].concat();
     assert!(complaints(&environment, None).contains(&"ALLOW_UNAUTHENTICATED".to_owned()));
     let environment = [&LAMBDA[..], &FLOWROUTE, &AUTH].concat();
@@ -73,7 +73,7 @@ fn lambda_keeps_its_records_in_dynamodb() {
 }
 
 #[test]
-fn an_emulator_takes_sqlite_and_the_sandbox_and_asks_for_no_keys() {
+fn an_emulator_allows_sqlite_and_the_sandbox_and_needs_no_keys() {
     for storage in ["", "sqlite"] {
         for provider in ["", "sandbox"] {
             let settings = good(&[EMULATOR, ("STORAGE", storage), ("SMS_PROVIDER", provider)]);
@@ -84,7 +84,7 @@ fn an_emulator_takes_sqlite_and_the_sandbox_and_asks_for_no_keys() {
 }
 
 #[test]
-fn the_initialization_type_alone_makes_no_lambda() {
+fn the_initialization_type_alone_does_not_mean_lambda() {
     assert_eq!(good(&LAMBDA[1..]).runtime, Runtime::Local);
 }
 

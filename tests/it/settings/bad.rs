@@ -1,4 +1,4 @@
-//! What is said about settings that are not in order.
+//! Invalid settings and their error texts.
 
 use super::{FLOWROUTE, complaint, complaints, read};
 use sms_proxy::settings::TEST_DATABASE;
@@ -15,7 +15,7 @@ const NUMBERS: [(&str, &str, &str); 8] = [
 ];
 
 #[test]
-fn all_problems_are_reported_at_once_a_line_each_that_begins_with_the_settings_name() {
+fn all_problems_are_reported_together_a_line_each_that_begins_with_the_settings_name() {
     let environment = [
         ("ORG_NAME", " "),
         ("NO_SESSION_MSG_PER_HOUR", "many"),
@@ -39,7 +39,7 @@ fn all_problems_are_reported_at_once_a_line_each_that_begins_with_the_settings_n
         ("MESSAGE_RETENTION_DAYS", "1"),
     ];
     let mut expected: Vec<&str> = environment.iter().map(|(name, _)| *name).collect();
-    // One that is too long for another is a problem of that other, and a name that nobody knows one of the file.
+    // A value that conflicts with another setting is a problem of the other one; an unknown name is a problem of the file.
     expected.retain(|name| *name != "LEASE_SECONDS");
     expected.extend(["LOOKUP_SETTLE_SECONDS", "MAINTENANCE_INTERVAL", "SETTINGS_FILE"]);
     expected.sort_unstable();
@@ -49,7 +49,7 @@ fn all_problems_are_reported_at_once_a_line_each_that_begins_with_the_settings_n
 }
 
 #[test]
-fn what_is_no_whole_number_is_refused() {
+fn values_that_are_not_whole_numbers_are_refused() {
     for (name, ..) in NUMBERS {
         for bad in ["x", "1.5", "-1", "1e1", "0x10", "1 0", "1,000", "١", "99999999999"] {
             let what = complaint(name, &[(name, bad)], None);
@@ -218,7 +218,7 @@ fn the_lease_outlasts_a_request() {
 }
 
 #[test]
-fn the_look_up_waits_longer_than_the_lease() {
+fn reconciliation_waits_longer_than_the_lease() {
     for (lease, settle, fits) in
         [("30", "30", false), ("30", "31", true), ("300", "300", false), ("31", "30", false)]
     {

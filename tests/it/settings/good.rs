@@ -1,10 +1,12 @@
-//! What settings that are in order come to.
+//! Valid settings and their values.
 
 use super::{AUTH, FLOWROUTE, KEY, TOKEN, good, good_file, read};
+use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use sms_proxy::{
     provider::flowroute::{ApiVersion, ClientOptions},
     settings::{ProviderChoice, Runtime, Settings, Storage, TEST_DATABASE},
+    store::ReplyQuota,
 };
 use std::time::Duration;
 use tracing::Level;
@@ -19,26 +21,26 @@ fn flowroute_of(settings: &Settings) -> &ClientOptions {
 #[test]
 fn everything_has_its_default() {
     let settings = good(&[]);
-    let wording = &settings.wording;
+    let wording = &settings.options.wording;
     assert_eq!(settings.runtime, Runtime::Local);
     assert_eq!(wording.org_name, "Your Org Name");
     assert_eq!(wording.session_start, "Your new session has started, send a message!");
     assert_eq!(wording.session_end, "This session has ended, talk to you again soon!");
     assert_eq!(wording.session_expired, "This session has expired.");
     assert_eq!(wording.no_session, "An active session was not found. Please contact support@yourorg.com");
-    assert_eq!((settings.answers_per_hour, settings.answers_per_minute), (3, 30));
+    assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 3, per_minute: 30 });
     assert_eq!(settings.storage, Storage::Sqlite("local-sqlite/sms-proxy.db".into()));
     assert!(matches!(settings.provider, ProviderChoice::Sandbox));
-    assert_eq!(settings.max_per_second, 5);
+    assert_eq!(settings.options.max_per_second, 5);
     assert_eq!(settings.public_url, None);
-    assert_eq!(settings.send_budget, Duration::from_secs(8));
-    assert_eq!(settings.lease, Duration::from_secs(30));
-    assert_eq!(settings.lookup_settle, Duration::from_secs(300));
+    assert_eq!(settings.options.send_budget, Duration::from_secs(8));
+    assert_eq!(settings.options.lease, Duration::from_secs(30));
+    assert_eq!(settings.options.lookup_settle, Duration::from_secs(300));
     assert!(settings.auth.api_keys.is_empty() && settings.auth.webhook_token.is_none());
     assert_eq!(settings.bind.to_string(), "127.0.0.1:8000");
     assert!(!settings.debug);
     assert_eq!(settings.log_level, Level::INFO);
-    assert_eq!(settings.retention_days, 30);
+    assert_eq!(settings.options.retention, TimeDelta::days(30));
     assert_eq!(settings.maintenance_interval, Duration::from_secs(5));
 }
 
@@ -107,28 +109,28 @@ const FILE: &str = r#"
 "#;
 
 #[test]
-fn every_setting_can_stand_in_the_file() {
+fn every_setting_can_be_in_the_file() {
     let settings = good_file(FILE);
-    let (wording, options) = (&settings.wording, flowroute_of(&settings));
+    let (wording, options) = (&settings.options.wording, flowroute_of(&settings));
     assert_eq!(
         [&wording.org_name, &wording.session_start, &wording.session_end, &wording.session_expired],
         ["Cabs & Co", "s", "e", ""]
     );
     assert_eq!(wording.no_session, "n");
-    assert_eq!((settings.answers_per_hour, settings.answers_per_minute), (0, 1000));
+    assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 0, per_minute: 1000 });
     assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     assert_eq!(options.url.as_str(), "https://flowroute.example.com/base");
     assert_eq!(options.version, ApiVersion::V2_2);
-    assert_eq!(settings.max_per_second, 0);
+    assert_eq!(settings.options.max_per_second, 0);
     assert_eq!(settings.public_url.unwrap().as_str(), "https://proxy.example.com/prod");
-    let times = [settings.send_budget, settings.lease, settings.lookup_settle];
+    let times = [settings.options.send_budget, settings.options.lease, settings.options.lookup_settle];
     assert_eq!(times.map(|time| time.as_secs()), [2, 7, 8]);
     let keys: Vec<_> = settings.auth.api_keys.iter().map(ExposeSecret::expose_secret).collect();
     assert_eq!(keys, [KEY, "another-api-key-012345"]);
     assert_eq!(settings.auth.webhook_token.unwrap().expose_secret(), TOKEN);
     assert_eq!(settings.bind.to_string(), "[::]:80");
     assert_eq!(settings.log_level, Level::WARN);
-    assert_eq!(settings.retention_days, 2);
+    assert_eq!(settings.options.retention, TimeDelta::days(2));
     assert_eq!(settings.maintenance_interval, Duration::from_secs(60));
 }
 
@@ -136,16 +138,16 @@ fn every_setting_can_stand_in_the_file() {
 fn the_environment_wins_over_the_file() {
     let environment = [("ORG_NAME", "Env"), ("SEND_BUDGET_SECONDS", "1"), ("BIND_ADDR", "127.0.0.1:1")];
     let settings = read(&environment, Some(FILE)).unwrap();
-    assert_eq!(settings.wording.org_name, "Env");
-    assert_eq!(settings.wording.session_start, "s");
-    assert_eq!(settings.send_budget, Duration::from_secs(1));
+    assert_eq!(settings.options.wording.org_name, "Env");
+    assert_eq!(settings.options.wording.session_start, "s");
+    assert_eq!(settings.options.send_budget, Duration::from_secs(1));
     assert_eq!(settings.bind.to_string(), "127.0.0.1:1");
 }
 
 #[test]
 fn a_bad_value_in_the_file_does_not_matter_when_the_environment_has_a_good_one() {
     let settings = read(&[("LEASE_SECONDS", "20")], Some("lease_seconds = 'soon'")).unwrap();
-    assert_eq!(settings.lease, Duration::from_secs(20));
+    assert_eq!(settings.options.lease, Duration::from_secs(20));
 }
 
 #[test]
@@ -170,7 +172,7 @@ fn an_empty_value_counts_as_none_but_for_the_message_that_may_be_empty() {
     ]
     .map(|name| (name, ""));
     let mut expected = good(&[]);
-    expected.wording.session_expired = String::new();
+    expected.options.wording.session_expired = String::new();
     assert_eq!(format!("{:?}", good(&empty)), format!("{expected:?}"));
 }
 

@@ -1,14 +1,15 @@
-//! The settings: their defaults, which source wins, and what is wrong with bad ones.
+//! The settings: defaults, precedence of sources, errors.
 
 mod access;
 mod bad;
-mod bundle;
 mod good;
+mod secret_json;
 mod secrets;
+mod table;
 
 use sms_proxy::settings::{Problems, Settings};
 
-/// Names and values as the environment has them.
+/// Names and values of environment variables.
 type Environment<'a> = [(&'a str, &'a str)];
 
 const KEY: &str = "an-api-key-0123456789";
@@ -44,14 +45,14 @@ fn good_file(file: &str) -> Settings {
     read(&[], Some(file)).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// The names of the settings that are complained about, a line each.
+/// The names of the settings with a problem, one per line.
 #[track_caller]
 fn complaints(environment: &Environment<'_>, file: Option<&str>) -> Vec<String> {
     let problems = read(environment, file).expect_err("something to complain about").to_string();
     problems.lines().map(|line| line.split_once(": ").unwrap_or((line, "")).0.to_owned()).collect()
 }
 
-/// The only complaint, which is about this setting; returns what it says.
+/// The text of the only problem, which must be about this setting.
 #[track_caller]
 fn complaint(name: &str, environment: &Environment<'_>, file: Option<&str>) -> String {
     let problems = read(environment, file).expect_err("something to complain about").to_string();

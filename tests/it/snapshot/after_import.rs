@@ -68,14 +68,14 @@ async fn stored_ids_are_recognised_as_duplicates(backend: Backend) {
 async fn opted_out_people_are_blocked(backend: Backend) {
     let (source, apps) = moved(backend).await;
     for app in apps {
-        let tn = tn_of(&source.barred);
+        let tn = tn_of(&source.blocked);
         app.text(&number(3), tn, "to the other").await;
         app.text(&number(4), tn, "and back").await;
         assert_eq!(app.provider.asked(), 0);
         app.text(&number(3), tn, "unstop").await;
         app.text(&number(4), tn, "welcome back").await;
         assert_eq!(app.provider.taken_by(), pairs([(number(3).as_str(), "welcome back")]));
-        app.end_session(&source.barred).await;
+        app.end_session(&source.blocked).await;
         // Eve is no longer opted out, and person 4 is: only of that TN.
         for _ in 0..POOL {
             let body = json!({"participant_a": number(4), "participant_b": fresh_number()});
@@ -133,7 +133,7 @@ async fn a_receipt_finds_its_message(backend: Backend) {
     for app in apps {
         let messages = app.messages(&source.talk).await;
         let delivery = |messages: &[Value], n: usize| messages[n]["delivery"]["status"].clone();
-        // This level of the first message is on record; of the second none is.
+        // A receipt of this level is stored for the first message; for the second there is none.
         receipt(&app, &messages[0], false, 2, json!("again")).await;
         assert_eq!(delivery(&app.messages(&source.talk).await, 0), "level 2");
         assert_eq!(app.messages(&source.talk).await[0], messages[0]);
@@ -149,20 +149,20 @@ async fn a_receipt_finds_its_message(backend: Backend) {
 
 async fn only_free_tns_are_picked(backend: Backend) {
     let (source, apps) = moved(backend).await;
-    let in_use = [&source.all[0], &source.talk, &source.barred, &source.later].map(tn_of);
+    let in_use = [&source.all[0], &source.talk, &source.blocked, &source.later].map(tn_of);
     for app in apps {
         for tn in in_use {
             app.call("DELETE", &format!("/tn/{tn}"), None).await.assert_error(400, "tn_in_use");
             let again = json!({"value": tn});
             app.call("POST", "/tn", Some(again)).await.assert_error(400, "duplicate_tn");
         }
-        let mut drawn: BTreeSet<String> = in_use.map(String::from).into();
+        let mut picked: BTreeSet<String> = in_use.map(String::from).into();
         // One more than there are free ones is that of the session that has expired.
         for _ in in_use.len()..POOL as usize {
             let session = app.open_session(&fresh_number(), &fresh_number(), None).await;
-            assert!(drawn.insert(tn_of(&session).to_owned()), "a TN in use was drawn");
+            assert!(picked.insert(tn_of(&session).to_owned()), "a TN in use was picked");
         }
-        assert_eq!(drawn.len(), POOL as usize);
+        assert_eq!(picked.len(), POOL as usize);
         let body = json!({"participant_a": fresh_number(), "participant_b": fresh_number()});
         app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
         app.settle_everything().await;

@@ -69,7 +69,7 @@ async fn other_files_and_newer_formats_are_refused() {
     }
     assert_refused(&target, rest, Some(1), begin).await;
     assert_refused(&target, "", Some(1), begin).await;
-    assert_refused(&target, format!("{first}\n{whole}"), Some(2), "it is no record").await;
+    assert_refused(&target, format!("{first}\n{whole}"), Some(2), "it is not a record").await;
 }
 
 #[tokio::test]
@@ -79,20 +79,26 @@ async fn missing_added_or_reordered_lines_are_refused() {
     let mut without = all.clone();
     without.remove(3);
     let wrong_count = file(&without).replace(&format!(":{}}}}}", count - 1), &format!(":{count}}}}}"));
-    assert_refused(&target, wrong_count, Some(count + 1), "counts other records").await;
+    assert_refused(&target, wrong_count, Some(count + 1), "its count of records is wrong").await;
     let mut swapped = all.clone();
     swapped.swap(4, 5);
-    assert_refused(&target, file(&swapped), Some(7), "not in its place").await;
+    let unsorted = "records must be sorted and unique: this TN comes before the one on line 6 (TNs are sorted by number)";
+    assert_refused(&target, file(&swapped), Some(7), unsorted).await;
+    let first_session = all.iter().position(|line| line.contains("\"session\":{")).unwrap();
+    let mut mixed = all.clone();
+    mixed.swap(first_session - 1, first_session);
+    let unsorted = format!("this TN comes before the session on line {}", first_session + 1);
+    assert_refused(&target, file(&mixed), Some(first_session + 2), &unsorted).await;
     let mut twice = all.clone();
     twice.insert(4, all[4].clone());
-    assert_refused(&target, file(&twice), Some(7), "there twice").await;
+    assert_refused(&target, file(&twice), Some(7), "this TN is the one on line 6 again").await;
     let mut empty_line = all.clone();
     empty_line.insert(4, String::new());
     assert_refused(&target, file(&empty_line), Some(6), "cut off").await;
     let whole = file(&all);
     let after = [format!("{whole}{whole}"), format!("{whole}{}\n", all[0]), format!("{whole}\n")];
     for file in after {
-        assert_refused(&target, file, Some(count + 3), "follows the closing line").await;
+        assert_refused(&target, file, Some(count + 3), "nothing may follow the closing line").await;
     }
 }
 
@@ -130,9 +136,9 @@ async fn impossible_records_are_refused() {
         ),
         ("\"state\":\"sent\"", "\"settled_at\"", "\"due_at\":1,\"settled_at\"", "has a body, or"),
         ("\"kind\":\"relay\"", "\"kind\":\"relay\"", "\"kind\":\"secret\"", "kind of the message"),
-        ("\"to_role\":\"a\"", "\"to_role\":\"a\"", "\"to_role\":\"c\"", unknown),
-        ("\"receipt_levels\":[1,2]", "[1,2]", "[2,1]", "levels"),
-        ("\"receipt_levels\":[1,2]", "[1,2]", "[1,1]", "levels"),
+        ("\"to_role\":\"a\"", "\"to_role\":\"a\"", "\"to_role\":\"c\"", "recipient of the message"),
+        ("\"receipt\":{", "\"level\":", "\"levels\":", unknown),
+        ("\"receipt\":{", "\"at\":", "\"at\":99999", "a time is out of range"),
         ("\"attempts\":1", "\"attempts\":1", "\"attempts\":-1", unknown),
         ("\"lease\":1", "\"lease\":1", "\"lease\":4294967296", unknown),
     ] {

@@ -18,12 +18,12 @@ pub struct PopulatedStore {
     /// Alice and Bob; it has no end.
     pub talk: Value,
     /// Persons 3 and 4; both have opted out.
-    pub barred: Value,
+    pub blocked: Value,
     /// Persons 5 and 6; it has an end that is far away.
     pub later: Value,
-    /// Persons 7 and 8; it has expired, and nobody has noticed.
+    /// Persons 7 and 8; it has expired and is not ended.
     pub expired: Value,
-    /// All sessions that are on record, ended ones too.
+    /// All stored sessions, ended ones too.
     pub all: Vec<Value>,
 }
 
@@ -89,16 +89,16 @@ impl PopulatedStore {
         }
         let mut all = vec![given_up(&app).await];
         let talk = app.open_session(ALICE, BOB, None).await;
-        let barred = app.open_session(&number(3), &number(4), None).await;
+        let blocked = app.open_session(&number(3), &number(4), None).await;
         let later = app.open_session(&number(5), &number(6), Some(10_000)).await;
         let expired = app.open_session(&number(7), &number(8), Some(60)).await;
-        all.extend([&talk, &barred, &later, &expired].map(Clone::clone));
+        all.extend([&talk, &blocked, &later, &expired].map(Clone::clone));
 
         // The start of this one is refused.
         let refused = json!({"participant_a": number(65), "participant_b": number(66)});
         app.call("POST", "/session", Some(refused)).await.assert_error(502, "provider_rejected");
 
-        // Ended ones: by somebody, with a text that waits and one that is unknown, and by their time.
+        // Ended ones: on request, with a waiting and an unknown text, and by expiry.
         let ended = app.open_session(&number(9), &number(10), None).await;
         text(&app, &number(9), tn_of(&ended), "busy and then cancelled").await;
         text(&app, &number(10), tn_of(&ended), "lost and then revoked").await;
@@ -108,10 +108,10 @@ impl PopulatedStore {
         text(&app, &number(11), tn_of(&over), "too late").await;
         all.extend([ended, over]);
 
-        // Who has opted out, by STOP and by Flowroute's word, and in again.
-        post(&app, flat(STOPPED, &number(3), tn_of(&barred), "STOP")).await;
-        text(&app, &number(4), tn_of(&barred), "never sent").await;
-        text(&app, &number(3), tn_of(&barred), "opted-out is what Flowroute says").await;
+        // Opt-outs, by STOP and by a refusal of Flowroute, and an opt-in.
+        post(&app, flat(STOPPED, &number(3), tn_of(&blocked), "STOP")).await;
+        text(&app, &number(4), tn_of(&blocked), "never sent").await;
+        text(&app, &number(3), tn_of(&blocked), "opted-out is what Flowroute says").await;
         text(&app, EVE, tn_of(&talk), "stop").await;
         text(&app, EVE, tn_of(&talk), "unstop").await;
         text(&app, EVE, tn_of(&talk), "who are you?").await;
@@ -129,7 +129,7 @@ impl PopulatedStore {
         receipt(&app, &messages[2], false, 1, Value::Null).await;
         receipt(&app, &messages[2], true, 2, json!(1003)).await;
         app.clock.advance(TimeDelta::minutes(61));
-        Self { store, talk, barred, later, expired, all }
+        Self { store, talk, blocked, later, expired, all }
     }
 }
 

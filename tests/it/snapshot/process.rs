@@ -77,7 +77,7 @@ async fn an_export_names_the_action_if_a_message_is_leased(backend: Backend) {
     }
 }
 
-/// A file with the records of so many sessions.
+/// A file with the records of this many sessions.
 async fn long_file(sessions: u32) -> String {
     let store = SnapshotStore::of(Backend::Sqlite).await;
     let app = &store.app;
@@ -168,7 +168,7 @@ async fn unreadable_and_unwritable_files_are_named() {
     assert_eq!(run(&["import", "empty.jsonl"], "new.db").0, Some(0));
     let (code, _, said) = run(&["import"], "new.db");
     assert_eq!(code, Some(1));
-    assert!(said.contains("line 1 of the file is not right"), "{said}");
+    assert!(said.contains("line 1: it is not the beginning of a file"), "{said}");
     let mut full = command(folder.path(), &[("SQLITE_PATH", "new.db")]);
     full.arg("export").stdout(File::create("/dev/full").unwrap());
     let (code, _, said) = texts(&full.output().unwrap());

@@ -12,7 +12,7 @@ use std::time::Duration;
 use test_support::{
     App,
     fault_proxy::{Fault, FaultProxy},
-    unhurried,
+    without_timeouts,
 };
 
 /// How a call may go wrong that is not done.
@@ -49,14 +49,14 @@ const LASTING: [Fault; 9] = [
     Fault::AppliedLate,
 ];
 
-/// How long nothing times out, however slow the engine is on a busy machine.
-const PATIENT: Duration = Duration::from_secs(60);
+/// A time limit that no slow machine exceeds.
+const LONG_LIMIT: Duration = Duration::from_secs(60);
 
 fn faults_of_writes() -> impl Iterator<Item = Fault> {
     NOT_DONE.into_iter().chain(OF_WRITES)
 }
 
-/// Two processes on one table: one whose calls go wrong, and one that reaches the table by another way.
+/// Two processes on one table: one whose calls fail, and one that reaches the table without the fault proxy.
 struct Trouble {
     troubled: App,
     well: App,
@@ -68,8 +68,8 @@ struct Trouble {
 impl Trouble {
     async fn new(calls: &'static [&'static str], fault: Fault) -> Self {
         let (table, proxy) = FaultProxy::table().await;
-        let troubled = App::on(table.store(Duration::from_secs(1)), unhurried());
-        let well = troubled.beside(table.at_the_engine().store(PATIENT), unhurried());
+        let troubled = App::on(table.store(Duration::from_secs(1)), without_timeouts());
+        let well = troubled.beside(table.at_the_engine().store(LONG_LIMIT), without_timeouts());
         Self { troubled, well, proxy, calls, fault }
     }
 

@@ -10,7 +10,7 @@ use test_support::{
     flat, fresh_id, pair, unpaced,
 };
 
-/// Makes a call that must be answered with 503 while the store fails; then the store is well again.
+/// Makes a call while the store fails, which must be answered with 503; then the store recovers.
 async fn fails(trouble: &Trouble, method: &str, path: &str, body: Option<Value>) {
     trouble.begins();
     let answer = trouble.troubled.call(method, path, body).await;
@@ -18,14 +18,14 @@ async fn fails(trouble: &Trouble, method: &str, path: &str, body: Option<Value>)
     trouble.ends().await;
 }
 
-/// Posts a text that must be answered with 503 while the store fails; then the store is well again.
-async fn is_posted_in_vain(trouble: &Trouble, post: &Value) {
+/// Posts a text while the store fails, which must be answered with 503; then the store recovers.
+async fn post_fails(trouble: &Trouble, post: &Value) {
     trouble.begins();
     assert_eq!(trouble.troubled.post(post).await.status, 503, "{:?}", trouble.fault);
     trouble.ends().await;
 }
 
-/// How often each of the two was told this.
+/// The number of texts with these words to each participant.
 fn told(app: &App, what: &str) -> [usize; 2] {
     [ALICE, BOB].map(|number| {
         app.provider.taken().iter().filter(|text| text.to == number && text.body.contains(what)).count()
@@ -58,8 +58,8 @@ async fn a_session_reported_as_failed_is_rolled_back() {
         trouble.begins();
         let mut answer = troubled.call("POST", "/session", Some(pair())).await;
         trouble.ends().await;
-        // If it was found out in time that the session stands, the answer says so. If not, the process that left it
-        // behind clears it away before it opens another one.
+        // If the session was found to be stored before the time limit, the answer is 200. If not, the same process rolls it
+        // back before it opens another one.
         while answer.status != 200 {
             answer.assert_error(503, "store_unavailable");
             answer = troubled.call("POST", "/session", Some(pair())).await;
@@ -84,7 +84,7 @@ async fn a_session_whose_start_was_refused_is_rolled_back_once_the_store_recover
             script.fail(calls, lasting, u32::MAX);
             Outcome::Refused
         });
-        // On a busy machine it may fail before the fault begins. With 502 it was found out in time that it is undone.
+        // On a busy machine the call may fail before the fault begins. 502 means that the rollback was stored.
         while well.provider.asked() == 0 {
             let answer = troubled.call("POST", "/session", Some(pair())).await;
             assert!([502, 503].contains(&answer.status), "{fault:?}: {answer:?}");
@@ -109,7 +109,7 @@ async fn a_session_ends_and_both_are_notified_once() {
         trouble.begins();
         let answer = trouble.troubled.call("DELETE", &path, None).await;
         trouble.ends().await;
-        // It is found out in time that the end is on record, or that it is not.
+        // Whether the end is stored is found out before the time limit.
         let done =
             [Fault::ResponseLost, Fault::AppliedServerError, Fault::AppliedNoResponse, Fault::AppliedLate];
         assert_eq!(answer.status, if done.contains(fault) { 200 } else { 503 }, "{fault:?}");
@@ -128,7 +128,7 @@ async fn a_text_that_is_posted_again_is_sent_once() {
         let well = &trouble.well;
         let session = well.conversation(None).await;
         let post = flat(&fresh_id(), ALICE, TN, "hello");
-        is_posted_in_vain(trouble, &post).await;
+        post_fails(trouble, &post).await;
         assert_eq!(well.post(&post).await.status, 200);
         trouble.comes_to_rest().await;
         let fault = trouble.fault;
@@ -145,7 +145,7 @@ async fn a_late_text_ends_its_session_once() {
         well.conversation(Some(1)).await;
         well.clock.advance(TimeDelta::minutes(2));
         let post = flat(&fresh_id(), ALICE, TN, "late");
-        is_posted_in_vain(trouble, &post).await;
+        post_fails(trouble, &post).await;
         assert_eq!(well.post(&post).await.status, 200);
         assert_eq!(well.pool().await, (1, 0), "{fault:?}");
         trouble.comes_to_rest().await;
@@ -160,7 +160,7 @@ async fn a_stranger_is_answered_once() {
         let well = &trouble.well;
         well.conversation(None).await;
         let post = flat(&fresh_id(), EVE, TN, "who is this?");
-        is_posted_in_vain(trouble, &post).await;
+        post_fails(trouble, &post).await;
         assert_eq!(well.post(&post).await.status, 200);
         trouble.comes_to_rest().await;
         let answered: Vec<String> = well.provider.taken().into_iter().map(|text| text.to).collect();
@@ -175,7 +175,7 @@ async fn an_opted_out_person_is_not_texted() {
         let well = &trouble.well;
         let session = well.conversation(None).await;
         let post = flat(&fresh_id(), BOB, TN, "STOP");
-        is_posted_in_vain(trouble, &post).await;
+        post_fails(trouble, &post).await;
         assert_eq!(well.post(&post).await.status, 200);
         well.text(ALICE, TN, "hello").await;
         assert_eq!(well.provider.asked(), 0, "{:?}", trouble.fault);
@@ -194,7 +194,7 @@ async fn a_receipt_that_is_posted_again_is_stored() {
         let id = relay(well.messages(&session).await).unwrap()["provider_id"].clone();
         let attributes = json!({"level": 2, "status": "delivered", "status_code": "1003"});
         let post = json!({"data": {"type": "delivery_receipt", "id": id, "attributes": attributes}});
-        is_posted_in_vain(trouble, &post).await;
+        post_fails(trouble, &post).await;
         assert_eq!(well.post(&post).await.status, 200);
         let delivery = relay(well.messages(&session).await).unwrap()["delivery"]["status"].clone();
         assert_eq!(delivery, "delivered", "{:?}", trouble.fault);

@@ -8,15 +8,15 @@ use test_support::{
     pair,
 };
 
-/// How often the troubled process tries one write within the time of a store call.
+/// The number of attempts at one write in the time limit of a store call.
 const TRIES: u32 = 2;
-/// How often a call is made again that a busy machine left too little time.
-const PATIENCE: u32 = 5;
+/// The number of attempts at a call that may time out on a busy machine.
+const ATTEMPTS: u32 = 5;
 const OTHER_TN: &str = "12062992130";
 
-/// Opens a session, as a caller would that is told to try again: on a busy machine the process may have too little time.
-async fn open_at_last(app: &App) -> Value {
-    for _ in 0..PATIENCE {
+/// Opens a session with retries: on a busy machine a call may time out.
+async fn open_with_retries(app: &App) -> Value {
+    for _ in 0..ATTEMPTS {
         let answer = app.call("POST", "/session", Some(pair())).await;
         if answer.status != 503 {
             assert_eq!(answer.status, 200, "{answer:?}");
@@ -46,7 +46,7 @@ async fn no_session_begins_after_its_creation_was_reported_as_failed() {
     proxy.late_calls_applied().await;
     assert_eq!(well.pool().await, (1, 0));
     // Others are opened as ever, and what was left behind is no session for anybody.
-    let session = open_at_last(troubled).await;
+    let session = open_with_retries(troubled).await;
     well.end_session(&session).await;
     assert_eq!(well.pool().await, (1, 0));
 }
@@ -62,21 +62,21 @@ async fn a_session_that_only_a_newer_release_can_roll_back_blocks_no_other() {
         Outcome::Refused
     });
     let mut id = None;
-    for _ in 0..PATIENCE {
+    for _ in 0..ATTEMPTS {
         troubled.call("POST", "/session", Some(pair())).await.assert_error(503, "store_unavailable");
         trouble.ends().await;
         let sessions = well.call("GET", "/session", None).await.json();
-        // On a busy machine the opening may not have come so far that the session stands.
+        // On a busy machine the session may not be stored.
         id = sessions["sessions"][0]["id"].as_str().map(str::to_owned);
         if id.is_some() {
             break;
         }
     }
-    let id = id.expect("the session stands");
+    let id = id.expect("the session is stored");
     provider.always(Outcome::Sent);
     proxy.rewrite_as_newer_release(format!("S#{id}"), "S").await;
     well.add_tn(OTHER_TN).await;
-    assert_eq!(open_at_last(troubled).await["virtual_tn"], OTHER_TN);
+    assert_eq!(open_with_retries(troubled).await["virtual_tn"], OTHER_TN);
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
-//! The store fails while a text is on its way: what became of the text is found out later, and it goes out once.
+//! The store fails while a text is being sent: its outcome is reconciled later, and it is sent once.
 
 use super::{LASTING, Trouble, with_each};
 use test_support::{ALICE, BOB, Outcome, TN, fault_proxy::WRITES, flat, fresh_id};
 
-/// A text is sent, with this outcome, while the store begins to fail. It is on record, so it is answered with 200.
+/// A text is sent, with this outcome, while the store begins to fail. It is stored, so it is answered with 200.
 async fn is_sent_as_the_store_fails(trouble: &Trouble, outcome: Outcome) -> serde_json::Value {
     let Trouble { troubled, well, proxy, calls, fault } = trouble;
     let session = well.conversation(None).await;

@@ -1,22 +1,23 @@
 //! Calls that go wrong a few times: they are made again, and nothing is done twice.
 
-use super::{NOT_DONE, OF_WRITES, PATIENT, faults_of_writes};
-use crate::contract::fixtures::{
-    Shared, alice, answer, at, bob, conversation, end, eve, fill_pool, found, inbound, message, message_of,
-    new_session, nobody_knows, not_taken, refused, relay, sending, sent, tn, uncertain, waiting,
+use super::{LONG_LIMIT, NOT_DONE, OF_WRITES, faults_of_writes};
+use crate::contract::{
+    expected::listed,
+    fixtures::{
+        Shared, alice, answer, arrival, at, bob, conversation, end, eve, fill_pool, found, new_session,
+        no_answer, not_taken, receive, refused, relay, route, sending, sent, settle, stored, tn, uncertain,
+        waiting,
+    },
 };
 use futures_util::future::join_all;
 use sms_proxy::{
-    domain::{Receipt, Session},
-    store::{
-        AddTn, EndCause, OpenSession, Page, Receipted, Recorded, RemoveTn, RestsOn, Settlement, State,
-        StoreError,
-    },
+    domain::{Decision, Delivery, EndCause, Message, Page, Receipt, Session, Settlement, State},
+    store::{AddTn, OpenSession, Receipted, Received, RemoveTn, StoreError},
 };
 use std::fmt::Debug;
 use test_support::fault_proxy::{Fault, FaultProxy, READS, WRITES};
 
-/// How often a fault happens: so often that the SDK gives up, and what is lost also once. What takes its time happens
+/// The numbers of times that a fault happens: until the SDK gives up, and for lost responses also once. Slow faults happen
 /// once.
 fn times(fault: Fault) -> &'static [u32] {
     match fault {
@@ -36,7 +37,7 @@ async fn with_faults(
     let each = |(fault, times)| async move {
         let (table, proxy) = FaultProxy::table().await;
         let fail = || proxy.fail(calls, fault, times);
-        case(table.store(PATIENT), &fail).await;
+        case(table.store(LONG_LIMIT), &fail).await;
         assert_eq!(proxy.recover(), 0, "{fault:?} happened {times} times");
         proxy.late_calls_applied().await;
     };
@@ -48,15 +49,9 @@ async fn with_every_fault(case: impl AsyncFn(Shared, &dyn Fn())) {
     with_faults(WRITES, faults_of_writes(), case).await;
 }
 
-fn receipt(of: &sms_proxy::store::Leased) -> Receipt {
-    Receipt {
-        message: Some(of.outbound.id),
-        provider_id: "mdr2-receipt".into(),
-        level: 2,
-        status: "delivered".into(),
-        code: None,
-        at: None,
-    }
+fn receipt(of: &Message) -> Receipt {
+    let delivery = Delivery { level: 2, status: "delivered".into(), code: None, at: None };
+    Receipt { message: Some(of.outbound.id), provider_id: "mdr2-receipt".into(), delivery }
 }
 
 async fn sessions(store: &Shared) -> Vec<Session> {
@@ -103,11 +98,14 @@ async fn a_session_opens_and_ends_once() {
 async fn a_text_is_stored_once() {
     with_every_fault(async |store, fail| {
         let session = conversation(&store, None).await;
-        let record = inbound(Some("id"), RestsOn::Live(session.id), vec![relay(&session, 1)], 1);
+        let text = arrival(Some("id"), alice(), session.tn, 1);
+        let send = Decision::Send(vec![relay(&session)]);
         fail();
-        let Recorded::New(leased) = store.record(record.clone()).await.unwrap() else { panic!("it is new") };
-        assert_eq!((leased.len(), message(&store, &leased[0]).await.state), (1, State::Sending));
-        assert_eq!(store.record(record).await.unwrap(), Recorded::Duplicate);
+        let received = receive(&store, text.clone(), send.clone()).await;
+        let Received::Stored(leased) = received else { panic!("{received:?}") };
+        assert_eq!(leased.len(), 1);
+        assert_eq!(stored(&store, &leased[0]).await, listed(&leased[0]));
+        assert_eq!(receive(&store, text, send).await, Received::Duplicate);
     })
     .await;
 }
@@ -121,19 +119,20 @@ async fn a_message_is_settled_once_in_every_way() {
         (found("mdr2-2"), State::Sent),
         (not_taken(5), State::Waiting),
         (Settlement::Deferred, State::Waiting),
-        (nobody_knows(), State::Unknown),
+        (no_answer(), State::Unknown),
         (Settlement::SeenAbsent, State::Sending),
         (Settlement::UnknownForGood, State::Unknown),
     ];
     for (settlement, state) in ways {
         with_faults(WRITES, OF_WRITES.into_iter(), async |store, fail| {
             let session = conversation(&store, None).await;
-            let leased = sending(&store, relay(&session, 1), 1).await;
+            let leased = sending(&store, relay(&session), 1).await;
             fail();
-            assert!(store.settle(&leased, settlement.clone(), at(2)).await.unwrap(), "{settlement:?}");
-            let message = message(&store, &leased).await;
+            let event = settle(&store, &leased, settlement.clone(), 2).await;
+            assert!(event.is_some(), "{settlement:?}");
+            let status = stored(&store, &leased).await.status;
             let attempts = u32::from(settlement != Settlement::Deferred);
-            assert_eq!((message.state, message.attempts), (state, attempts), "{settlement:?}");
+            assert_eq!((status.state, status.attempts), (state, attempts), "{settlement:?}");
         })
         .await;
     }
@@ -143,15 +142,18 @@ async fn a_message_is_settled_once_in_every_way() {
 async fn a_message_is_leased_prolonged_and_reclaimed_once() {
     with_every_fault(async |store, fail| {
         let session = conversation(&store, None).await;
-        let id = waiting(&store, relay(&session, 1), 1, 1).await.outbound.id;
+        let id = waiting(&store, relay(&session), 1, 1).await.outbound.id;
         fail();
         let leased = store.lease(id, at(2), at(32)).await.unwrap().expect("it waits");
-        assert_eq!((leased.lease, message(&store, &leased).await.attempts), (2, 2));
+        assert_eq!((leased.status.lease, leased.status.attempts), (2, 2));
+        assert_eq!(stored(&store, &leased).await, listed(&leased));
         fail();
-        assert!(store.renew(&leased, at(3), at(33)).await.unwrap());
+        let renewed = store.renew(&leased, at(3), at(33)).await.unwrap().expect("it may be sent");
+        assert_eq!(stored(&store, &leased).await, listed(&renewed));
         fail();
         assert_eq!(store.reclaim(10, at(34)).await.unwrap(), 1);
-        assert_eq!(message_of(&store, session.id, id).await.attempts, 2);
+        let status = stored(&store, &leased).await.status;
+        assert_eq!((status.state, status.attempts), (State::Unknown, 2));
     })
     .await;
 }
@@ -160,10 +162,10 @@ async fn a_message_is_leased_prolonged_and_reclaimed_once() {
 async fn a_receipt_is_recorded_once_and_settles_its_message() {
     with_every_fault(async |store, fail| {
         let session = conversation(&store, None).await;
-        let leased = sending(&store, relay(&session, 1), 1).await;
+        let leased = sending(&store, relay(&session), 1).await;
         fail();
         assert_eq!(store.receipt(&receipt(&leased), at(2)).await.unwrap(), Receipted::Recorded);
-        assert_eq!(message(&store, &leased).await.state, State::Sent);
+        assert_eq!(stored(&store, &leased).await.status.state, State::Sent);
         assert_eq!(store.receipt(&receipt(&leased), at(2)).await.unwrap(), Receipted::Known);
     })
     .await;
@@ -173,11 +175,11 @@ async fn a_receipt_is_recorded_once_and_settles_its_message() {
 async fn one_holder_drains_the_outbox() {
     with_every_fault(async |store, fail| {
         fail();
-        assert!(store.begin_drain("one", at(0), at(60)).await.unwrap());
-        assert!(!store.begin_drain("two", at(0), at(60)).await.unwrap());
+        assert!(store.acquire_drain_lease("one", at(0), at(60)).await.unwrap());
+        assert!(!store.acquire_drain_lease("two", at(0), at(60)).await.unwrap());
         fail();
-        store.end_drain("one").await.unwrap();
-        assert!(store.begin_drain("two", at(0), at(60)).await.unwrap());
+        store.release_drain_lease("one").await.unwrap();
+        assert!(store.acquire_drain_lease("two", at(0), at(60)).await.unwrap());
     })
     .await;
 }
@@ -194,15 +196,15 @@ async fn failed_reads_are_retried_and_complete() {
     with_faults(READS, NOT_DONE.into_iter(), async |store, fail| {
         let session = conversation(&store, Some(60)).await;
         let page = || Page { limit: Some(10), after: None };
-        waiting(&store, relay(&session, 1), 1, 1).await;
-        let lost = uncertain(&store, relay(&session, 2), 2).await;
+        waiting(&store, relay(&session), 1, 1).await;
+        let lost = uncertain(&store, relay(&session), 2).await;
         same(fail, async || store.tn(session.tn, at(1)).await.unwrap()).await;
         same(fail, async || store.tns(page(), at(1)).await.unwrap().0.items).await;
         same(fail, async || store.session(session.id, at(1)).await.unwrap()).await;
         same(fail, async || store.sessions(page(), at(1)).await.unwrap().0.items).await;
         same(fail, async || store.expired_sessions(9, at(60)).await.unwrap()).await;
-        same(fail, async || store.route(session.tn, alice(), at(1)).await.unwrap()).await;
-        same(fail, async || store.route(session.tn, eve(), at(1)).await.unwrap()).await;
+        same(fail, async || route(&store, session.tn, alice(), at(1)).await).await;
+        same(fail, async || route(&store, session.tn, eve(), at(1)).await).await;
         same(fail, async || store.messages(session.id, page(), at(1)).await.unwrap().unwrap().items).await;
         same(fail, async || store.due(9, at(1)).await.unwrap()).await;
         same(fail, async || store.unknown(9, None).await.unwrap()).await;
@@ -219,14 +221,15 @@ async fn failed_reads_before_a_write_are_retried() {
         fail();
         let opened = store.open_session(new_session([alice(), bob()], 0, None), at(30)).await.unwrap();
         let OpenSession::Opened { session, .. } = opened else { panic!("a TN is free") };
-        let stranger = inbound(Some("id"), RestsOn::Nothing, vec![answer(tn(1), eve(), at(1))], 1);
+        let reply = Decision::Send(vec![answer(tn(1), eve())]);
         fail();
-        assert!(matches!(store.record(stranger).await.unwrap(), Recorded::New(_)));
-        let id = waiting(&store, relay(&session, 1), 1, 1).await.outbound.id;
+        let received = receive(&store, arrival(Some("id"), eve(), tn(1), 1), reply).await;
+        assert!(matches!(received, Received::Stored(leased) if leased.len() == 1));
+        let id = waiting(&store, relay(&session), 1, 1).await.outbound.id;
         fail();
         let leased = store.lease(id, at(2), at(32)).await.unwrap().expect("it waits");
         fail();
-        assert!(store.renew(&leased, at(3), at(33)).await.unwrap());
+        assert!(store.renew(&leased, at(3), at(33)).await.unwrap().is_some());
         fail();
         assert_eq!(store.receipt(&receipt(&leased), at(4)).await.unwrap(), Receipted::Recorded);
         fail();
@@ -240,13 +243,13 @@ async fn failed_reads_before_a_write_are_retried() {
 #[tokio::test]
 async fn an_operation_of_many_slow_calls_ends_at_its_limit() {
     let (table, proxy) = FaultProxy::table().await;
-    let (patient, shipped) = (table.store(PATIENT), table.shipped());
-    conversation(&patient, None).await;
+    let (healthy, shipped) = (table.store(LONG_LIMIT), table.shipped());
+    conversation(&healthy, None).await;
     proxy.fail(READS, Fault::Slow, u32::MAX);
     // No number is free, so each part of the pool is asked.
     let opened = shipped.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
     assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
     proxy.recover();
-    let opened = patient.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
+    let opened = healthy.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
     assert!(matches!(opened, Ok(OpenSession::NoFreeTn)), "{opened:?}");
 }

@@ -23,7 +23,7 @@ use tower::ServiceExt;
 
 const DATABASE: &str = "test.db";
 
-/// A clock that stands still until a test moves it.
+/// A clock that advances only when a test says so.
 #[derive(Clone)]
 pub struct TestClock(Arc<AtomicI64>);
 
@@ -123,7 +123,7 @@ impl App {
         let ticking = clock.clone();
         let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
             .with_clock(Arc::new(move || ticking.now()));
-        let router = router(Parts { service: service.clone(), auth, sandbox: None, answer_limit: None });
+        let router = router(Parts { service: service.clone(), auth, sandbox: None, response_limit: None });
         Self { router, service, store, provider, clock, folder: None }
     }
 
@@ -175,7 +175,7 @@ impl App {
         (pool["available"].as_u64().expect("a number"), pool["in_use"].as_u64().expect("a number"))
     }
 
-    /// Opens a session that expires after so many minutes.
+    /// Opens a session that expires after this many minutes.
     pub async fn open_session(&self, a: &str, b: &str, minutes: Option<u32>) -> Value {
         let body = json!({"participant_a": a, "participant_b": b, "expiry_window": minutes});
         let answer = self.call("POST", "/session", Some(body)).await;
@@ -233,8 +233,8 @@ pub fn unpaced() -> Options {
     Options { max_per_second: 0, ..Options::default() }
 }
 
-/// [`unpaced`] with a send budget that no slow machine uses up.
-pub fn unhurried() -> Options {
+/// [`unpaced`] with times that no slow machine exceeds.
+pub fn without_timeouts() -> Options {
     let (send_budget, lease) = (Duration::from_secs(120), Duration::from_secs(130));
     Options { send_budget, lease, ..unpaced() }
 }

@@ -19,7 +19,7 @@ pub mod runtime_api;
 mod texts;
 
 pub use answer::Answer;
-pub use app::{App, TestClock, sqlite, unhurried, unpaced};
+pub use app::{App, TestClock, sqlite, unpaced, without_timeouts};
 pub use backend::{Backend, Records};
 pub use log::logged;
 pub use loopback::{Loopback, Reply, Seen};

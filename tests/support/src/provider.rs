@@ -138,6 +138,14 @@ impl Recorder {
 
 #[async_trait]
 impl Provider for Recorder {
+    fn name(&self) -> &'static str {
+        "Flowroute"
+    }
+
+    fn remedy(&self) -> &'static str {
+        "check FLOWROUTE_SECRET_KEY"
+    }
+
     async fn send(&self, message: &Outbound, _limit: Duration) -> Result<String, SendError> {
         let mut state = self.state();
         state.asked += 1;

@@ -109,7 +109,8 @@ impl RuntimeApi {
         let (done, outcome) = oneshot::channel();
         self.invocations.waiting.lock().unwrap().insert(id.to_owned(), done);
         self.events.send((id.to_owned(), event.to_string())).unwrap();
-        let outcome = tokio::time::timeout(EVENT_LIMIT, outcome).await.expect("an answer in time");
+        let outcome =
+            tokio::time::timeout(EVENT_LIMIT, outcome).await.expect("an answer before the time limit");
         outcome.unwrap()
     }
 }

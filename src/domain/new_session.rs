@@ -1,0 +1,64 @@
+//! A session that is to be opened.
+
+use super::{Kind, MessageId, Number, Outbound, Participant, Role, Session, SessionId};
+use chrono::{DateTime, Utc};
+
+/// A requested session, before a TN is found for it.
+///
+/// It has its ids already, so that a store that retries writes the same session, never a second one.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// The id it will have.
+    pub id: SessionId,
+    /// The two numbers, `A` first.
+    pub participants: [Number; 2],
+    /// When it is created.
+    pub created_at: DateTime<Utc>,
+    /// When it will count as ended.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What both are told at the start.
+    pub start_notice: String,
+    notice_ids: [MessageId; 2],
+}
+
+impl NewSession {
+    /// A session for these two, with fresh ids.
+    #[must_use]
+    pub fn new(
+        participants: [Number; 2],
+        created_at: DateTime<Utc>,
+        expires_at: Option<DateTime<Utc>>,
+        start_notice: String,
+    ) -> Self {
+        Self {
+            id: SessionId::random(),
+            participants,
+            created_at,
+            expires_at,
+            start_notice,
+            notice_ids: [MessageId::random(), MessageId::random()],
+        }
+    }
+
+    /// The session on this TN, which neither participant has opted out of, and its start notices.
+    #[must_use]
+    pub fn on(&self, tn: Number) -> (Session, [Outbound; 2]) {
+        let [a, b] = self.participants;
+        let session = Session {
+            id: self.id,
+            tn,
+            participants: [(Role::A, a), (Role::B, b)].map(|(role, number)| Participant {
+                role,
+                number,
+                blocked: None,
+            }),
+            created_at: self.created_at,
+            expires_at: self.expires_at,
+        };
+        let [to_a, to_b] = session.notices(Kind::Start, &self.start_notice);
+        let [id_a, id_b] = self.notice_ids;
+        let notices =
+            [(id_a, to_a), (id_b, to_b)].map(|(id, text)| Outbound { id, created_at: self.created_at, text });
+        (session, notices)
+    }
+}

@@ -1,0 +1,50 @@
+//! Who a sender is to a TN, and what is decided about their text.
+
+use super::{Blocked, OptChange, Session, Text};
+use chrono::{DateTime, Utc};
+
+/// Who a sender is to a TN at a moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Route {
+    /// The TN is not in the pool.
+    NotOurTn,
+    /// The sender is a TN of the pool.
+    SenderIsTn,
+    /// The sender is in no session on this TN.
+    Stranger {
+        /// Why the sender must not be sent a reply, if so.
+        blocked: Option<Blocked>,
+        /// When the live session on the TN was created, if there is one.
+        in_use_since: Option<DateTime<Utc>>,
+    },
+    /// The sender is a participant of this live session.
+    Live(Session),
+    /// The sender is a participant of this session, which has expired and is not ended yet.
+    Expired(Session),
+}
+
+/// What is done about a text. It is valid only while its [`Route`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing is stored and nothing is sent.
+    Ignore(IgnoreReason),
+    /// These texts are sent. Replies to strangers are subject to a quota.
+    Send(Vec<Text>),
+    /// The expired session of the route is ended, with these notices.
+    Expire(Vec<Text>),
+    /// The sender opts out of the TN, or in again; nothing is sent, since Flowroute answers such a text itself.
+    Opt(OptChange),
+}
+
+/// Why nothing is done about a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IgnoreReason {
+    /// The number that it was sent to is not in the pool.
+    NotOurTn,
+    /// Its sender is a TN of the pool: two proxies must never talk to each other.
+    SenderIsTn,
+    /// Its sender must not be answered.
+    Blocked(Blocked),
+    /// It was sent before the session on the TN began, so it was meant for an earlier one.
+    OlderThanSession,
+}

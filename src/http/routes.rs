@@ -1,0 +1,61 @@
+//! The table of routes.
+
+use super::{app::App, health, message, sandbox, session, tn, webhook};
+use axum::{
+    Router,
+    routing::{MethodFilter, MethodRouter, on},
+};
+
+/// A method and a path.
+#[derive(Debug)]
+pub struct Route {
+    /// The HTTP method.
+    pub method: &'static str,
+    /// The path, with parameters in braces, as the router and API Gateway write it.
+    pub path: &'static str,
+    /// Whether it needs an API key.
+    pub guarded: bool,
+    handler: fn() -> MethodRouter<App>,
+}
+
+impl Route {
+    const fn unguarded(self) -> Self {
+        Self { guarded: false, ..self }
+    }
+}
+
+macro_rules! route {
+    ($method:ident $path:literal, $handler:path) => {
+        Route {
+            method: stringify!($method),
+            path: $path,
+            guarded: true,
+            handler: || on(MethodFilter::$method, $handler),
+        }
+    };
+}
+
+/// The routes of every server; guarded by default.
+pub const ROUTES: &[Route] = &[
+    // It needs the webhook token instead of an API key.
+    route!(POST "/", webhook::receive).unguarded(),
+    route!(GET "/health", health::show).unguarded(),
+    route!(GET "/message", message::list),
+    route!(GET "/tn", tn::list),
+    route!(POST "/tn", tn::add),
+    route!(DELETE "/tn", tn::remove_named),
+    route!(GET "/tn/{value}", tn::show),
+    route!(DELETE "/tn/{value}", tn::remove),
+    route!(GET "/session", session::list),
+    route!(POST "/session", session::open),
+    route!(DELETE "/session", session::end_named),
+    route!(GET "/session/{id}", session::show),
+    route!(DELETE "/session/{id}", session::end),
+];
+
+/// An additional route of a local server with the sandbox.
+pub const SANDBOX_ROUTE: Route = route!(GET "/sandbox/messages", sandbox::show);
+
+pub(super) fn router<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Router<App> {
+    routes.into_iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))
+}

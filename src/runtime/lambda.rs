@@ -1,0 +1,145 @@
+//! The router in the Lambda runtime, behind API Gateway or a function URL.
+
+use crate::{
+    http::{ROUTES, RequestId},
+    limits,
+    service::{self, Service},
+    telemetry::metrics::{Event, Metrics, count},
+};
+use axum::{
+    Json, Router,
+    body::Body,
+    extract::Request,
+    http::Uri,
+    response::{IntoResponse, Response},
+};
+use lambda_http::{
+    Body as LambdaBody, Error, RequestExt, request::RequestContext, service_fn, tower::ServiceExt,
+};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tracing::Instrument;
+
+/// Serves the runtime's events until the runtime ends the process, as the function of this name.
+///
+/// Opens connections first, in the init phase.
+///
+/// # Errors
+/// When the runtime cannot be reached.
+pub async fn run(router: Router, service: Service, function: String) -> Result<(), Error> {
+    let metrics = Metrics::start(function);
+    service.connect(limits::INIT_CONNECT).await;
+    lambda_http::run(service_fn(move |event: lambda_http::Request| {
+        let (router, service) = (router.clone(), service.clone());
+        async move {
+            let response = if is_maintenance(&event) {
+                let span = tracing::info_span!("request", id = invocation(&event));
+                maintain(&service).instrument(span).await
+            } else {
+                router.oneshot(request(event)).await.map_err(Error::from)
+            };
+            if let Some(metrics) = metrics {
+                metrics.flush();
+            }
+            response
+        }
+    }))
+    .await
+}
+
+/// Runs a round of maintenance. An error fails the invocation, which Lambda counts.
+async fn maintain(service: &Service) -> Result<Response, Error> {
+    let round = service.maintain().await;
+    service.sample().await;
+    if matches!(round, Err(service::Error::Store(_))) {
+        count(Event::StoreErrors);
+    }
+    Ok(Json(serde_json::json!({"message": round?.to_string()})).into_response())
+}
+
+/// The invocation's id, which Lambda's own log lines have too.
+fn invocation(event: &lambda_http::Request) -> Option<String> {
+    let id = event.lambda_context_ref().map(|context| context.request_id.clone());
+    id.filter(|id| !id.is_empty())
+}
+
+/// Whether this is the event of the schedule. An HTTP request has another context.
+fn is_maintenance(event: &lambda_http::Request) -> bool {
+    let passed_through = matches!(event.request_context_ref(), Some(RequestContext::PassThrough));
+    let input = serde_json::from_slice::<serde_json::Value>(event.body().as_ref());
+    passed_through && input.is_ok_and(|input| input == serde_json::json!({"sms-proxy": "maintenance"}))
+}
+
+/// The event as a request for the router: without the stage in its path, with the invocation's id.
+pub fn request(event: lambda_http::Request) -> Request {
+    let path = utf8_percent_encode(&own_path(&event), NOT_IN_PATHS).to_string();
+    let id = invocation(&event);
+    let (mut head, body) = event.into_parts();
+    let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+    if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
+        head.uri = uri;
+    }
+    if let Some(id) = id {
+        head.extensions.insert(RequestId(id));
+    }
+    let body = match body {
+        LambdaBody::Text(text) => Body::from(text),
+        LambdaBody::Binary(bytes) => Body::from(bytes),
+        _ => Body::empty(),
+    };
+    Request::from_parts(head, body)
+}
+
+/// The path without the stage.
+///
+/// `lambda_http` adds the stage of a REST API to the path and leaves that of an HTTP API in it, so the raw path
+/// is read instead. A REST API's has no stage, and an HTTP API's has it whenever it came by the API's own host name;
+/// at a custom domain either may begin with a base path, which often has the name of the stage.
+fn own_path(event: &lambda_http::Request) -> String {
+    let raw = match event.raw_http_path() {
+        "" => "/",
+        raw => raw,
+    };
+    let (stage, domain, in_path) = match event.request_context_ref() {
+        Some(RequestContext::ApiGatewayV1(context)) => (&context.stage, &context.domain_name, false),
+        Some(RequestContext::ApiGatewayV2(context)) => (&context.stage, &context.domain_name, true),
+        _ => return raw.to_owned(),
+    };
+    let stage = stage.as_deref().unwrap_or("$default");
+    let own_host = domain.as_deref().is_some_and(|domain| domain.contains(".execute-api."));
+    let stripped = raw
+        .strip_prefix('/')
+        .and_then(|path| path.strip_prefix(stage))
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let path = match stripped {
+        Some(rest) if own_host && in_path => rest,
+        Some(rest) if !own_host && (!is_route(stage) || is_route(first_segment(rest)) || rest == "/") => rest,
+        _ => raw,
+    };
+    if path.is_empty() { "/".to_owned() } else { path.to_owned() }
+}
+
+/// Characters that a path in a URI cannot have. API Gateway decodes paths once.
+const NOT_IN_PATHS: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+fn first_segment(path: &str) -> &str {
+    path.trim_start_matches('/').split('/').next().unwrap_or_default()
+}
+
+/// Whether one of the router's paths begins with this word.
+fn is_route(word: &str) -> bool {
+    !word.is_empty() && ROUTES.iter().any(|route| first_segment(route.path) == word)
+}

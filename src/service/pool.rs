@@ -1,0 +1,66 @@
+//! The pool of virtual TNs.
+
+use super::{Error, Result, Service};
+use crate::{
+    domain::{Number, Page, Part, PoolSize, VirtualTn},
+    store::{AddTn, RemoveTn},
+};
+
+impl Service {
+    /// Adds a number to the pool.
+    ///
+    /// # Errors
+    /// When it is in the pool already, or is a participant of a live session.
+    pub async fn add_tn(&self, tn: Number) -> Result<()> {
+        match self.store.add_tn(tn, self.now()).await? {
+            AddTn::Added => Ok(()),
+            AddTn::Duplicate => Err(Error::DuplicateTn),
+            AddTn::IsParticipant => Err(Error::TnIsParticipant),
+        }
+    }
+
+    /// Removes a number from the pool. An expired session on it is ended first.
+    ///
+    /// # Errors
+    /// When it is not in the pool, or has a live session.
+    pub async fn remove_tn(&self, tn: Number) -> Result<()> {
+        let service = self.clone();
+        let deadline = self.deadline();
+        self.respond(|slot| async move {
+            let now = service.now();
+            let mut notices = Vec::new();
+            let removed = loop {
+                match service.store.remove_tn(tn, now).await? {
+                    RemoveTn::Removed => break Ok(()),
+                    RemoveTn::NotInPool => break Err(Error::TnNotFound),
+                    RemoveTn::InUse(session) => break Err(Error::TnInUse(session)),
+                    RemoveTn::HeldByExpired(session) => {
+                        notices.extend(service.expire_for_request(&session, now).await?);
+                    }
+                }
+            };
+            if removed.is_ok() {
+                slot.publish(());
+            }
+            service.dispatch(notices, deadline).await;
+            removed
+        })
+        .await
+    }
+
+    /// A number of the pool.
+    ///
+    /// # Errors
+    /// When it is not in the pool.
+    pub async fn tn(&self, tn: Number) -> Result<VirtualTn> {
+        self.store.tn(tn, self.now()).await?.ok_or(Error::TnNotFound)
+    }
+
+    /// The pool.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn tns(&self, page: Page) -> Result<(Part<VirtualTn>, PoolSize)> {
+        Ok(self.store.tns(page, self.now()).await?)
+    }
+}

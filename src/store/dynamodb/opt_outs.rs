@@ -1,0 +1,89 @@
+//! Opt-outs, and who must not be texted from a TN: people who have opted out of it, and TNs of the pool.
+
+use super::{
+    Dynamo,
+    change::Change,
+    item::Item,
+    keys::{self, Key},
+    session_items,
+};
+use crate::{
+    domain::{Blocked, Number, OptChange, Role, Session},
+    store::Result,
+};
+use aws_sdk_dynamodb::types::AttributeValue;
+
+/// The attribute of a route that says that this participant has opted out.
+fn route_flag(role: Role) -> &'static str {
+    match role {
+        Role::A => "a_opted_out",
+        Role::B => "b_opted_out",
+    }
+}
+
+/// The session of this route, with who has opted out.
+pub(super) fn read_route(route: &Item) -> Result<Session> {
+    let mut session = session_items::read(route)?;
+    for participant in &mut session.participants {
+        let is_out = route.get::<bool>(route_flag(participant.role))?;
+        participant.blocked = is_out.then_some(Blocked::OptedOut);
+    }
+    Ok(session)
+}
+
+/// The keys of the items that [`fill_blocked`] reads.
+pub(super) fn blocked_keys(session: &Session) -> [Key; 4] {
+    let [a, b] = session.participants.map(|participant| participant.number);
+    [keys::tn(a), keys::opt_outs(a), keys::tn(b), keys::opt_outs(b)]
+}
+
+/// The session with who is blocked, according to these items.
+pub(super) fn fill_blocked(mut session: Session, found: &[Option<Item>]) -> Result<Session> {
+    for (participant, found) in session.participants.iter_mut().zip(found.chunks_exact(2)) {
+        participant.blocked = blocked(session.tn, found[0].as_ref(), found[1].as_ref())?;
+    }
+    Ok(session)
+}
+
+/// Why no text from this TN may go to a number, given the TN item and the opt-outs of that number.
+pub(super) fn blocked(from: Number, tn: Option<&Item>, opt_outs: Option<&Item>) -> Result<Option<Blocked>> {
+    if tn.is_some() {
+        return Ok(Some(Blocked::IsTn));
+    }
+    let opted_out = opted_out_tns(opt_outs)?.contains(&from);
+    Ok(opted_out.then_some(Blocked::OptedOut))
+}
+
+/// The TNs that a person has opted out of.
+pub(super) fn opted_out_tns(opt_outs: Option<&Item>) -> Result<Vec<Number>> {
+    opt_outs.map_or(Ok(Vec::new()), |item| item.get("opted_out"))
+}
+
+impl Dynamo {
+    /// The session of an item, with who is blocked.
+    pub(super) async fn with_blocked(&self, item: &Item) -> Result<Session> {
+        let session = session_items::read(item)?;
+        let found = self.calls.get_all(&blocked_keys(&session)).await?;
+        fill_blocked(session, &found)
+    }
+
+    /// Stores an opt-out or opt-in with the person, and in both routes of their session on that TN, so that the other's texts
+    /// need no further read.
+    pub(super) async fn opting(&self, change: OptChange) -> Result<Vec<Change>> {
+        let OptChange { tn, person, out } = change;
+        let opt_outs = Change::upsert(keys::opt_outs(person));
+        let tns = AttributeValue::Ss(vec![tn.digits()]);
+        let mut changes =
+            vec![if out { opt_outs.add("opted_out", tns) } else { opt_outs.subtract("opted_out", tns) }];
+        let Some(route) = self.calls.get(keys::route(tn, person)).await? else { return Ok(changes) };
+        let session = session_items::read(&route)?;
+        let role = session.sides(person).map_or(Role::B, |(own, _)| own.role);
+        for participant in session.participants {
+            let route = Change::update(keys::route(tn, participant.number))
+                .when_equal("session_id", Some(session.id))
+                .set(route_flag(role), out);
+            changes.push(route);
+        }
+        Ok(changes)
+    }
+}

@@ -1,0 +1,89 @@
+//! Reads the pending index: all shards concurrently, or the messages of a session that ends.
+
+use super::{
+    Dynamo,
+    change::Change,
+    item::Item,
+    keys::{self, BY_PENDING, Key},
+    messages,
+};
+use crate::{
+    domain::{EndCause, MessageId, SessionId, Transition},
+    store::Result,
+};
+use chrono::{DateTime, Utc};
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+/// The number of shards that are read concurrently.
+const CONCURRENCY: usize = 8;
+/// The minimum number of entries that are read of a shard: the index lags, and some may have been settled.
+const MIN_READ: usize = 25;
+/// The number of entries of its shard that are read to find those of one session.
+const SESSION_READ: i32 = 500;
+/// The maximum number of messages that one transaction withdraws, besides its other changes.
+const MAX_WITHDRAWN: usize = 80;
+/// The maximum of their total size, in bytes: a transaction whose items have more than 4 MB, erased texts included, is
+/// refused.
+const MAX_WITHDRAWN_SIZE: usize = 3_000_000;
+/// The number of them that are read together: the largest that the webhook accepts have 4 MB then.
+const READ_TOGETHER: usize = 16;
+
+impl Dynamo {
+    /// The entries of this kind that are due by then, after this sort key if there is one: the first of each shard, so that
+    /// the first `limit` of all are among them. Sorted by sort key; unreadable ones are skipped.
+    pub(super) async fn pending(
+        &self,
+        kind: &str,
+        after: Option<&str>,
+        until: Option<DateTime<Utc>>,
+        limit: usize,
+    ) -> Result<Vec<Item>> {
+        // `!` sorts below everything that may follow in a sort key, and `~` above.
+        let from = after.map_or_else(|| format!("{kind}#"), |after| format!("{after}!"));
+        let until = format!("{kind}#{}~", until.map(keys::sortable).unwrap_or_default());
+        let shards = (0..keys::PENDING_SHARDS).map(|shard| {
+            let query = self.calls.query(&BY_PENDING, keys::pending_shard(shard));
+            query.between(&from, &until).limit(limit.max(MIN_READ)).readable()
+        });
+        let shards = shards.collect::<Vec<_>>();
+        let mut entries: Vec<Item> =
+            stream::iter(shards).buffered(CONCURRENCY).try_collect::<Vec<_>>().await?.concat();
+        entries.sort_by_cached_key(|entry| entry.get::<String>("pending_sk").unwrap_or_default());
+        Ok(entries)
+    }
+
+    /// Withdraws the session's unsent messages: these, and those in the index. Messages that exceed the limits of one
+    /// transaction, or are not in the index yet, are settled when they are about to be sent.
+    pub(super) async fn withdrawing(
+        &self,
+        session: SessionId,
+        cause: EndCause,
+        also: &[MessageId],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Change>> {
+        let mut keys: Vec<Key> = also.iter().copied().map(keys::message).collect();
+        let query = self.calls.query(&BY_PENDING, keys::pending_of(&session));
+        let query = query.sk(">", format!("{}~", keys::EXPIRY));
+        let query = query.filter("session_id = :session").with("session", session);
+        for entry in query.one_page(SESSION_READ).await? {
+            let key = entry.key()?;
+            if !keys.contains(&key) {
+                keys.push(key);
+            }
+        }
+        keys.truncate(MAX_WITHDRAWN);
+        let (mut changes, mut size) = (Vec::new(), 0);
+        for keys in keys.chunks(READ_TOGETHER) {
+            for item in self.calls.get_all(keys).await? {
+                let Some(message) = messages::read_stored(item.as_ref())? else { continue };
+                let Some(Transition { to, .. }) = message.withdraw(cause, now) else { continue };
+                size += messages::size(&message);
+                if size > MAX_WITHDRAWN_SIZE {
+                    return Ok(changes);
+                }
+                changes.extend(self.transition(&message, &to));
+            }
+        }
+        Ok(changes)
+    }
+}

@@ -1,0 +1,80 @@
+//! Receives texts: route, decide and store, as one optimistic transaction.
+
+use super::{
+    Dynamo,
+    change::Change,
+    keys,
+    messages::leased,
+    quota::{Counter, counters},
+    session_items::not_ended,
+};
+use crate::{
+    domain::{Decision, EndCause, Kind, Message, Route, Text},
+    store::{Arrival, Decide, Received, Result},
+};
+
+impl Dynamo {
+    /// Makes one attempt to receive a text. `None`: what was read had changed, and nothing was stored.
+    pub(super) async fn try_receive(&self, arrival: &Arrival, decide: &Decide) -> Result<Option<Received>> {
+        let Arrival { inbound, now, lease_until, .. } = arrival;
+        let (route, counters) = self.route(inbound.to, inbound.from, *now).await?;
+        let mut also = Vec::new();
+        let mut texts = match (decide(&route), route) {
+            (Decision::Ignore(reason), _) => return Ok(Some(Received::Ignored(reason))),
+            (Decision::Send(texts), Route::Live(session)) => {
+                also.push(not_ended(session.id));
+                texts
+            }
+            (Decision::Expire(notices), Route::Expired(session)) => {
+                also.extend(self.ending(&session, *now));
+                also.extend(self.withdrawing(session.id, EndCause::Expired, &[], *now).await?);
+                // A transaction must not have an item twice.
+                let own = inbound.dedupe_key().map(keys::message);
+                if own.is_some_and(|own| also.iter().any(|change| change.updates() == Some(&own))) {
+                    return Ok(Some(Received::Duplicate));
+                }
+                notices
+            }
+            (Decision::Send(texts) | Decision::Expire(texts), _) => texts,
+            (Decision::Opt(change), _) => {
+                also.extend(self.opting(change).await?);
+                Vec::new()
+            }
+        };
+        also.extend(self.apply_quota(&mut texts, arrival, counters).await?);
+        let caused = inbound.cause(texts, *now);
+        let new = |outbound| Message::new(outbound, Some(*lease_until));
+        let messages: Vec<Message> = caused.messages.into_iter().map(new).collect();
+        // The first part has the dedupe key: it is refused if the text is a duplicate.
+        let mut changes = Vec::from_iter(caused.tombstone.map(|id| self.tombstone(id, *now)));
+        changes.extend(messages.iter().map(|message| self.insert(message)));
+        changes.extend(also);
+        Ok(match self.calls.write(changes).await? {
+            Ok(()) => Some(Received::Stored(leased(messages))),
+            Err(refused) => (inbound.id.is_some() && refused.contains(&0)).then_some(Received::Duplicate),
+        })
+    }
+
+    /// Counts a reply to a stranger, or drops it if the quota is used up.
+    async fn apply_quota(
+        &self,
+        texts: &mut Vec<Text>,
+        arrival: &Arrival,
+        counted: Option<[Counter; 2]>,
+    ) -> Result<Vec<Change>> {
+        let is_reply = |text: &Text| text.kind == Kind::NoSession;
+        if !texts.iter().any(is_reply) {
+            return Ok(Vec::new());
+        }
+        let (tn, stranger) = (arrival.inbound.to, arrival.inbound.from);
+        let counted = match counted {
+            Some(counted) => counted,
+            None => counters(&self.calls.get_all(&keys::reply_counters(tn, stranger)).await?)?,
+        };
+        let changes = self.count_reply([tn, stranger], counted, arrival.quota, arrival.now);
+        if changes.is_none() {
+            texts.retain(|text| !is_reply(text));
+        }
+        Ok(changes.unwrap_or_default())
+    }
+}

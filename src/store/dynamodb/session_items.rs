@@ -1,0 +1,127 @@
+//! Sessions as items: the session itself, its entry in the list of live sessions, and its two routes.
+
+use super::{
+    Dynamo,
+    change::Change,
+    item::Item,
+    keys::{self, Key},
+};
+use crate::{
+    domain::{MessageId, Participant, Role, Session, SessionId},
+    store::Result,
+};
+use chrono::{DateTime, Utc};
+
+/// An item with the attributes of a session, which all its items have.
+fn session_item(key: &Key, session: &Session) -> Item {
+    let [a, b] = session.participants;
+    Item::new(key)
+        .with("session_id", session.id)
+        .with("tn_number", session.tn)
+        .with("person_a", a.number)
+        .with("person_b", b.number)
+        .with("created_at", session.created_at)
+        .with("expires_at", session.expires_at)
+}
+
+/// Reads the session from any of its items, without who is blocked.
+pub(super) fn read(item: &Item) -> Result<Session> {
+    let participant = |role, name| -> Result<Participant> {
+        Ok(Participant { role, number: item.get(name)?, blocked: None })
+    };
+    Ok(Session {
+        id: item.get("session_id")?,
+        tn: item.get("tn_number")?,
+        participants: [participant(Role::A, "person_a")?, participant(Role::B, "person_b")?],
+        created_at: item.get("created_at")?,
+        expires_at: item.get("expires_at")?,
+    })
+}
+
+/// Whether the session of the item has ended. Tombstones count as ended.
+pub(super) fn is_ended(item: &Item) -> bool {
+    item.has("ended_at")
+}
+
+/// Whether the item is the tombstone of a session that was rolled back before it was stored.
+pub(super) fn is_tombstone(item: &Item) -> bool {
+    !item.has("tn_number")
+}
+
+/// Whether the item is that of a live session.
+pub(super) fn is_live(item: Option<&Item>, now: DateTime<Utc>) -> Result<bool> {
+    item.filter(|item| !is_ended(item)).map_or(Ok(false), |item| item.is_unexpired(now))
+}
+
+/// Requires that the session has not ended. Its expiry never changes, so it needs no condition.
+pub(super) fn while_not_ended(change: Change) -> Change {
+    change.when("attribute_exists(pk)").when_absent("ended_at")
+}
+
+pub(super) fn not_ended(id: SessionId) -> Change {
+    while_not_ended(Change::check(keys::session(id)))
+}
+
+/// Opens a session on its TN, whose entry in the free list has this key. The first change is that of the session.
+pub(super) fn opening(session: &Session, notices: Vec<MessageId>, free: Key) -> Vec<Change> {
+    let mut live = session_item(&keys::live(session), session);
+    if let Some(expiry) = session.expires_at {
+        let sk = keys::pending_sk(keys::EXPIRY, expiry, session.created_at, &session.id);
+        live = live.with("pending_pk", keys::pending_of(&session.id)).with("pending_sk", sk);
+    }
+    let route = |participant: Participant| {
+        Change::insert(session_item(&keys::route(session.tn, participant.number), session))
+    };
+    let mut changes = vec![
+        // The start notices, so that a rollback finds them without an index.
+        Change::insert(session_item(&keys::session(session.id), session).with("notices", notices)),
+        Change::update(keys::tn(session.tn))
+            .when("attribute_exists(pk)")
+            .when_absent("session_id")
+            .set("session_id", session.id)
+            .set("in_use_since", session.created_at)
+            .set("expires_at", session.expires_at)
+            .remove("free_slot"),
+        Change::delete(free).when("attribute_exists(pk)"),
+        Change::put(live),
+    ];
+    changes.extend(session.participants.map(route));
+    changes
+}
+
+/// The item of a session that has ended.
+pub(super) fn ended(session: &Session, ended_at: DateTime<Utc>) -> Item {
+    session_item(&keys::session(session.id), session).with("ended_at", ended_at)
+}
+
+impl Dynamo {
+    /// Ends a session, without its messages. The first change requires that it has not ended.
+    pub(super) fn ending(&self, session: &Session, now: DateTime<Utc>) -> Vec<Change> {
+        let slot = self.slot_of_freed();
+        let mut changes = vec![
+            while_not_ended(Change::update(keys::session(session.id)))
+                .set("ended_at", now)
+                .set("ttl_at", self.ttl(now)),
+            Change::delete(keys::live(session)),
+            Change::update(keys::tn(session.tn))
+                .when_equal("session_id", Some(session.id))
+                .set("free_slot", slot.clone())
+                .remove("session_id")
+                .remove("in_use_since")
+                .remove("expires_at"),
+            Change::put(slot.item(session.tn)),
+        ];
+        changes.extend(
+            session
+                .participants
+                .map(|participant| Change::delete(keys::route(session.tn, participant.number))),
+        );
+        changes
+    }
+
+    /// Stores a tombstone, so that a late write cannot open the session. `false`: the session is already stored.
+    pub(super) async fn refuse_opening(&self, id: SessionId, now: DateTime<Utc>) -> Result<bool> {
+        let tombstone = Item::new(&keys::session(id)).with("ended_at", now).with("ttl_at", self.ttl(now));
+        Ok(self.calls.write(vec![Change::insert(tombstone)]).await?.is_ok())
+    }
+}

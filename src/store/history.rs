@@ -1,0 +1,43 @@
+//! Outcomes of messages, and gauges.
+
+use super::Result;
+use crate::domain::{Gauges, Message, Page, Part, Receipt, SessionId};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+/// Store methods for receipts, lists of messages, deletion and gauges.
+#[async_trait]
+pub trait History: Send + Sync + 'static {
+    /// Stores a delivery receipt with its message, which is found by our id or else by the provider's.
+    async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted>;
+
+    /// The messages of a stored session, live or ended, oldest first, without their content; `None`: there is no such
+    /// session. Records past their time to live are not in it.
+    async fn messages(
+        &self,
+        session: SessionId,
+        page: Page,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Part<Message>>>;
+
+    /// Deletes messages settled, texts received and sessions ended before then, at most `limit` of each; returns their
+    /// number. A backend whose database deletes by time to live returns 0.
+    async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize>;
+
+    /// The gauges. Each is counted up to `up_to` only, which bounds the cost. They may lag a little.
+    async fn gauges(&self, up_to: u32) -> Result<Gauges>;
+
+    /// Whether the store answers.
+    async fn ping(&self) -> Result<()>;
+}
+
+/// The outcome of [`History::receipt`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Receipted {
+    /// It is stored with its message.
+    Recorded,
+    /// It has no news about its message.
+    Known,
+    /// No stored message belongs to it.
+    NoMessage,
+}

@@ -1,0 +1,277 @@
+//! Every statement on an outbound message. The rules of [`Message`] decide which transitions are allowed.
+
+use super::rows::{Columns, all, count, exists, first, integer, millis, one_more, run};
+use crate::{
+    domain::{
+        Content, Delivery, Message, MessageEvent, MessageId, Number, Outbound, Page, Part, SessionId, State,
+        Status, Text, Transition,
+    },
+    store::{Due, Others, Result, StoreError, skip_unreadable},
+};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
+
+/// Selects whole messages, as [`read`] wants them.
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, session_id, kind, from_tn, recipient, to_role, body, media_urls, created_at, state, lease,
+                 lease_until, due_at, attempts, attempted_at, absent_at, revoked, provider_id, reason, delivery_level,
+                 delivery_status, delivery_code, delivery_at, settled_at, rowid FROM outbound ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &Row<'_>) -> Result<Message> {
+    let media: Option<String> = row.get(7)?;
+    let media_urls = media.map(|json| serde_json::from_str(&json)).transpose();
+    let text = Text {
+        session: row.some_parsed(1)?,
+        kind: row.parsed(2)?,
+        from: row.number(3)?,
+        to: row.number(4)?,
+        to_role: row.some_parsed(5)?,
+        blocked: None,
+        content: Content {
+            body: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
+            media_urls: media_urls.map_err(|e| StoreError::Unreadable(e.to_string()))?.unwrap_or_default(),
+        },
+    };
+    let delivery = match row.get(19)? {
+        None => None,
+        Some(level) => {
+            Some(Delivery { level, status: row.get(20)?, code: row.get(21)?, at: row.some_time(22)? })
+        }
+    };
+    let status = Status {
+        state: row.parsed(9)?,
+        lease: row.get(10)?,
+        lease_until: row.some_time(11)?,
+        due_at: row.some_time(12)?,
+        attempts: row.get(13)?,
+        attempted_at: row.some_time(14)?,
+        absent_at: row.some_time(15)?,
+        revoked: row.get(16)?,
+        provider_id: row.get(17)?,
+        reason: row.get(18)?,
+        delivery,
+        settled_at: row.some_time(23)?,
+    };
+    Ok(Message { outbound: Outbound { id: row.parsed(0)?, created_at: row.time(8)?, text }, status })
+}
+
+/// Reads a message; `None`: it is unreadable, which is logged, and must not keep others from being processed.
+fn readable(row: &Row<'_>) -> Result<Option<Message>> {
+    skip_unreadable(read(row))
+}
+
+/// The values of the columns from `state` on.
+fn status_values(status: &Status) -> [Value; 15] {
+    let at = |time: Option<DateTime<Utc>>| Value::from(time.map(millis));
+    let delivery = status.delivery.as_ref();
+    [
+        status.state.as_str().to_owned().into(),
+        status.lease.into(),
+        at(status.lease_until),
+        at(status.due_at),
+        status.attempts.into(),
+        at(status.attempted_at),
+        at(status.absent_at),
+        status.revoked.into(),
+        status.provider_id.clone().into(),
+        status.reason.clone().into(),
+        delivery.map(|delivery| delivery.level).into(),
+        delivery.map(|delivery| delivery.status.clone()).into(),
+        delivery.and_then(|delivery| delivery.code.clone()).into(),
+        at(delivery.and_then(|delivery| delivery.at)),
+        at(status.settled_at),
+    ]
+}
+
+pub(super) fn insert(db: &Connection, message: &Message) -> Result<()> {
+    let Outbound { id, created_at, text } = &message.outbound;
+    let Content { body, media_urls } = &text.content;
+    let media = (!media_urls.is_empty()).then(|| serde_json::Value::from(media_urls.clone()).to_string());
+    let identity: [Value; 9] = [
+        id.to_string().into(),
+        text.session.map(|session| session.to_string()).into(),
+        text.kind.as_str().to_owned().into(),
+        integer(text.from).into(),
+        integer(text.to).into(),
+        text.to_role.map(|role| role.as_str().to_owned()).into(),
+        (!message.is_settled()).then(|| body.clone()).into(),
+        media.into(),
+        millis(*created_at).into(),
+    ];
+    let sql = "INSERT INTO outbound (id, session_id, kind, from_tn, recipient, to_role, body, media_urls, created_at,
+             state, lease, lease_until, due_at, attempts, attempted_at, absent_at, revoked, provider_id, reason,
+             delivery_level, delivery_status, delivery_code, delivery_at, settled_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    run(db, sql, params_from_iter(identity.into_iter().chain(status_values(&message.status)))).map(drop)
+}
+
+/// Stores new messages; returns those that are leased to the caller.
+pub(super) fn insert_new(
+    db: &Connection,
+    messages: Vec<Outbound>,
+    lease_until: Option<DateTime<Utc>>,
+) -> Result<Vec<Message>> {
+    let mut leased = Vec::new();
+    for outbound in messages {
+        let message = Message::new(outbound, lease_until);
+        insert(db, &message)?;
+        leased.extend((message.status.state == State::Sending).then_some(message));
+    }
+    Ok(leased)
+}
+
+/// Stores a transition. The content of a settled message is erased.
+pub(super) fn apply(db: &Connection, transition: &Transition) -> Result<MessageEvent> {
+    let Message { outbound, status } = &transition.to;
+    let sql = "UPDATE outbound SET state = ?1, lease = ?2, lease_until = ?3, due_at = ?4, attempts = ?5,
+             attempted_at = ?6, absent_at = ?7, revoked = ?8, provider_id = ?9, reason = ?10, delivery_level = ?11,
+             delivery_status = ?12, delivery_code = ?13, delivery_at = ?14, settled_at = ?15,
+             body = iif(?15 IS NULL, body, NULL), media_urls = iif(?15 IS NULL, media_urls, NULL)
+         WHERE id = ?16";
+    let id = Value::from(outbound.id.to_string());
+    run(db, sql, params_from_iter(status_values(status).into_iter().chain([id])))?;
+    Ok(transition.event)
+}
+
+pub(super) fn by_id(db: &Connection, id: MessageId) -> Result<Option<Message>> {
+    first(db, select!("WHERE id = ?1"), [id.to_string()], read)
+}
+
+pub(super) fn by_provider_id(db: &Connection, id: &str) -> Result<Option<Message>> {
+    first(db, select!("WHERE provider_id = ?1"), [id], read)
+}
+
+/// Whether a text with this dedupe key is stored, as a message or as a tombstone.
+pub(super) fn is_known(db: &Connection, key: MessageId) -> Result<bool> {
+    let known = "SELECT 1 FROM outbound WHERE id = ?1 UNION ALL SELECT 1 FROM inbound WHERE id = ?1";
+    exists(db, known, [key.to_string()])
+}
+
+pub(super) fn insert_tombstone(db: &Connection, key: MessageId, received_at: DateTime<Utc>) -> Result<()> {
+    let sql = "INSERT INTO inbound (id, received_at) VALUES (?1, ?2)";
+    run(db, sql, params![key.to_string(), millis(received_at)]).map(drop)
+}
+
+pub(super) fn due(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
+    all(
+        db,
+        "SELECT id, media_urls IS NOT NULL FROM outbound
+         WHERE settled_at IS NULL AND state = 'waiting' AND due_at <= ?1 ORDER BY created_at, rowid LIMIT ?2",
+        params![millis(now), limit],
+        |row| Ok(Due { id: row.parsed(0)?, has_media: row.get(1)? }),
+    )
+}
+
+/// Messages whose lease has expired, oldest first.
+pub(super) fn lease_expired(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec<Message>> {
+    all(
+        db,
+        select!(
+            "WHERE settled_at IS NULL AND state = 'sending' AND lease_until < ?1 ORDER BY created_at LIMIT ?2"
+        ),
+        params![millis(now), limit],
+        readable,
+    )
+    .map(|found| found.into_iter().flatten().collect())
+}
+
+pub(super) fn unknown(db: &Connection, limit: u32, after: Option<MessageId>) -> Result<Vec<Message>> {
+    all(
+        db,
+        select!(
+            "WHERE settled_at IS NULL AND state = 'unknown'
+             AND (?2 IS NULL OR (attempted_at, id) > (SELECT attempted_at, id FROM outbound WHERE id = ?2))
+         ORDER BY attempted_at, id LIMIT ?1"
+        ),
+        params![limit, after.map(|id| id.to_string())],
+        read,
+    )
+}
+
+pub(super) fn unsettled(db: &Connection, session: SessionId) -> Result<Vec<Message>> {
+    all(db, select!("WHERE session_id = ?1 AND settled_at IS NULL"), [session.to_string()], readable)
+        .map(|found| found.into_iter().flatten().collect())
+}
+
+/// A session's messages, oldest first, without their content.
+pub(super) fn of_session(db: &Connection, session: SessionId, page: &Page) -> Result<Part<Message>> {
+    // A cursor that was not the `next` of a page is taken for the end.
+    let cursor = page.after.as_deref().map(|cursor| read_cursor(cursor).unwrap_or((i64::MAX, i64::MAX)));
+    let (after_time, after_row) = cursor.unwrap_or((i64::MIN, 0));
+    let rows = all(
+        db,
+        select!(
+            "WHERE session_id = ?1 AND (created_at, rowid) > (?2, ?3) ORDER BY created_at, rowid LIMIT ?4"
+        ),
+        params![session.to_string(), after_time, after_row, one_more(page.limit)],
+        |row| {
+            let mut message = read(row)?;
+            message.outbound.text.content = Content::default();
+            Ok((row.get::<_, i64>(24)?, message))
+        },
+    )?;
+    let cursor = |(row, message): &(i64, Message)| format!("{}-{row}", millis(message.outbound.created_at));
+    Ok(Part::cut(rows, page.limit, cursor).map(|(_, message)| message))
+}
+
+fn read_cursor(cursor: &str) -> Option<(i64, i64)> {
+    let (time, row) = cursor.split_once('-')?;
+    Some((time.parse().ok()?, row.parse().ok()?))
+}
+
+pub(super) fn others(db: &Connection, message: &Outbound) -> Result<Others> {
+    let rows = all(
+        db,
+        "SELECT state, provider_id FROM outbound WHERE from_tn = ?1 AND recipient = ?2 AND id <> ?3
+             AND (provider_id IS NOT NULL OR state = 'sending')",
+        params![integer(message.text.from), integer(message.text.to), message.id.to_string()],
+        |row| Ok((row.parsed::<State>(0)?, row.get::<_, Option<String>>(1)?)),
+    )?;
+    let sending = rows.iter().any(|(state, _)| *state == State::Sending);
+    Ok(Others { sending, provider_ids: rows.into_iter().filter_map(|(_, id)| id).collect() })
+}
+
+/// The number of replies to this stranger from this TN since then.
+pub(super) fn replies_to(db: &Connection, tn: Number, to: Number, since: DateTime<Utc>) -> Result<u64> {
+    let sql = "SELECT count(*) FROM outbound
+         WHERE from_tn = ?1 AND recipient = ?2 AND created_at > ?3 AND kind = 'no_session'";
+    count(db, sql, [integer(tn), integer(to), millis(since)])
+}
+
+/// The number of replies to strangers since then.
+pub(super) fn replies(db: &Connection, since: DateTime<Utc>) -> Result<u64> {
+    count(db, "SELECT count(*) FROM outbound WHERE kind = 'no_session' AND created_at > ?1", [millis(since)])
+}
+
+/// The number of messages in this state that are not settled, up to a maximum, and when the oldest was created.
+pub(super) fn pending(db: &Connection, state: State, up_to: u32) -> Result<(u32, Option<DateTime<Utc>>)> {
+    let counted = first(
+        db,
+        "SELECT count(*), min(created_at) FROM (
+             SELECT created_at FROM outbound WHERE state = ?1 AND settled_at IS NULL ORDER BY created_at LIMIT ?2)",
+        params![state.as_str(), up_to],
+        |row| Ok((row.get(0)?, row.some_time(1)?)),
+    )?;
+    Ok(counted.unwrap_or_default())
+}
+
+pub(super) fn leased(db: &Connection) -> Result<u64> {
+    count(db, "SELECT count(*) FROM outbound WHERE state = 'sending'", [])
+}
+
+pub(super) fn every(db: &Connection) -> Result<Vec<Message>> {
+    all(db, select!(""), [], read)
+}
+
+/// Deletes messages that were settled before then; returns their number.
+pub(super) fn forget(db: &Connection, before: DateTime<Utc>, limit: u32) -> Result<usize> {
+    let sql = "DELETE FROM outbound WHERE id IN
+         (SELECT id FROM outbound WHERE settled_at < ?1 ORDER BY settled_at LIMIT ?2)";
+    run(db, sql, params![millis(before), limit])
+}

@@ -1,0 +1,4 @@
+//! Log and metrics.
+
+pub mod logging;
+pub(crate) mod metrics;
