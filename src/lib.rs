@@ -20,7 +20,7 @@
 //! | [`snapshot`] | domain, store | export and import: all records as a file of JSON lines |
 //! | [`telemetry`] | domain | log and metrics |
 //! | [`aws`] | limits, net | the AWS SDK over our HTTP client; Secrets Manager |
-//! | [`limits`] | – | the limits of time and size that are no settings |
+//! | [`limits`] | – | the limits of time and size that are not settings |
 //! | `store_commands` | limits, settings, snapshot, store | of the binary: export, import, create-table |
 //! | `net` | – | the HTTP client for Flowroute and AWS |
 //!

@@ -1,4 +1,4 @@
-//! The limits of time and size that are no settings. docs/reliability.md#time-limits says how they are nested and why.
+//! The limits of time and size that are not settings. docs/reliability.md#time-limits says how they are nested and why.
 //!
 //! With the settings: `SEND_BUDGET_SECONDS` < request limit < `LEASE_SECONDS` < `LOOKUP_SETTLE_SECONDS`, which is checked
 //! at start. Within the fixed ones, at compile time: see `NESTED`.
@@ -29,9 +29,9 @@ const _: () = {
     assert!(parts < MAINTENANCE_ROUND.as_millis());
 };
 
-/// Time for everything in a request but sending. The request limit is the send budget and this.
+/// Time for everything in a request but sending. Request limit = send budget + this.
 pub const REQUEST_OVERHEAD: Duration = Duration::from_secs(4);
-/// How much earlier than the request limit its work is given up on.
+/// How long before the request limit a request stops waiting for its work.
 pub const RESPONSE_MARGIN: Duration = Duration::from_millis(500);
 /// The time that must be left to start an attempt to send, or half of the send budget if that is less.
 pub const MIN_ATTEMPT: Duration = Duration::from_secs(3);

@@ -263,7 +263,7 @@ impl Message {
         transition
     }
 
-    /// Settles the message for good: its content is erased.
+    /// Makes the outcome final and erases the content.
     fn close(&self, state: State, reason: Option<&str>, now: DateTime<Utc>) -> Transition {
         let event = match state {
             State::Sent => MessageEvent::Sent,

@@ -43,7 +43,7 @@ pub struct Message {
 pub struct Status {
     /// Its state.
     pub state: State,
-    /// The number of its newest lease, counted from 1. Only the holder of that lease can settle the message.
+    /// The number of its newest lease, counted from 1. An outcome reported under an older lease is not applied.
     pub lease: u32,
     /// `Sending` only: the last moment of the lease.
     pub lease_until: Option<DateTime<Utc>>,
@@ -81,7 +81,7 @@ pub struct Delivery {
 }
 
 impl Message {
-    /// Whether the message is settled for good.
+    /// Whether its outcome is final.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         self.status.settled_at.is_some()

@@ -130,8 +130,10 @@ impl Service {
         let outbound = leased.outbound.id;
         match retry_unavailable(|| self.store.settle(leased, settlement.clone(), self.now())).await {
             Ok(Some(event)) => count_outcome(event),
-            // By a receipt, or because the lease had expired.
-            Ok(None) => tracing::info!(%outbound, "message already settled"),
+            // A receipt or the end of its session settled it, or another sender has leased it since.
+            Ok(None) => {
+                tracing::info!(%outbound, "outcome not applied: the message is settled or leased again")
+            }
             Err(error) => tracing::error!(%outbound, %error, "outcome not stored"),
         }
     }
@@ -187,8 +189,7 @@ where
     F: Future<Output = store::Result<T>>,
 {
     let pause = ConstantBuilder::default().with_delay(limits::RETRY_PAUSE).without_max_times().with_jitter();
-    let may_retry =
-        |error: &StoreError| matches!(error, StoreError::Unavailable(_)) && Instant::now() < give_up;
+    let may_retry = |error: &StoreError| error.is_retryable() && Instant::now() < give_up;
     call.retry(pause).when(may_retry).await
 }
 

@@ -1,14 +1,17 @@
 //! The contract of a store.
 //!
-//! Four traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`History`]. They speak of what the service needs, never of
-//! rows or keys. **Every method is atomic**, also between processes, unless its comment says that it works record by record. It returns only when its effect would survive a power cut. Expected outcomes are values;
-//! [`StoreError`] is for the rest.
+//! Four traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`History`]. They speak of what the service needs, never
+//! of rows or keys. **Every method is atomic**, also between processes, unless its comment says that it works record by
+//! record. It returns only when its effect would survive a power cut. Expected outcomes are values; [`StoreError`] is
+//! for the rest.
 //!
-//! `now` is the caller's: no backend reads a clock. Every read compares times with it, so that an expired session counts as
-//! ended even before it is stored as ended.
+//! `now` comes from the caller: no backend reads the wall clock. A session whose expiry is before `now` counts as
+//! ended, even if it is not stored as ended yet.
 //!
-//! A record that this version cannot read is [`StoreError::Unreadable`] for whoever asks for it. What maintenance asks for
-//! (expired sessions, messages to reclaim, to send or to reconcile, gauges) skips it, so that the others are processed; it also skips an expired session if a record about one of its participants is unreadable.
+//! A record that this version cannot read is [`StoreError::Unreadable`] for whoever asks for it. On DynamoDB, what
+//! maintenance asks for (expired sessions, messages to reclaim, to send or to reconcile, gauges) skips it, and on
+//! SQLite messages to reclaim or to withdraw, so that the others are processed; it also skips an expired session if a
+//! record about one of its participants is unreadable.
 
 mod dynamodb;
 mod error;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use std::{collections::HashSet, sync::Arc};
 
-/// Store methods for texts and outbound messages. What may happen to a message is told by [`Message`]'s rules.
+/// Store methods for texts and outbound messages. [`Message`]'s rules decide what may happen to a message.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
     /// Receives a text: finds its route, calls `decide`, and stores the decision, in one atomic step. If the route changes

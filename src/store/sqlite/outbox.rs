@@ -36,8 +36,8 @@ impl Outbox for Sqlite {
 
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
         let reclaim = move |db: &Connection| {
-            let transitions = messages::lease_expired(db, limit, now)?;
-            let transitions = transitions.iter().filter_map(|message| message.reclaim(now));
+            let expired = messages::lease_expired(db, limit, now)?;
+            let transitions = expired.iter().filter_map(|message| message.reclaim(now));
             transitions.map(|transition| messages::apply(db, &transition)).collect::<Result<Vec<_>>>()
         };
         Ok(self.writer.write(reclaim).await?.len())
