@@ -207,7 +207,12 @@ impl Message {
     /// Applies a delivery receipt: the highest level is kept, and the first receipt of each level. A receipt with our own
     /// id of the message (`by_our_id`) proves that the provider took it. `None`: it has no news.
     #[must_use]
-    pub fn receive(&self, receipt: &Receipt, by_our_id: bool, now: DateTime<Utc>) -> Option<Transition> {
+    pub fn apply_receipt(
+        &self,
+        receipt: &Receipt,
+        by_our_id: bool,
+        now: DateTime<Utc>,
+    ) -> Option<Transition> {
         let known = self.status.delivery.as_ref();
         if known.is_some_and(|known| known.level >= receipt.delivery.level) {
             return None;

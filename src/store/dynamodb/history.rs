@@ -31,7 +31,7 @@ impl History for Dynamo {
                 found => found,
             };
             let Some(message) = found else { return Ok(Some(Receipted::NoMessage)) };
-            let received = message.receive(receipt, is_ours, now);
+            let received = message.apply_receipt(receipt, is_ours, now);
             let Some(Transition { to, .. }) = received else { return Ok(Some(Receipted::Known)) };
             let changes = Vec::from_iter(self.transition(&message, &to));
             Ok(self.calls.write(changes).await?.is_ok().then_some(Receipted::Recorded))

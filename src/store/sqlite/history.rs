@@ -70,7 +70,9 @@ fn store_receipt(db: &Connection, receipt: &Receipt, now: DateTime<Utc>) -> Resu
         found => found,
     };
     let Some(message) = message else { return Ok(Receipted::NoMessage) };
-    let Some(transition) = message.receive(receipt, by_our_id, now) else { return Ok(Receipted::Known) };
+    let Some(transition) = message.apply_receipt(receipt, by_our_id, now) else {
+        return Ok(Receipted::Known);
+    };
     messages::apply(db, &transition)?;
     Ok(Receipted::Recorded)
 }

@@ -49,7 +49,7 @@ fn try_step(message: &Message, step: &Step, now: DateTime<Utc>) -> Option<Transi
         Step::Settle(distance, settlement) => message.settle(lease(*distance), settlement, now),
         Step::Reclaim => message.reclaim(now),
         Step::Withdraw(cause) => message.withdraw(*cause, now),
-        Step::Receive(receipt, by_our_id) => message.receive(receipt, *by_our_id, now),
+        Step::Receive(receipt, by_our_id) => message.apply_receipt(receipt, *by_our_id, now),
     }
 }
 
