@@ -46,7 +46,7 @@ pub enum Error {
         /// Why, in words that are safe to show.
         detail: String,
     },
-    /// The store did not answer or is damaged.
+    /// The store is unavailable or holds an unreadable record.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// Every attempt lost against other callers. Nothing was stored.
