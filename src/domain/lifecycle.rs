@@ -204,8 +204,8 @@ impl Message {
         })
     }
 
-    /// Applies a delivery receipt: the highest level is kept, and the first receipt of each level. A receipt with our own
-    /// id of the message (`by_our_id`) proves that the provider took it. `None`: it has no news.
+    /// Applies a delivery receipt, which is kept if it [replaces](super::Delivery::replaces) the stored one. A receipt
+    /// with our own id of the message (`by_our_id`) proves that the provider took it. `None`: it has no news.
     #[must_use]
     pub fn apply_receipt(
         &self,
@@ -213,18 +213,20 @@ impl Message {
         by_our_id: bool,
         now: DateTime<Utc>,
     ) -> Option<Transition> {
-        let known = self.status.delivery.as_ref();
-        if known.is_some_and(|known| known.level >= receipt.delivery.level) {
-            return None;
-        }
-        let was_unproven = !self.is_settled() || self.status.state == State::Unknown;
-        let mut transition = if by_our_id && was_unproven {
-            let provider_id = Some(receipt.provider_id.as_str()).filter(|id| !id.is_empty());
-            self.sent(provider_id, now)
-        } else {
-            self.become_with(MessageEvent::Receipt, |_| {})
+        let (known, news) = (self.status.delivery.as_ref(), &receipt.delivery);
+        let is_kept = !news.is_empty() && known.is_none_or(|known| news.replaces(known, now));
+        let is_proof = by_our_id && (!self.is_settled() || self.status.state == State::Unknown);
+        let mut transition = match is_proof {
+            true => {
+                let provider_id = Some(receipt.provider_id.as_str()).filter(|id| !id.is_empty());
+                self.sent(provider_id, now)
+            }
+            false if is_kept => self.become_with(MessageEvent::Receipt, |_| {}),
+            false => return None,
         };
-        transition.to.status.delivery = Some(receipt.delivery.clone());
+        if is_kept {
+            transition.to.status.delivery = Some(news.clone());
+        }
         Some(transition)
     }
 

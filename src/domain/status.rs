@@ -1,6 +1,6 @@
 //! The state of an outbound message.
 
-use super::{Kind, MessageId, Outbound, SessionId, name::names};
+use super::{Delivery, Kind, Outbound, SessionId, name::names};
 use chrono::{DateTime, Utc};
 
 /// The state of a message.
@@ -67,19 +67,6 @@ pub struct Status {
     pub settled_at: Option<DateTime<Utc>>,
 }
 
-/// What a delivery receipt says (docs/flowroute.md#receipts).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Delivery {
-    /// 1: handed to the carrier; 2: anything after.
-    pub level: i64,
-    /// A word such as `delivered`.
-    pub status: String,
-    /// A code such as `1003`.
-    pub code: Option<String>,
-    /// When it happened.
-    pub at: Option<DateTime<Utc>>,
-}
-
 impl Message {
     /// Whether its outcome is final.
     #[must_use]
@@ -98,15 +85,4 @@ impl Message {
     pub fn needs_live(&self) -> Option<SessionId> {
         self.outbound.text.session.filter(|_| self.outbound.text.kind == Kind::Relay)
     }
-}
-
-/// What Flowroute reports about a message that we sent (docs/flowroute.md#receipts).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Receipt {
-    /// Our id of the message, from the callback's `?m=`.
-    pub message: Option<MessageId>,
-    /// Flowroute's id of the message; may be empty.
-    pub provider_id: String,
-    /// What it says.
-    pub delivery: Delivery,
 }

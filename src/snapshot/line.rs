@@ -100,7 +100,8 @@ pub(super) struct MessageLine {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ReceiptLine {
-    level: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    level: Option<i64>,
     status: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<String>,

@@ -4,7 +4,9 @@ mod lives;
 
 use lives::{Step, life};
 use proptest::prelude::*;
-use sms_proxy::domain::{EndCause, Kind, Message, MessageEvent, Settlement, State, Status};
+use sms_proxy::domain::{
+    Delivery, EndCause, Kind, Message, MessageEvent, Receipt, Settlement, State, Status,
+};
 
 /// Makes a property of each life out of what must hold at each of its moments.
 macro_rules! at_each_moment {
@@ -169,13 +171,27 @@ at_each_moment! {
         }
     }
 
-    a_receipt_is_stored_only_if_its_level_is_higher_than_that_of_the_stored_one(moment) {
+    a_receipt_is_kept_if_it_says_something_and_is_the_first_or_replaces_the_stored_one(moment) {
         let (before, after) = (&moment.before.status.delivery, &moment.after.status.delivery);
-        match &moment.step {
-            Step::Receive(receipt, _) if before.as_ref().is_none_or(|it| it.level < receipt.delivery.level) => {
-                prop_assert_eq!(after.as_ref(), Some(&receipt.delivery));
+        let received = match &moment.step {
+            Step::Receive(Receipt { delivery, .. }, _) => Some(delivery),
+            _ => None,
+        };
+        let replaces = |news: &Delivery| before.as_ref().is_none_or(|known| news.replaces(known, moment.now));
+        let says_something = |news: &Delivery| !news.status.is_empty() || news.code.is_some();
+        match received.filter(|news| says_something(news) && replaces(news)) {
+            Some(news) => prop_assert_eq!(after.as_ref(), Some(news)),
+            None => prop_assert_eq!(after, before),
+        }
+    }
+
+    a_final_state_is_never_replaced_by_a_passing_one_nor_a_later_one_by_an_earlier(moment) {
+        let is_final = |it: &Delivery| it.status == "delivered" || it.code.as_deref() == Some("1007");
+        if let (Some(before), Some(after)) = (&moment.before.status.delivery, &moment.after.status.delivery) {
+            prop_assert!(is_final(after) || !is_final(before));
+            if is_final(before) {
+                prop_assert!(after.at >= before.at);
             }
-            _ => prop_assert_eq!(after, before),
         }
     }
 

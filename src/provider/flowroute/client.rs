@@ -8,7 +8,7 @@ use super::{
     webhook::short,
 };
 use crate::{
-    domain::Outbound,
+    domain::{OPTED_OUT_CODE, Outbound},
     limits,
     provider::{ListError, Listed, NotTaken, Provider, SendError},
 };
@@ -18,9 +18,6 @@ use reqwest::{Method, Response, StatusCode, header};
 use serde_json::Value;
 use std::time::Duration;
 use url::Url;
-
-/// The error code of a recipient who has opted out (docs/flowroute.md#opt-out).
-const OPTED_OUT: &str = "1110";
 
 /// Flowroute as a [`Provider`]. Connections are pooled.
 #[derive(Debug)]
@@ -186,5 +183,5 @@ fn field(error: &Value, key: &str) -> Option<String> {
 /// (docs/flowroute.md#open-questions). The end of a phone number such as 555-1110 does not count.
 fn says_opted_out(text: &str) -> bool {
     let groups = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, '-' | '.'));
-    groups.map(|group| group.trim_matches(['-', '.'])).any(|group| group == OPTED_OUT)
+    groups.map(|group| group.trim_matches(['-', '.'])).any(|group| group == OPTED_OUT_CODE)
 }

@@ -36,7 +36,7 @@ pub enum Ignored {
     ForeignTn,
     /// Neither text nor media.
     Empty,
-    /// An unknown `data.type`, or a receipt of an unknown level.
+    /// An unknown `data.type`.
     OtherType,
 }
 
@@ -159,18 +159,14 @@ fn message_id(query: Option<&str>) -> Option<MessageId> {
 fn receipt(data: &Map<String, Value>, message: Option<MessageId>) -> Event {
     let attribute = |key| data.get("attributes").and_then(|attributes| attributes.get(key));
     let word = |key| attribute(key).and_then(text_or_number);
-    let level = word("level").and_then(|level| level.parse().ok());
-    let Some(level) = level.filter(|level| (1..=2).contains(level)) else {
-        return Event::Ignored(Ignored::OtherType);
-    };
-    let short = |text: String| short(&text);
+    let short = |text: String| short(text.trim());
     Event::Receipt(Receipt {
         message,
         provider_id: data.get("id").and_then(text_or_number).map(short).unwrap_or_default(),
         delivery: Delivery {
-            level,
+            level: word("level").and_then(|level| level.trim().parse().ok()),
             status: word("status").map(short).unwrap_or_default(),
-            code: word("status_code").map(short),
+            code: word("status_code").map(short).filter(|code| !code.is_empty()),
             at: attribute("timestamp").and_then(time),
         },
     })

@@ -8,7 +8,7 @@ use super::{
     session_items::{self, is_tombstone},
 };
 use crate::{
-    domain::{Content, Gauges, Message, Page, Part, Receipt, SessionId, Transition},
+    domain::{Content, Gauges, Message, Page, Part, Receipt, SessionId},
     store::{History, Receipted, Result, StoreError},
 };
 use async_trait::async_trait;
@@ -31,10 +31,14 @@ impl History for Dynamo {
                 found => found,
             };
             let Some(message) = found else { return Ok(Some(Receipted::NoMessage)) };
-            let received = message.apply_receipt(receipt, is_ours, now);
-            let Some(Transition { to, .. }) = received else { return Ok(Some(Receipted::Known)) };
-            let changes = Vec::from_iter(self.transition(&message, &to));
-            Ok(self.calls.write(changes).await?.is_ok().then_some(Receipted::Recorded))
+            let transition = message.apply_receipt(receipt, is_ours, now);
+            let receipted = if transition.is_some() { Receipted::Recorded } else { Receipted::Known };
+            let mut changes =
+                Vec::from_iter(transition.and_then(|transition| self.transition(&message, &transition.to)));
+            if let Some(change) = message.opt_out(receipt) {
+                changes.extend(self.opting(change).await?);
+            }
+            Ok(self.calls.write(changes).await?.is_ok().then_some(receipted))
         })
         .await
     }

@@ -1,7 +1,7 @@
 //! Outcomes of messages, and gauges.
 
 use super::{
-    Sqlite, messages,
+    Sqlite, messages, opt_outs,
     rows::{count, millis, run},
     sessions,
 };
@@ -70,6 +70,9 @@ fn store_receipt(db: &Connection, receipt: &Receipt, now: DateTime<Utc>) -> Resu
         found => found,
     };
     let Some(message) = message else { return Ok(Receipted::NoMessage) };
+    if let Some(change) = message.opt_out(receipt) {
+        opt_outs::set(db, change)?;
+    }
     let Some(transition) = message.apply_receipt(receipt, by_our_id, now) else {
         return Ok(Receipted::Known);
     };

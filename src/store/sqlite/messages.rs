@@ -38,10 +38,10 @@ fn read(row: &Row<'_>) -> Result<Message> {
             media_urls: media_urls.map_err(|e| StoreError::Unreadable(e.to_string()))?.unwrap_or_default(),
         },
     };
-    let delivery = match row.get(19)? {
+    let delivery = match row.get(20)? {
         None => None,
-        Some(level) => {
-            Some(Delivery { level, status: row.get(20)?, code: row.get(21)?, at: row.some_time(22)? })
+        Some(status) => {
+            Some(Delivery { level: row.get(19)?, status, code: row.get(21)?, at: row.some_time(22)? })
         }
     };
     let status = Status {
@@ -81,7 +81,7 @@ fn status_values(status: &Status) -> [Value; 15] {
         status.revoked.into(),
         status.provider_id.clone().into(),
         status.reason.clone().into(),
-        delivery.map(|delivery| delivery.level).into(),
+        delivery.and_then(|delivery| delivery.level).into(),
         delivery.map(|delivery| delivery.status.clone()).into(),
         delivery.and_then(|delivery| delivery.code.clone()).into(),
         at(delivery.and_then(|delivery| delivery.at)),

@@ -26,7 +26,7 @@ pub async fn a_settled_message_is_forgotten_after_its_retention_with_its_receipt
     let named = Receipt {
         message: Some(leased.outbound.id),
         provider_id: "mdr2-1".into(),
-        delivery: Delivery { level: 2, status: "delivered".into(), code: None, at: None },
+        delivery: Delivery { level: Some(2), status: "delivered".into(), code: None, at: None },
     };
     assert_eq!(store.receipt(&named, at(101)).await.unwrap(), Receipted::Recorded);
     assert_eq!(store.forget(at(100), 10).await.unwrap(), 2, "the start notices");

@@ -4,20 +4,21 @@ use super::{
     expected::{SESSION_ENDED, closed, delivered, listed, never_tried, taken, waits},
     fixtures::{
         Shared, alice, answer, at, bob, conversation, due, end, eve, fill_pool, messages, new_session,
-        not_taken, notice, opened, refused, relay, sending, sent, settle, settled, stored, talking, tn,
+        not_taken, notice, opened, opt, refused, relay, sending, sent, settle, settled, stored, talking, tn,
         to_side, uncertain, unknown, waiting,
     },
 };
 use sms_proxy::{
     domain::{
-        Delivery, EndCause, Kind, Message, MessageId, Page, Receipt, Role, SessionId, Settlement, State,
+        Blocked, Delivery, EndCause, Kind, Message, MessageId, Page, Receipt, Role, SessionId, Settlement,
+        State,
     },
     store::Receipted,
 };
 
 fn delivery(level: i64) -> Delivery {
     let code = (level > 1).then(|| "1003".into());
-    Delivery { level, status: format!("level {level}"), code, at: Some(at(100 + level)) }
+    Delivery { level: Some(level), status: format!("level {level}"), code, at: Some(at(100 + level)) }
 }
 
 fn receipt(message: Option<MessageId>, provider_id: &str, level: i64) -> Receipt {
@@ -61,32 +62,74 @@ pub async fn a_receipt_finds_its_message_by_our_id_or_by_the_providers(store: Sh
     }
 }
 
-pub async fn the_highest_level_of_receipt_is_kept_and_the_first_receipt_of_it(store: Shared) {
+pub async fn a_final_receipt_is_kept_over_a_passing_one_and_a_later_over_an_earlier(store: Shared) {
+    let says = |level: Option<i64>, status: &str, code: &str, time: i64| Delivery {
+        level,
+        status: status.into(),
+        code: Some(code.into()).filter(|code: &String| !code.is_empty()),
+        at: (time > 0).then(|| at(time)),
+    };
+    let garbled = says(None, "?", "", 99);
+    let submitted = says(Some(1), "smsc submit", "", 10);
+    let buffered = says(Some(2), "message buffered", "1003", 10);
+    let delivered_late = says(Some(2), "delivered", "1004", 30);
+    let failed = says(Some(2), "failed", "1007", 20);
+    let without_level = says(None, "delivered", "", 20);
+    let without_time = says(Some(3), "failed", "1007", 0);
+    let from_the_future = says(Some(2), "failed", "1007", 900_000);
+    // Every pair: of two receipts the second of these is kept, whichever is first to arrive.
+    let order = [&garbled, &submitted, &buffered, &without_time, &without_level, &failed, &delivered_late];
+    let pairs = (0..order.len()).flat_map(|lesser| (lesser + 1..order.len()).map(move |n| (lesser, n)));
+    let pairs = pairs.map(|(lesser, greater)| (order[lesser], order[greater]));
+    let session = conversation(&store, None).await;
+    for (n, (lesser, greater)) in (1..).zip(pairs.chain([(&from_the_future, &delivered_late)])) {
+        for (first, second) in [(lesser, greater), (greater, lesser)] {
+            let leased = sending(&store, relay(&session), n).await;
+            settled(&store, &leased, sent(&format!("mdr2-{}", leased.outbound.id)), n).await;
+            let message = stored(&store, &leased).await;
+            assert_eq!(message.status.delivery, None);
+            for (delivery, receipted) in [
+                (first, Receipted::Recorded),
+                (first, Receipted::Known),
+                (second, if second == greater { Receipted::Recorded } else { Receipted::Known }),
+            ] {
+                let receipt = Receipt { delivery: delivery.clone(), ..naming(&leased, 1) };
+                assert_eq!(store.receipt(&receipt, at(100)).await.unwrap(), receipted, "{delivery:?}");
+            }
+            assert_eq!(stored(&store, &leased).await, delivered(&message, greater.clone()));
+        }
+    }
+}
+
+pub async fn a_receipt_that_says_nothing_is_not_kept_and_blocks_no_other(store: Shared) {
+    let session = conversation(&store, None).await;
+    let lost = uncertain(&store, relay(&session), 1).await;
+    let nothing = Delivery { level: Some(9), status: String::new(), code: None, at: Some(at(99)) };
+    let empty = Receipt { delivery: nothing, ..naming(&lost, 1) };
+    assert_eq!(store.receipt(&empty, at(10)).await.unwrap(), Receipted::Recorded, "it proves the send");
+    assert_eq!(store.receipt(&empty, at(11)).await.unwrap(), Receipted::Known);
+    let sent = taken(&lost, 10, "mdr2-receipt");
+    assert_eq!(stored(&store, &lost).await, sent);
+    assert_eq!(store.receipt(&naming(&lost, 1), at(12)).await.unwrap(), Receipted::Recorded);
+    assert_eq!(stored(&store, &lost).await, delivered(&sent, delivery(1)));
+}
+
+pub async fn a_receipt_with_code_1110_opts_the_recipient_out(store: Shared) {
     let session = conversation(&store, None).await;
     let leased = sending(&store, relay(&session), 1).await;
     settled(&store, &leased, sent("mdr2-1"), 1).await;
-    let message = stored(&store, &leased).await;
-    assert_eq!(message.status.delivery, None);
-    for (level, receipted, kept) in [
-        (1, Receipted::Recorded, 1),
-        (1, Receipted::Known, 1),
-        (3, Receipted::Recorded, 3),
-        (2, Receipted::Known, 3),
-        (1, Receipted::Known, 3),
-        (3, Receipted::Known, 3),
-    ] {
-        assert_eq!(store.receipt(&naming(&leased, level), at(100)).await.unwrap(), receipted);
-        assert_eq!(stored(&store, &leased).await, delivered(&message, delivery(kept)));
-    }
-    let mut other = naming(&leased, 3);
-    other.delivery.status = "another word".into();
-    assert_eq!(store.receipt(&other, at(100)).await.unwrap(), Receipted::Known);
-    assert_eq!(stored(&store, &leased).await, delivered(&message, delivery(3)), "the first of a level stays");
-    let bare = Delivery { level: 4, status: "sent".into(), code: None, at: None };
-    let receipt = Receipt { delivery: bare.clone(), ..naming(&leased, 4) };
-    assert_eq!(store.receipt(&receipt, at(100)).await.unwrap(), Receipted::Recorded);
-    assert_eq!(message.status.settled_at, Some(at(1)));
-    assert_eq!(stored(&store, &leased).await, delivered(&message, bare), "it was settled before");
+    let code = Some("1110".into());
+    let opted_out = Delivery { level: Some(2), status: "failed".into(), code, at: Some(at(2)) };
+    let receipt = Receipt { delivery: opted_out.clone(), ..naming(&leased, 2) };
+    let blocked =
+        async || store.session(session.id, at(9)).await.unwrap().unwrap().participants.map(|it| it.blocked);
+    assert_eq!(blocked().await, [None, None]);
+    assert_eq!(store.receipt(&receipt, at(3)).await.unwrap(), Receipted::Recorded);
+    assert_eq!(blocked().await, [None, Some(Blocked::OptedOut)]);
+    assert_eq!(stored(&store, &leased).await.status.delivery, Some(opted_out));
+    opt(&store, session.tn, bob(), false, 4).await;
+    assert_eq!(store.receipt(&receipt, at(4)).await.unwrap(), Receipted::Known);
+    assert_eq!(blocked().await, [None, None], "a duplicate does not undo an opt-in");
 }
 
 pub async fn a_receipt_with_our_id_proves_that_the_provider_took_an_unsettled_message(store: Shared) {

@@ -135,7 +135,9 @@ macro_rules! suite {
                 }
                 history {
                     a_receipt_finds_its_message_by_our_id_or_by_the_providers
-                    the_highest_level_of_receipt_is_kept_and_the_first_receipt_of_it
+                    a_final_receipt_is_kept_over_a_passing_one_and_a_later_over_an_earlier
+                    a_receipt_that_says_nothing_is_not_kept_and_blocks_no_other
+                    a_receipt_with_code_1110_opts_the_recipient_out
                     a_receipt_with_our_id_proves_that_the_provider_took_an_unsettled_message
                     a_receipt_without_the_providers_id_proves_the_same_and_removes_no_id
                     a_receipt_does_not_bring_back_what_was_refused_or_cancelled

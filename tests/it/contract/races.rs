@@ -204,7 +204,7 @@ pub async fn of_many_concurrent_receipts_of_one_level_one_is_stored(store: Share
         let receipt = Receipt {
             message: Some(leased.outbound.id),
             provider_id: format!("mdr2-{round}"),
-            delivery: Delivery { level: 1, status: "smsc submit".into(), code: None, at: None },
+            delivery: Delivery { level: Some(1), status: "smsc submit".into(), code: None, at: None },
         };
         let answers = callers(&store, |store, _| {
             let receipt = receipt.clone();

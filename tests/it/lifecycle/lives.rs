@@ -75,8 +75,11 @@ fn settlement() -> impl Strategy<Value = Settlement> {
 }
 
 fn receipt() -> impl Strategy<Value = Receipt> {
-    (1..4_i64, "[a-c]?", "[a-z]").prop_map(|(level, provider_id, status)| {
-        let delivery = Delivery { level, status, code: None, at: None };
+    let status = prop_oneof!["", "[a-z]", Just("message buffered".into()), Just("delivered".into())];
+    let code = option::of(prop_oneof![Just("1003".into()), Just("1007".into()), "[a-z]"]);
+    let time = option::of((0..3_i64).prop_map(at));
+    (option::of(1..4_i64), "[a-c]?", status, code, time).prop_map(|(level, provider_id, status, code, at)| {
+        let delivery = Delivery { level, status, code, at };
         Receipt { message: None, provider_id, delivery }
     })
 }

@@ -5,15 +5,17 @@ use serde_json::{Value, json};
 use test_support::{ALICE, Answer, App, Backend, Outcome, TN, on_each_backend};
 
 on_each_backend! {
-    the_last_state_of_a_message_is_kept_with_it
+    the_final_state_of_a_message_is_kept_with_it_whatever_came_before_or_after
+    a_receipt_without_a_level_or_with_another_is_taken
+    a_receipt_that_says_that_the_recipient_has_opted_out_stops_further_texts
     a_receipt_with_our_id_settles_an_unknown_message
     a_receipt_of_an_unknown_message_is_accepted_and_ignored
     of_a_receipt_only_what_can_be_one_is_kept
 }
 
-fn receipt(provider_id: &str, level: u8, status: &str, code: &Value) -> Value {
+fn receipt(provider_id: &str, level: impl Into<Value>, status: &str, code: &Value) -> Value {
     json!({"data": {"type": "delivery_receipt", "id": provider_id, "attributes": {
-        "body": "test sms", "level": level, "status": status, "status_code": code,
+        "body": "test sms", "level": level.into(), "status": status, "status_code": code,
         "status_code_description": "as scripted", "timestamp": "2017-12-21T16:44:35.00Z"
     }}})
 }
@@ -24,7 +26,7 @@ async fn post(app: &App, message: Option<&Value>, receipt: &Value) -> Answer {
     app.send(request.body(receipt.to_string().into()).unwrap()).await
 }
 
-async fn the_last_state_of_a_message_is_kept_with_it(backend: Backend) {
+async fn the_final_state_of_a_message_is_kept_with_it_whatever_came_before_or_after(backend: Backend) {
     let app = backend.app().await;
     let session = app.conversation(None).await;
     app.text(ALICE, TN, "hi").await;
@@ -33,7 +35,9 @@ async fn the_last_state_of_a_message_is_kept_with_it(backend: Backend) {
     let provider_id = message["provider_id"].as_str().unwrap();
     for (level, status, code) in [
         (1, "smsc submit", Value::Null),
-        (2, "delivered", json!("1004")),
+        (2, "message buffered", json!("1003")),
+        (2, "delivered", json!(1004)),
+        (2, "message buffered", json!("1003")),
         (2, "again", json!(1)),
         (1, "late", json!(1)),
     ] {
@@ -81,12 +85,40 @@ async fn of_a_receipt_only_what_can_be_one_is_kept(backend: Backend) {
     app.text(ALICE, TN, "hi").await;
     let message = app.messages(&session).await[2].clone();
     let provider_id = message["provider_id"].as_str().unwrap();
-    for level in [0, 3, 255] {
-        assert_eq!(post(&app, None, &receipt(provider_id, level, "x", &Value::Null)).await.status, 200);
-    }
+    assert_eq!(post(&app, None, &receipt(provider_id, 2, " ", &json!(""))).await.status, 200);
     assert_eq!(app.messages(&session).await[2], message);
     let long = receipt(provider_id, 1, &"long ".repeat(1000), &Value::Null);
     assert_eq!(post(&app, None, &long).await.status, 200);
     let status = app.messages(&session).await[2]["delivery"]["status"].clone();
     assert_eq!(status.as_str().map(str::len), Some(64));
+}
+
+async fn a_receipt_without_a_level_or_with_another_is_taken(backend: Backend) {
+    for level in [json!(null), json!(0), json!(3), json!("2"), json!("two"), json!([2])] {
+        let app = backend.app().await;
+        let session = app.conversation(None).await;
+        app.text(ALICE, TN, "hi").await;
+        let provider_id = app.messages(&session).await[2]["provider_id"].clone();
+        let receipt = receipt(provider_id.as_str().unwrap(), level.clone(), "failed", &json!("1007"));
+        assert_eq!(post(&app, None, &receipt).await.status, 200);
+        assert_eq!(app.messages(&session).await[2]["delivery"]["code"], "1007", "{level}");
+    }
+}
+
+async fn a_receipt_that_says_that_the_recipient_has_opted_out_stops_further_texts(backend: Backend) {
+    for code in [json!("1110"), json!(1110), json!(" 1110 ")] {
+        let app = backend.app().await;
+        let session = app.conversation(None).await;
+        app.text(ALICE, TN, "hi").await;
+        let provider_id = app.messages(&session).await[2]["provider_id"].clone();
+        let receipt = receipt(provider_id.as_str().unwrap(), 2, "failed", &code);
+        assert_eq!(post(&app, None, &receipt).await.status, 200);
+        let asked = app.provider.asked();
+        app.text(ALICE, TN, "are you there?").await;
+        assert_eq!(app.provider.asked(), asked);
+        let messages = app.messages(&session).await;
+        let failed: Vec<_> = messages.iter().filter(|message| message["state"] == "failed").collect();
+        assert_eq!(failed.len(), 1);
+        assert_eq!(failed[0]["reason"], "the recipient has opted out of this number (STOP)");
+    }
 }

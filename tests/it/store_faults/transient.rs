@@ -50,7 +50,7 @@ async fn with_every_fault(case: impl AsyncFn(Shared, &dyn Fn())) {
 }
 
 fn receipt(of: &Message) -> Receipt {
-    let delivery = Delivery { level: 2, status: "delivered".into(), code: None, at: None };
+    let delivery = Delivery { level: Some(2), status: "delivered".into(), code: None, at: None };
     Receipt { message: Some(of.outbound.id), provider_id: "mdr2-receipt".into(), delivery }
 }
 
