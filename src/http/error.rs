@@ -90,6 +90,7 @@ impl From<Error> for ApiError {
             Error::TnIsParticipant => Reason::TnIsParticipant,
             Error::SameParticipant => Reason::SameParticipant,
             Error::ParticipantIsTn(_) => Reason::ParticipantIsTn,
+            Error::ParticipantOptedOut(_) => Reason::ParticipantOptedOut,
             Error::NoTnAvailable => Reason::NoTnAvailable,
             Error::SessionNotFound | Error::SessionNotStored => Reason::SessionNotFound,
             Error::ProviderRejected { .. } => Reason::ProviderRejected,

@@ -60,6 +60,8 @@ reasons! {
     SameParticipant = "same_participant", BAD_REQUEST;
     /// A participant is a TN of the pool.
     ParticipantIsTn = "participant_is_tn", BAD_REQUEST;
+    /// A participant has opted out of each TN that is free.
+    ParticipantOptedOut = "participant_opted_out", BAD_REQUEST;
     /// No TN of the pool is free.
     NoTnAvailable = "no_tn_available", BAD_REQUEST;
     /// The API key or the webhook token is missing or wrong.

@@ -29,6 +29,9 @@ pub enum Error {
     /// A participant is a number of the pool.
     #[error("participant_{} is a virtual TN of the pool and cannot be a participant", .0.as_str())]
     ParticipantIsTn(Role),
+    /// Each free number of the pool is one that these participants have opted out of.
+    #[error("{} opted out of the free virtual TNs with STOP; add another TN with POST /tn", names(.0))]
+    ParticipantOptedOut(Vec<Role>),
     /// All numbers of the pool are in use.
     #[error("Could not create session -- No virtual TNs available")]
     NoTnAvailable,
@@ -58,4 +61,13 @@ pub enum Error {
     /// A task panicked. Maintenance processes what was stored by then.
     #[error("the service failed; look up the x-request-id in the log")]
     Crashed,
+}
+
+/// These participants as the subject of a sentence.
+fn names(roles: &[Role]) -> &'static str {
+    match roles {
+        [Role::A] => "participant_a has",
+        [Role::B] => "participant_b has",
+        _ => "participant_a and participant_b have",
+    }
 }

@@ -100,11 +100,14 @@ impl Service {
                 OpenSession::Opened { session, notices } => return Ok((session, notices)),
                 OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
                 // After one more attempt: a caller that ended the last expired session may have freed more TNs than it took.
-                OpenSession::NoFreeTn if found_no_expired => {
+                OpenSession::NoFreeTn { opted_out } if found_no_expired && opted_out.is_empty() => {
                     count(Event::NoTnAvailable);
                     return Err(Error::NoTnAvailable);
                 }
-                OpenSession::NoFreeTn => {
+                OpenSession::NoFreeTn { opted_out } if found_no_expired => {
+                    return Err(Error::ParticipantOptedOut(opted_out));
+                }
+                OpenSession::NoFreeTn { .. } => {
                     let expired_sessions = self.store.expired_sessions(EXPIRED_AT_A_TIME, now).await?;
                     found_no_expired = expired_sessions.is_empty();
                     for session in expired_sessions {

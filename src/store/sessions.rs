@@ -53,7 +53,10 @@ pub enum OpenSession {
     },
     /// Every TN that neither participant has opted out of has a session that is not ended yet; some of those may have
     /// expired.
-    NoFreeTn,
+    NoFreeTn {
+        /// The participants who have opted out of a TN that is free.
+        opted_out: Vec<Role>,
+    },
     /// This participant is a TN of the pool.
     ParticipantIsTn(Role),
 }

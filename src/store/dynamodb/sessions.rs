@@ -32,10 +32,11 @@ impl Sessions for Dynamo {
             if let Some((role, _)) = [Role::A, Role::B].into_iter().zip(&found).find(|(_, tn)| tn.is_some()) {
                 return Ok(Some(OpenSession::ParticipantIsTn(role)));
             }
-            let opted_out = [opted_out_tns(found[2].as_ref())?, opted_out_tns(found[3].as_ref())?].concat();
+            let opted_out = [opted_out_tns(found[2].as_ref())?, opted_out_tns(found[3].as_ref())?];
             let pool_size = self.cache_pool_size(found[4].as_ref())?;
-            let Some((tn, free)) = self.pick(pool_size, &opted_out).await? else {
-                return Ok(Some(OpenSession::NoFreeTn));
+            let Some((tn, free)) = self.pick(pool_size, &opted_out.concat()).await? else {
+                let opted_out = self.opted_out_of_free(opted_out).await?;
+                return Ok(Some(OpenSession::NoFreeTn { opted_out }));
             };
             let stored_on = self.try_open(&new, tn, free, lease_until).await?;
             Ok(stored_on.map(|tn| {
@@ -98,6 +99,17 @@ impl Sessions for Dynamo {
 }
 
 impl Dynamo {
+    /// The participants who have opted out of a TN that is free, given the TNs that each has opted out of.
+    async fn opted_out_of_free(&self, tns: [Vec<Number>; 2]) -> Result<Vec<Role>> {
+        let mut opted_out = Vec::new();
+        for (role, tns) in [Role::A, Role::B].into_iter().zip(tns) {
+            let keys: Vec<Key> = tns.into_iter().map(keys::tn).collect();
+            let is_free = |item: &Item| item.has("free_slot");
+            opted_out.extend(self.calls.get_readable(&keys).await?.iter().any(is_free).then_some(role));
+        }
+        Ok(opted_out)
+    }
+
     /// Opens the session on this TN; returns the TN that it is stored with. `None`: the TN is no longer free.
     async fn try_open(
         &self,

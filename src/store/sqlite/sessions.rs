@@ -122,11 +122,23 @@ fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result
             return Ok(OpenSession::ParticipantIsTn(role));
         }
     }
-    let Some(tn) = free_list::pick(db, new.participants)? else { return Ok(OpenSession::NoFreeTn) };
+    let Some(tn) = free_list::pick(db, new.participants)? else {
+        return Ok(OpenSession::NoFreeTn { opted_out: opted_out_of_free(db, new)? });
+    };
     let (session, notices) = new.on(tn);
     insert(db, &session, None)?;
     let notices = messages::insert_new(db, notices.into(), Some(lease_until))?;
     Ok(OpenSession::Opened { session, notices })
+}
+
+/// The participants who have opted out of a free TN, given that each free TN has one of the two opted out.
+fn opted_out_of_free(db: &Connection, new: &NewSession) -> Result<Vec<Role>> {
+    let mut opted_out = Vec::new();
+    for (role, person) in [Role::A, Role::B].into_iter().zip(new.participants) {
+        let sql = "SELECT 1 FROM tn JOIN opt_out ON opt_out.tn = tn.value AND person = ?1 WHERE pick_key IS NOT NULL";
+        opted_out.extend(exists(db, sql, [integer(person)])?.then_some(role));
+    }
+    Ok(opted_out)
 }
 
 /// Stores a session. One that is not ended takes its TN, and its participants get their routes.

@@ -56,7 +56,7 @@ pub async fn as_many_concurrent_sessions_open_as_there_are_free_numbers_each_on_
         for answer in answers {
             match answer {
                 OpenSession::Opened { session, .. } => opened.push(session),
-                OpenSession::NoFreeTn => refused += 1,
+                OpenSession::NoFreeTn { .. } => refused += 1,
                 other => panic!("{other:?}"),
             }
         }
@@ -293,7 +293,7 @@ pub async fn a_number_is_removed_or_gets_a_session_but_never_both(store: Shared)
                     let new = new_session([person(2 * n), person(2 * n + 1)], 0, None);
                     match store.open_session(new, at(30)).await.unwrap() {
                         OpenSession::Opened { session, .. } => return (Some(session), false),
-                        OpenSession::NoFreeTn => return (None, false),
+                        OpenSession::NoFreeTn { .. } => return (None, false),
                         other => panic!("{other:?}"),
                     }
                 }

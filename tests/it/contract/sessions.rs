@@ -34,7 +34,7 @@ pub async fn no_session_opens_when_no_number_is_free_or_one_participant_is_a_num
     store: Shared,
 ) {
     let ask = async |people| store.open_session(new_session(people, 60, None), at(90)).await.unwrap();
-    assert_eq!(ask([alice(), bob()]).await, OpenSession::NoFreeTn);
+    assert_eq!(ask([alice(), bob()]).await, OpenSession::NoFreeTn { opted_out: vec![] });
     fill_pool(&store, 2).await;
     assert_eq!(ask([tn(1), bob()]).await, OpenSession::ParticipantIsTn(Role::A));
     assert_eq!(ask([alice(), tn(2)]).await, OpenSession::ParticipantIsTn(Role::B));
@@ -42,7 +42,11 @@ pub async fn no_session_opens_when_no_number_is_free_or_one_participant_is_a_num
     assert_eq!((part.items, total), (vec![], 0));
     talking(&store, [alice(), bob()], 0, Some(60)).await;
     talking(&store, [alice(), bob()], 0, Some(61)).await;
-    assert_eq!(ask([alice(), eve()]).await, OpenSession::NoFreeTn, "an expired session holds its number");
+    assert_eq!(
+        ask([alice(), eve()]).await,
+        OpenSession::NoFreeTn { opted_out: vec![] },
+        "an expired session holds its number"
+    );
     assert_eq!(
         ask([tn(2), eve()]).await,
         OpenSession::ParticipantIsTn(Role::A),
@@ -69,9 +73,21 @@ pub async fn a_number_that_one_of_the_two_has_opted_out_of_is_not_picked(store: 
         assert_eq!(session.tn, tn(2));
         assert!(end(&store, session.id, EndCause::Deleted, 2).await);
     }
+    let ask = async |a, b, now| store.open_session(new_session([a, b], now, None), at(30)).await.unwrap();
     opt(&store, tn(2), bob(), true, 3).await;
-    let none = store.open_session(new_session([alice(), bob()], 4, None), at(30)).await.unwrap();
-    assert_eq!(none, OpenSession::NoFreeTn);
+    let who = |roles: &[Role]| OpenSession::NoFreeTn { opted_out: roles.to_vec() };
+    assert_eq!(ask(alice(), bob(), 4).await, who(&[Role::A, Role::B]));
+    opt(&store, tn(1), bob(), true, 4).await;
+    assert_eq!(ask(eve(), bob(), 4).await, who(&[Role::B]));
+    assert_eq!(ask(bob(), eve(), 4).await, who(&[Role::A]));
+    let others = [person(8), person(9)];
+    let taken = [talking(&store, others, 4, None).await, talking(&store, others, 4, None).await];
+    let free = talking(&store, [eve(), person(7)], 4, None).await;
+    assert_eq!(ask(eve(), bob(), 5).await, who(&[]), "no TN is free");
+    assert!(end(&store, free.id, EndCause::Deleted, 5).await);
+    for session in taken {
+        assert!(end(&store, session.id, EndCause::Deleted, 5).await);
+    }
     opt(&store, tn(3), bob(), false, 5).await;
     assert_eq!(talking(&store, [bob(), alice()], 6, None).await.tn, tn(3), "opted in again");
 }

@@ -64,8 +64,13 @@ async fn a_session_gets_no_tn_that_a_participant_has_opted_out_of(backend: Backe
     let session = app.conversation(None).await;
     app.text(BOB, TN, "STOP").await;
     app.end_session(&session).await;
-    let body = json!({"participant_a": ALICE, "participant_b": BOB});
-    app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
+    for (a, b, who) in [(ALICE, BOB, "participant_b"), (BOB, ALICE, "participant_a")] {
+        let body = json!({"participant_a": a, "participant_b": b});
+        let refused = app.call("POST", "/session", Some(body)).await;
+        refused.assert_error(400, "participant_opted_out");
+        let message = refused.json()["message"].as_str().unwrap().to_owned();
+        assert!(message.starts_with(&format!("{who} has opted out")), "{message}");
+    }
     let other = fresh_number();
     app.add_tn(&other).await;
     for _ in 0..10 {
@@ -74,6 +79,9 @@ async fn a_session_gets_no_tn_that_a_participant_has_opted_out_of(backend: Backe
         app.end_session(&session).await;
     }
     assert_eq!(app.open_session(ALICE, EVE, None).await["participant_b"], EVE);
+    app.open_session(ALICE, EVE, None).await;
+    let body = json!({"participant_a": ALICE, "participant_b": BOB});
+    app.call("POST", "/session", Some(body)).await.assert_error(400, "no_tn_available");
 }
 
 async fn an_opt_out_that_flowroute_reports_counts_like_stop(backend: Backend) {

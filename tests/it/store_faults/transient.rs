@@ -67,7 +67,10 @@ async fn a_number_is_added_and_removed() {
         fail();
         assert_eq!(store.remove_tn(tn(1), at(0)).await.unwrap(), RemoveTn::Removed);
         let new = new_session([alice(), bob()], 0, None);
-        assert_eq!(store.open_session(new, at(30)).await.unwrap(), OpenSession::NoFreeTn);
+        assert_eq!(
+            store.open_session(new, at(30)).await.unwrap(),
+            OpenSession::NoFreeTn { opted_out: vec![] }
+        );
     })
     .await;
 }
@@ -251,5 +254,5 @@ async fn an_operation_of_many_slow_calls_ends_at_its_limit() {
     assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
     proxy.recover();
     let opened = healthy.open_session(new_session([eve(), bob()], 1, None), at(31)).await;
-    assert!(matches!(opened, Ok(OpenSession::NoFreeTn)), "{opened:?}");
+    assert!(matches!(opened, Ok(OpenSession::NoFreeTn { .. })), "{opened:?}");
 }
