@@ -28,14 +28,17 @@ CREATE INDEX session_on_tn ON session (tn) WHERE ended_at IS NULL;
 CREATE INDEX session_expiry ON session (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
 CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;
 
--- Who texts whom through which number, while the session is not ended.
+-- Who texts whom through which number while the session is not ended, and when the sender's previous session on the
+-- number ended.
 CREATE TABLE route (
-    tn         INTEGER NOT NULL REFERENCES tn (value),
-    sender     INTEGER NOT NULL,
-    session_id TEXT    NOT NULL REFERENCES session (id),
+    tn           INTEGER NOT NULL,
+    sender       INTEGER NOT NULL,
+    session_id   TEXT,
+    previous_end INTEGER,
     PRIMARY KEY (tn, sender)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX route_sender ON route (sender);
+CREATE INDEX route_sender ON route (sender) WHERE session_id IS NOT NULL;
+CREATE INDEX route_previous ON route (previous_end) WHERE session_id IS NULL;
 
 -- Tombstones of inbound texts that caused no message with their dedupe key.
 CREATE TABLE inbound (

@@ -3,7 +3,9 @@
 //! A store loads a message, asks one of these rules, and writes the result back under the condition that the message
 //! is still the one that the rule was asked about. Only these rules change a message's status.
 
-use super::{Blocked, Content, EndCause, Kind, Message, Outbound, Receipt, State, Status};
+use super::{
+    Blocked, Content, EndCause, Kind, Message, OPTED_OUT_CODE, OptChange, Outbound, Receipt, State, Status,
+};
 use chrono::{DateTime, Utc};
 
 const SESSION_ENDED: &str = "the session has ended";
@@ -228,6 +230,20 @@ impl Message {
             transition.to.status.delivery = Some(news.clone());
         }
         Some(transition)
+    }
+
+    /// The opt-out of the recipient that a receipt reports. `None` for a duplicate of the receipt that is kept: the
+    /// recipient may have opted in since.
+    #[must_use]
+    pub fn opt_out(&self, receipt: &Receipt) -> Option<OptChange> {
+        let delivery = &receipt.delivery;
+        let is_new = self.status.delivery.as_ref() != Some(delivery);
+        let text = &self.outbound.text;
+        (is_new && delivery.code.as_deref() == Some(OPTED_OUT_CODE)).then_some(OptChange {
+            tn: text.from,
+            person: text.to,
+            out: true,
+        })
     }
 
     fn is_held_by(&self, lease: u32) -> bool {

@@ -1,6 +1,6 @@
 //! Delivery receipts: what they say, and which one of a message is kept (docs/flowroute.md#receipts).
 
-use super::{Message, MessageId, OptChange};
+use super::MessageId;
 use chrono::{DateTime, TimeDelta, Utc};
 
 /// Flowroute's code for a recipient who has opted out of the TN (docs/flowroute.md#opt-out).
@@ -83,21 +83,5 @@ fn by_word(status: &str) -> Finality {
         () if has_any(&PASSING) => Finality::Passing,
         () if has_any(&["deliver"]) => Finality::Final,
         () => Finality::Unclear,
-    }
-}
-
-impl Message {
-    /// The opt-out of the recipient that a receipt reports. `None` for a duplicate of the receipt that is kept: the
-    /// recipient may have opted in since.
-    #[must_use]
-    pub fn opt_out(&self, receipt: &Receipt) -> Option<OptChange> {
-        let delivery = &receipt.delivery;
-        let is_new = self.status.delivery.as_ref() != Some(delivery);
-        let text = &self.outbound.text;
-        (is_new && delivery.code.as_deref() == Some(OPTED_OUT_CODE)).then_some(OptChange {
-            tn: text.from,
-            person: text.to,
-            out: true,
-        })
     }
 }

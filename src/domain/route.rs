@@ -14,11 +14,14 @@ pub enum Route {
     Stranger {
         /// Why the sender must not be sent a reply, if so.
         blocked: Option<Blocked>,
-        /// When the live session on the TN was created, if there is one.
-        in_use_since: Option<DateTime<Utc>>,
     },
-    /// The sender is a participant of this live session.
-    Live(Session),
+    /// The sender is a participant of a live session.
+    Live {
+        /// The session.
+        session: Session,
+        /// When the sender's previous session on this TN ended. It is kept as long as the records of messages.
+        previous_end: Option<DateTime<Utc>>,
+    },
     /// The sender is a participant of this session, which has expired and is not ended yet.
     Expired(Session),
 }
@@ -45,6 +48,6 @@ pub enum IgnoreReason {
     SenderIsTn,
     /// Its sender must not be answered.
     Blocked(Blocked),
-    /// It was sent before the session on the TN began, so it was meant for an earlier one.
-    OlderThanSession,
+    /// It was sent before its sender's previous session on the TN ended, so it was meant for that one.
+    PreviousSession,
 }

@@ -5,12 +5,8 @@ use crate::{
     domain::{Content, Decision, IgnoreReason, Inbound, Kind, OptChange, Receipt, Route, Session, Text},
     store::{Arrival, Received},
 };
-use chrono::{DateTime, TimeDelta, Utc};
 use std::sync::Arc;
 use tokio::time::Instant;
-
-/// Clock skew allowed between Flowroute's timestamp and the session's start.
-const TEXT_CLOCK_SKEW: TimeDelta = TimeDelta::seconds(5);
 
 /// Decides what an inbound text leads to, given who its sender is to the TN. Pure: no I/O, no clock, no randomness.
 #[must_use]
@@ -21,15 +17,13 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
         _ if let Some(out) = opt_word(&inbound.content) => {
             Decision::Opt(OptChange { tn: inbound.to, person: inbound.from, out })
         }
-        Route::Stranger { blocked: Some(blocked), .. } => Decision::Ignore(IgnoreReason::Blocked(*blocked)),
-        Route::Stranger { in_use_since: Some(since), .. } if is_older(inbound, *since) => {
-            Decision::Ignore(IgnoreReason::OlderThanSession)
+        Route::Stranger { blocked: Some(blocked) } => Decision::Ignore(IgnoreReason::Blocked(*blocked)),
+        Route::Stranger { blocked: None } => reply_to_stranger(inbound, wording),
+        // Without a previous session nothing is compared: the clocks of Flowroute and of this service may differ.
+        Route::Live { previous_end: Some(end), .. } if inbound.sent_at.is_some_and(|sent| sent < *end) => {
+            Decision::Ignore(IgnoreReason::PreviousSession)
         }
-        Route::Stranger { .. } => reply_to_stranger(inbound, wording),
-        Route::Live(session) if is_older(inbound, session.created_at) => {
-            Decision::Ignore(IgnoreReason::OlderThanSession)
-        }
-        Route::Live(session) => match session.sides(inbound.from) {
+        Route::Live { session, .. } => match session.sides(inbound.from) {
             Some((_, other)) => {
                 let relay = Text::in_session(session, Kind::Relay, other, inbound.content.clone());
                 Decision::Send(vec![relay])
@@ -51,10 +45,6 @@ fn opt_word(content: &Content) -> Option<bool> {
         "UNSTOP" => Some(false),
         _ => None,
     }
-}
-
-fn is_older(inbound: &Inbound, created_at: DateTime<Utc>) -> bool {
-    inbound.sent_at.is_some_and(|sent_at| sent_at < created_at - TEXT_CLOCK_SKEW)
 }
 
 fn reply_to_stranger(inbound: &Inbound, wording: &Wording) -> Decision {
@@ -103,6 +93,13 @@ impl Service {
             Received::Stored(leased) => {
                 slot.publish(());
                 self.dispatch(leased, deadline).await;
+            }
+            Received::Ignored(IgnoreReason::PreviousSession) => {
+                tracing::warn!(
+                    from,
+                    to,
+                    "text not relayed: it was sent before the sender's previous session ended"
+                );
             }
             Received::Duplicate => tracing::info!(from, to, "duplicate text"),
             Received::Ignored(reason) => tracing::info!(from, to, ?reason, "text ignored"),

@@ -111,17 +111,19 @@ proptest! {
         sender in 0..6_u64,
         kind in 0..5_usize,
         age in prop::option::of(-10_000..10_000_i64),
+        previous_end in prop::option::of(-10_000..10_000_i64),
         text in any::<String>(),
     ) {
         let number = |n: u64| Number::try_from(12_065_550_000 + n).unwrap();
         let (a, b, tn) = (number(people[0]), number(people[1]), number(people[2]));
         let now: DateTime<Utc> = DateTime::UNIX_EPOCH;
+        let at = |milliseconds| now + TimeDelta::milliseconds(milliseconds);
         let (session, _) = NewSession::new([a, b], now, None, String::new()).on(tn);
         let route = match kind {
             0 => Route::NotOurTn,
             1 => Route::SenderIsTn,
-            2 => Route::Stranger { blocked: None, in_use_since: None },
-            3 => Route::Live(session),
+            2 => Route::Stranger { blocked: None },
+            3 => Route::Live { session, previous_end: previous_end.map(at) },
             _ => Route::Expired(session),
         };
         let sender = number(sender);
@@ -130,17 +132,20 @@ proptest! {
             from: sender,
             to: tn,
             content: Content::from(text.as_str()),
-            sent_at: age.map(|age| now + TimeDelta::milliseconds(age)),
+            sent_at: age.map(at),
         };
         let (Decision::Send(texts) | Decision::Expire(texts)) = decide(&route, &inbound, &Wording::default())
         else {
             return Ok(());
         };
+        if let (3, Some(end), Some(age)) = (kind, previous_end, age) {
+            prop_assert!(age >= end, "a text that was sent before the previous session ended is not relayed");
+        }
         for text in texts {
             prop_assert_eq!(text.from, tn);
             let allowed = match &route {
-                Route::Live(_) if sender == a => text.to == b,
-                Route::Live(_) if sender == b => text.to == a,
+                Route::Live { .. } if sender == a => text.to == b,
+                Route::Live { .. } if sender == b => text.to == a,
                 Route::Expired(_) => text.to == a || text.to == b,
                 _ => text.to == sender,
             };

@@ -213,21 +213,6 @@ async fn nothing_is_sent_for_an_empty_text() {
 }
 
 #[tokio::test]
-async fn a_text_that_is_older_than_the_session_is_not_relayed() {
-    let app = App::new();
-    app.conversation(None).await;
-    let at = |seconds| (app.clock.now() - TimeDelta::milliseconds(seconds)).to_rfc3339();
-    assert_eq!(app.post(message(json!("old"), &at(5001))).await.status, 200);
-    let mut from_before = message(json!("of an earlier session on this TN"), &at(5001));
-    from_before["data"]["attributes"]["from"] = json!(EVE);
-    assert_eq!(app.post(from_before).await.status, 200);
-    assert_eq!(app.provider.asked(), 0);
-    assert_eq!(app.post(message(json!("new enough"), &at(5000))).await.status, 200);
-    assert_eq!(app.post(message(json!("no time"), "yesterday")).await.status, 200);
-    assert_eq!(app.provider.taken(), [relayed("new enough", &[]), relayed("no time", &[])]);
-}
-
-#[tokio::test]
 async fn receipts_and_other_types_are_accepted_and_send_nothing() {
     let app = App::new();
     app.conversation(None).await;

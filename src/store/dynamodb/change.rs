@@ -75,6 +75,12 @@ impl Change {
         }
     }
 
+    /// Sets all attributes of an item, except its key.
+    pub(super) fn set_all(self, item: Item) -> Self {
+        let attributes = item.0.into_iter().filter(|(name, _)| !matches!(name.as_str(), "pk" | "sk"));
+        attributes.fold(self, |change, (name, value)| change.set(&name, value))
+    }
+
     pub(super) fn remove(self, name: &str) -> Self {
         self.clause("REMOVE", name.to_owned())
     }

@@ -75,7 +75,8 @@ impl Dynamo {
         let tns = AttributeValue::Ss(vec![tn.digits()]);
         let mut changes =
             vec![if out { opt_outs.add("opted_out", tns) } else { opt_outs.subtract("opted_out", tns) }];
-        let Some(route) = self.calls.get(keys::route(tn, person)).await? else { return Ok(changes) };
+        let route = self.calls.get(keys::route(tn, person)).await?.filter(session_items::has_session);
+        let Some(route) = route else { return Ok(changes) };
         let session = session_items::read(&route)?;
         let role = session.sides(person).map_or(Role::B, |(own, _)| own.role);
         for participant in session.participants {

@@ -22,7 +22,7 @@ impl Pool for Dynamo {
         self.timed(async {
             let routes = self.calls.query(&TABLE, keys::person(tn)).between("R#", "R#~");
             for route in routes.items().await? {
-                if route.is_unexpired(now)? {
+                if session_items::has_session(&route) && route.is_unexpired(now)? {
                     return Ok(AddTn::IsParticipant);
                 }
             }

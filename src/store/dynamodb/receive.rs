@@ -21,7 +21,7 @@ impl Dynamo {
         let mut also = Vec::new();
         let mut texts = match (decide(&route), route) {
             (Decision::Ignore(reason), _) => return Ok(Some(Received::Ignored(reason))),
-            (Decision::Send(texts), Route::Live(session)) => {
+            (Decision::Send(texts), Route::Live { session, .. }) => {
                 also.push(not_ended(session.id));
                 texts
             }

@@ -4,6 +4,7 @@ use super::{
     Dynamo, keys,
     opt_outs::{blocked, blocked_keys, fill_blocked, read_route},
     quota::{Counter, counters},
+    session_items::has_session,
 };
 use crate::{
     domain::{Blocked, Number, Route, Session},
@@ -17,12 +18,14 @@ pub(super) type Found = (Route, Option<[Counter; 2]>);
 impl Dynamo {
     /// The route from this sender to this TN: a consistent read of its item, and of the items that it depends on.
     pub(super) async fn route(&self, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Found> {
-        let Some(item) = self.calls.get(keys::route(tn, sender)).await? else {
-            return self.stranger(tn, sender, now).await;
+        let Some(item) = self.calls.get(keys::route(tn, sender)).await?.filter(has_session) else {
+            return self.stranger(tn, sender).await;
         };
         let session = read_route(&item)?;
-        let route =
-            if session.is_expired(now) { self.expired(session, sender).await? } else { Route::Live(session) };
+        let route = match session.is_expired(now) {
+            true => self.expired(session, sender).await?,
+            false => Route::Live { session, previous_end: item.get("previous_end")? },
+        };
         Ok((route, None))
     }
 
@@ -40,18 +43,14 @@ impl Dynamo {
         Ok(if is_tn { Route::SenderIsTn } else { Route::Expired(session) })
     }
 
-    async fn stranger(&self, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Found> {
+    async fn stranger(&self, tn: Number, sender: Number) -> Result<Found> {
         let [replies, all_replies] = keys::reply_counters(tn, sender);
         let keys = [keys::tn(tn), keys::tn(sender), keys::opt_outs(sender), replies, all_replies];
         let found = self.calls.get_all(&keys).await?;
         let route = match (&found[0], &found[1]) {
             (None, _) => Route::NotOurTn,
             (_, Some(_)) => Route::SenderIsTn,
-            (Some(item), None) => {
-                let live = item.is_unexpired(now)?;
-                let in_use_since = item.get::<Option<_>>("in_use_since")?.filter(|_| live);
-                Route::Stranger { blocked: blocked(tn, None, found[2].as_ref())?, in_use_since }
-            }
+            (Some(_), None) => Route::Stranger { blocked: blocked(tn, None, found[2].as_ref())? },
         };
         Ok((route, Some(counters(&found[3..])?)))
     }

@@ -48,6 +48,11 @@ pub(super) fn is_tombstone(item: &Item) -> bool {
     !item.has("tn_number")
 }
 
+/// Whether the item, a route, is that of a session, and not only of the end of one.
+pub(super) fn has_session(item: &Item) -> bool {
+    item.has("session_id")
+}
+
 /// Whether the item is that of a live session.
 pub(super) fn is_live(item: Option<&Item>, now: DateTime<Utc>) -> Result<bool> {
     item.filter(|item| !is_ended(item)).map_or(Ok(false), |item| item.is_unexpired(now))
@@ -69,8 +74,11 @@ pub(super) fn opening(session: &Session, notices: Vec<MessageId>, free: Key) -> 
         let sk = keys::pending_sk(keys::EXPIRY, expiry, session.created_at, &session.id);
         live = live.with("pending_pk", keys::pending_of(&session.id)).with("pending_sk", sk);
     }
+    // The route keeps when the participant's previous session on the TN ended.
     let route = |participant: Participant| {
-        Change::insert(session_item(&keys::route(session.tn, participant.number), session))
+        let key = keys::route(session.tn, participant.number);
+        let item = session_item(&key, session);
+        Change::update(key).when_absent("session_id").set_all(item).remove("ttl_at")
     };
     let mut changes = vec![
         // The start notices, so that a rollback finds them without an index.
@@ -79,7 +87,6 @@ pub(super) fn opening(session: &Session, notices: Vec<MessageId>, free: Key) -> 
             .when("attribute_exists(pk)")
             .when_absent("session_id")
             .set("session_id", session.id)
-            .set("in_use_since", session.created_at)
             .set("expires_at", session.expires_at)
             .remove("free_slot"),
         Change::delete(free).when("attribute_exists(pk)"),
@@ -107,16 +114,29 @@ impl Dynamo {
                 .when_equal("session_id", Some(session.id))
                 .set("free_slot", slot.clone())
                 .remove("session_id")
-                .remove("in_use_since")
                 .remove("expires_at"),
             Change::put(slot.item(session.tn)),
         ];
-        changes.extend(
-            session
-                .participants
-                .map(|participant| Change::delete(keys::route(session.tn, participant.number))),
-        );
+        let previous_end = |participant: Participant| {
+            let route = Item::new(&keys::route(session.tn, participant.number));
+            Change::put(route.with("previous_end", now).with("ttl_at", self.ttl(now)))
+        };
+        changes.extend(session.participants.map(previous_end));
         changes
+    }
+
+    /// Keeps the end of a session in its routes, unless they have a later one.
+    pub(super) async fn keep_end(&self, session: &Session, ended_at: DateTime<Utc>) -> Result<()> {
+        for participant in session.participants {
+            let route = Change::upsert(keys::route(session.tn, participant.number))
+                .when("attribute_not_exists(previous_end) OR previous_end < :previous_end")
+                .set("previous_end", ended_at);
+            let without_session = route.clone().when_absent("session_id").set("ttl_at", self.ttl(ended_at));
+            if self.calls.write(vec![without_session]).await?.is_err() {
+                let _has_a_later_one = self.calls.write(vec![route]).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores a tombstone, so that a late write cannot open the session. `false`: the session is already stored.

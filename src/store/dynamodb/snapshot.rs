@@ -95,6 +95,7 @@ impl Dynamo {
                 opening(session, Vec::new(), slot.key())
             }
             Entry::Session { session, ended_at: Some(ended_at) } => {
+                self.keep_end(session, *ended_at).await?;
                 vec![Change::insert(ended(session, *ended_at).with("ttl_at", self.ttl(*ended_at)))]
             }
             Entry::OptOut { tn, person } => {

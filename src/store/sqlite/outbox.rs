@@ -4,8 +4,8 @@ use super::{
     Sqlite,
     free_list::is_tn,
     messages, opt_outs,
-    rows::{Columns, first, integer, millis, run},
-    sessions::{self, LIVE},
+    rows::{millis, run},
+    sessions,
 };
 use crate::{
     domain::{
@@ -129,22 +129,20 @@ fn receive(db: &Connection, arrival: &Arrival, decide: &Decide) -> Result<Receiv
 
 /// Who a sender is to a TN.
 fn route(db: &Connection, tn: Number, sender: Number, now: DateTime<Utc>) -> Result<Route> {
-    if let Some(session) = sessions::of_sender(db, tn, sender)? {
+    if let Some((session, previous_end)) = sessions::of_sender(db, tn, sender)? {
         let own = session.sides(sender).and_then(|(own, _)| own.blocked);
         return Ok(match own {
             Some(Blocked::IsTn) => Route::SenderIsTn,
             _ if session.is_expired(now) => Route::Expired(session),
-            _ => Route::Live(session),
+            _ => Route::Live { session, previous_end },
         });
     }
     if !is_tn(db, tn)? {
         return Ok(Route::NotOurTn);
     }
-    let newest = format!("SELECT max(s.created_at) FROM session s WHERE {LIVE} AND s.tn = ?2");
-    let in_use_since = first(db, &newest, [millis(now), integer(tn)], |row| row.some_time(0))?.flatten();
     Ok(match opt_outs::blocked(db, tn, sender)? {
         Some(Blocked::IsTn) => Route::SenderIsTn,
-        blocked => Route::Stranger { blocked, in_use_since },
+        blocked => Route::Stranger { blocked },
     })
 }
 

@@ -11,7 +11,7 @@ use crate::{
         Blocked, EndCause, Message, NewSession, Number, Outbound, Page, Part, Participant, Role, Session,
         SessionId,
     },
-    store::{OpenSession, Result, Sessions},
+    store::{OpenSession, Result, Sessions, StoreError},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -91,11 +91,20 @@ pub(super) fn on_tn(db: &Connection, tn: Number) -> Result<Option<Session>> {
     first(db, &select("s.tn = ?1 AND s.ended_at IS NULL"), [integer(tn)], read)
 }
 
-/// The session of the route from this sender to this TN, whether or not it has expired.
-pub(super) fn of_sender(db: &Connection, tn: Number, sender: Number) -> Result<Option<Session>> {
-    static SQL: LazyLock<String> =
-        LazyLock::new(|| select("s.id = (SELECT session_id FROM route WHERE tn = ?1 AND sender = ?2)"));
-    first(db, &SQL, [integer(tn), integer(sender)], read)
+/// The session of the route from this sender to this TN, whether or not it has expired, and when the sender's previous
+/// session on the TN ended.
+pub(super) fn of_sender(
+    db: &Connection,
+    tn: Number,
+    sender: Number,
+) -> Result<Option<(Session, Option<DateTime<Utc>>)>> {
+    static SQL: LazyLock<String> = LazyLock::new(|| {
+        format!(
+            "SELECT {COLUMNS}, r.previous_end FROM route r JOIN session s ON s.id = r.session_id
+             WHERE r.tn = ?1 AND r.sender = ?2"
+        )
+    });
+    first(db, &SQL, [integer(tn), integer(sender)], |row| Ok((read(row)?, row.some_time(10)?)))
 }
 
 fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
@@ -141,7 +150,8 @@ fn opted_out_of_free(db: &Connection, new: &NewSession) -> Result<Vec<Role>> {
     Ok(opted_out)
 }
 
-/// Stores a session. One that is not ended takes its TN, and its participants get their routes.
+/// Stores a session. One that is not ended takes its TN, and its participants get their routes; one that is ended leaves
+/// its end in them.
 pub(super) fn insert(db: &Connection, session: &Session, ended_at: Option<DateTime<Utc>>) -> Result<()> {
     let (id, tn) = (session.id.to_string(), integer(session.tn));
     let [a, b] = session.participants.map(|participant| integer(participant.number));
@@ -159,11 +169,16 @@ pub(super) fn insert(db: &Connection, session: &Session, ended_at: Option<DateTi
             ended_at.map(millis)
         ],
     )?;
-    if ended_at.is_some() {
-        return Ok(());
+    if let Some(ended_at) = ended_at {
+        let ends = "INSERT INTO route (tn, sender, previous_end) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
+             ON CONFLICT DO UPDATE SET previous_end = max(ifnull(previous_end, 0), excluded.previous_end)";
+        return run(db, ends, params![tn, a, b, millis(ended_at)]).map(drop);
     }
-    let routes = "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)";
-    run(db, routes, params![tn, a, b, id])?;
+    let routes = "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
+         ON CONFLICT DO UPDATE SET session_id = excluded.session_id WHERE session_id IS NULL";
+    if run(db, routes, params![tn, a, b, id])? != 2 {
+        return Err(StoreError::Unreadable("a participant already has a session on this TN".into()));
+    }
     free_list::take(db, session.tn)
 }
 
@@ -178,7 +193,9 @@ pub(super) fn end(
     let not_ended = first(db, &select("s.id = ?1 AND s.ended_at IS NULL"), [id.to_string()], read)?;
     let Some(session) = not_ended.filter(|session| cause.allows(session, now)) else { return Ok(None) };
     run(db, "UPDATE session SET ended_at = ?2 WHERE id = ?1", params![id.to_string(), millis(now)])?;
-    run(db, "DELETE FROM route WHERE session_id = ?1", [id.to_string()])?;
+    let [a, b] = session.participants.map(|participant| integer(participant.number));
+    let routes = "UPDATE route SET session_id = NULL, previous_end = ?4 WHERE tn = ?1 AND sender IN (?2, ?3)";
+    run(db, routes, params![integer(session.tn), a, b, millis(now)])?;
     free_list::release(db, session.tn)?;
     for message in messages::unsettled(db, id)? {
         if let Some(transition) = message.withdraw(cause, now) {
@@ -199,8 +216,12 @@ pub(super) fn is_stored(db: &Connection, id: SessionId) -> Result<bool> {
     exists(db, "SELECT 1 FROM session WHERE id = ?1", [id.to_string()])
 }
 
-/// Deletes sessions that were ended before then; returns their number.
+/// Deletes sessions that were ended before then, and what routes hold of such; returns the number of sessions.
 pub(super) fn forget(db: &Connection, before: DateTime<Utc>, limit: u32) -> Result<usize> {
+    let routes = "DELETE FROM route WHERE (tn, sender) IN
+         (SELECT tn, sender FROM route WHERE session_id IS NULL AND previous_end < ?1
+          ORDER BY previous_end LIMIT ?2 * 2)";
+    run(db, routes, params![millis(before), limit])?;
     let sql = "DELETE FROM session WHERE id IN
          (SELECT id FROM session WHERE ended_at < ?1 ORDER BY ended_at LIMIT ?2)";
     run(db, sql, params![millis(before), limit])

@@ -53,10 +53,6 @@ async fn other_costs(size: u64, position: fn(u64) -> Position) {
 async fn texts(metered: &MeteredApp, tn: &str) {
     let text: Calls = &[("GetItem", 1), ("TransactWriteItems", 1), ("UpdateItem", 1)];
     metered.post(json!({"to": tn, "from": ALICE, "body": "without an id"}), cost(text, 1.0, 9.0)).await;
-    let old = json!({"data": {"type": "message", "id": fresh_id(), "attributes": {
-        "to": tn, "from": ALICE, "body": "meant for others", "timestamp": "2017-12-21T16:44:35.00Z"
-    }}});
-    metered.post(old, cost(READING, 1.0, 0.0)).await;
     metered.post(flat(&fresh_id(), "12345", tn, "from a short code"), Spent::default()).await;
     metered.post(flat(&fresh_id(), ALICE, tn, ""), Spent::default()).await;
     metered.costs(["POST", "/"], Some(json!({"to": tn})), 400, Spent::default()).await;
@@ -99,6 +95,20 @@ async fn calls(metered: &MeteredApp, tn: &str, id: &str) {
     metered.costs(["DELETE", "/tn"], value(&counted(1).digits()), 200, cost(removed, 1.0, 6.0)).await;
     metered.costs(["DELETE", "/tn"], value(TN), 404, cost(READING, 1.0, 0.0)).await;
     metered.costs(["DELETE", "/tn"], value(tn), 400, cost(READING, 1.0, 0.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_is_too_late_costs_one_read() {
+    let (app, proxy) = with_pool(1, in_the_middle).await;
+    let first = app.open_session(ALICE, BOB, None).await;
+    app.end_session(&first).await;
+    let next = app.open_session(ALICE, EVE, None).await;
+    assert_eq!(next["virtual_tn"], first["virtual_tn"]);
+    let late = json!({"data": {"type": "message", "id": fresh_id(), "attributes": {
+        "to": next["virtual_tn"], "from": ALICE, "body": "meant for Bob", "timestamp": "2017-12-21T16:44:35.00Z"
+    }}});
+    proxy.spent();
+    MeteredApp { app, proxy }.post(late, cost(READING, 1.0, 0.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

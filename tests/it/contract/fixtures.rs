@@ -125,9 +125,19 @@ pub fn answer(from: Number, to: Number) -> Text {
     Text { kind: Kind::NoSession, session: None, from, to, to_role: None, blocked: None, content }
 }
 
-/// The route of a sender who is in no session on a TN whose newest live session was created then.
-pub fn stranger(blocked: Option<Blocked>, in_use_since: Option<i64>) -> Route {
-    Route::Stranger { blocked, in_use_since: in_use_since.map(at) }
+/// The route of a sender who is in no session on a TN.
+pub fn stranger(blocked: Option<Blocked>) -> Route {
+    Route::Stranger { blocked }
+}
+
+/// The route of a sender who is in this session, the first on its TN for the sender.
+pub fn live(session: &Session) -> Route {
+    Route::Live { session: session.clone(), previous_end: None }
+}
+
+/// The same, after a session on the TN that ended then.
+pub fn live_after(session: &Session, previous_end: i64) -> Route {
+    Route::Live { session: session.clone(), previous_end: Some(at(previous_end)) }
 }
 
 /// A text that arrives at `now`. What it causes is leased for 30 seconds; the quota is ample.
@@ -152,7 +162,7 @@ pub async fn accepted(store: &Shared, arrival: Arrival, decision: Decision) -> V
 
 /// The route by which a text is decided. The text itself is ignored.
 pub async fn decided_by(store: &Shared, arrival: Arrival) -> Route {
-    let (seen, why) = (Arc::new(Mutex::new(None)), IgnoreReason::OlderThanSession);
+    let (seen, why) = (Arc::new(Mutex::new(None)), IgnoreReason::PreviousSession);
     let noted = Arc::clone(&seen);
     let decide = move |route: &Route| {
         *noted.lock().unwrap() = Some(route.clone());

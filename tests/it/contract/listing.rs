@@ -1,8 +1,8 @@
 //! Reading sessions: one, all, the expired ones; and the route of a sender.
 
 use super::fixtures::{
-    MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, opt, person, route, side, stranger,
-    talking, tn,
+    MS, Shared, alice, at, bob, conversation, end, eve, fill_pool, live, live_after, opt, person, route,
+    side, stranger, talking, tn,
 };
 use sms_proxy::{
     domain::{Blocked, EndCause, Page, Participant, Role, Route, Session, SessionId},
@@ -20,8 +20,7 @@ pub async fn a_session_is_live_until_the_millisecond_before_its_expiry(store: Sh
     }
     assert_eq!(store.expired_sessions(10, before).await.unwrap(), []);
     assert_eq!(store.expired_sessions(10, after).await.unwrap(), vec![session.clone()]);
-    for (now, expected) in [(before, Route::Live(session.clone())), (after, Route::Expired(session.clone()))]
-    {
+    for (now, expected) in [(before, live(&session)), (after, Route::Expired(session.clone()))] {
         assert_eq!(route(&store, session.tn, bob(), now).await, expected);
     }
 }
@@ -39,7 +38,9 @@ pub async fn a_session_shows_who_is_blocked(store: Shared) {
     opt(&store, tn(77), alice(), true, 1).await;
     let opted_out = [None, Some(Blocked::OptedOut)];
     assert_eq!(sides(&read(at(2)).await), opted_out, "another number does not count");
-    let Route::Live(routed) = route(&store, session.tn, bob(), at(2)).await else { panic!("live") };
+    let Route::Live { session: routed, .. } = route(&store, session.tn, bob(), at(2)).await else {
+        panic!("live")
+    };
     assert_eq!(sides(&routed), opted_out);
     opt(&store, session.tn, bob(), false, 3).await;
     assert_eq!(sides(&read(at(4)).await), [None, None]);
@@ -134,10 +135,10 @@ pub async fn a_route_tells_who_the_sender_is_to_the_number(store: Shared) {
     let tn_of = session.tn;
     let other = if tn_of == tn(1) { tn(2) } else { tn(1) };
     for (to, sender, expected) in [
-        (tn_of, alice(), Route::Live(session.clone())),
-        (tn_of, bob(), Route::Live(session.clone())),
-        (tn_of, eve(), stranger(None, Some(0))),
-        (other, alice(), stranger(None, None)),
+        (tn_of, alice(), live(&session)),
+        (tn_of, bob(), live(&session)),
+        (tn_of, eve(), stranger(None)),
+        (other, alice(), stranger(None)),
         (tn(9), alice(), Route::NotOurTn),
         (tn(9), other, Route::NotOurTn),
         (bob(), alice(), Route::NotOurTn),
@@ -152,10 +153,10 @@ pub async fn a_route_tells_which_stranger_must_not_be_answered(store: Shared) {
     fill_pool(&store, 2).await;
     opt(&store, tn(1), eve(), true, 0).await;
     let eves = async |to| route(&store, to, eve(), at(1)).await;
-    assert_eq!(eves(tn(1)).await, stranger(Some(Blocked::OptedOut), None));
-    assert_eq!(eves(tn(2)).await, stranger(None, None));
+    assert_eq!(eves(tn(1)).await, stranger(Some(Blocked::OptedOut)));
+    assert_eq!(eves(tn(2)).await, stranger(None));
     opt(&store, tn(1), eve(), false, 2).await;
-    assert_eq!(eves(tn(1)).await, stranger(None, None));
+    assert_eq!(eves(tn(1)).await, stranger(None));
 }
 
 pub async fn a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_route(store: Shared) {
@@ -170,16 +171,43 @@ pub async fn a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_rou
 pub async fn a_route_never_leads_from_one_session_into_the_next_on_the_same_number(store: Shared) {
     let first = conversation(&store, Some(60)).await;
     assert!(end(&store, first.id, EndCause::Expired, 60).await);
-    assert_eq!(route(&store, first.tn, alice(), at(60)).await, stranger(None, None));
-    assert_eq!(
-        route(&store, first.tn, alice(), at(0)).await,
-        stranger(None, None),
-        "ended is ended at any time"
-    );
+    assert_eq!(route(&store, first.tn, alice(), at(60)).await, stranger(None));
+    assert_eq!(route(&store, first.tn, alice(), at(0)).await, stranger(None), "ended is ended at any time");
     let second = talking(&store, [bob(), eve()], 61, None).await;
     assert_eq!(second.tn, first.tn);
-    assert_eq!(route(&store, first.tn, alice(), at(62)).await, stranger(None, Some(61)));
-    for participant in [bob(), eve()] {
-        assert_eq!(route(&store, first.tn, participant, at(62)).await, Route::Live(second.clone()));
+    assert_eq!(route(&store, first.tn, alice(), at(62)).await, stranger(None));
+    assert_eq!(route(&store, first.tn, bob(), at(62)).await, live_after(&second, 60));
+    assert_eq!(route(&store, first.tn, eve(), at(62)).await, live(&second));
+}
+
+pub async fn a_route_keeps_the_end_of_the_senders_previous_session_on_the_same_number(store: Shared) {
+    fill_pool(&store, 1).await;
+    let mut expected = None;
+    for (opened, cause, ended) in
+        [(0, EndCause::Deleted, 10), (11, EndCause::RolledBack, 12), (13, EndCause::Expired, 90)]
+    {
+        let session = talking(&store, [alice(), bob()], opened, Some(60)).await;
+        let route_of = async |person| route(&store, tn(1), person, at(opened + 1)).await;
+        for person in [alice(), bob()] {
+            let with_end = Route::Live { session: session.clone(), previous_end: expected };
+            assert_eq!(route_of(person).await, with_end);
+        }
+        assert!(end(&store, session.id, cause, ended).await);
+        expected = Some(at(ended));
+    }
+    assert_eq!(store.remove_tn(tn(1), at(91)).await.unwrap(), RemoveTn::Removed);
+    fill_pool(&store, 2).await;
+    let sessions = [
+        talking(&store, [alice(), eve()], 92, None).await,
+        talking(&store, [alice(), eve()], 92, None).await,
+    ];
+    for session in &sessions {
+        let expected = if session.tn == tn(1) { live_after(session, 90) } else { live(session) };
+        assert_eq!(
+            route(&store, session.tn, alice(), at(93)).await,
+            expected,
+            "also of a TN that was removed"
+        );
+        assert_eq!(route(&store, session.tn, eve(), at(93)).await, live(session), "it was in none before");
     }
 }

@@ -77,6 +77,7 @@ macro_rules! suite {
                     a_route_tells_who_the_sender_is_to_the_number
                     a_route_tells_which_stranger_must_not_be_answered
                     a_participant_who_has_become_a_number_of_the_pool_is_one_to_the_route
+                    a_route_keeps_the_end_of_the_senders_previous_session_on_the_same_number
                     a_route_never_leads_from_one_session_into_the_next_on_the_same_number
                 }
                 receive {

@@ -4,8 +4,8 @@ use super::{
     expected::{SESSION_ENDED, closed, first_lease, listed, never_tried, revoked},
     fixtures::{
         MS, Shared, accepted, alice, answer, arrival, at, bob, conversation, decided_by, due, end, eve,
-        fill_pool, messages, not_taken, opt, person, receive, relay, route, sending, sent, settle, settled,
-        stored, stranger, talking, tn, to_side, waiting,
+        fill_pool, live, live_after, messages, not_taken, opt, person, receive, relay, route, sending, sent,
+        settle, settled, stored, stranger, talking, tn, to_side, waiting,
     },
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -107,38 +107,37 @@ async fn assert_decided_by(store: &Shared, text: Arrival, session: &Session, exp
 pub async fn a_text_is_decided_by_the_session_that_is_live_at_that_moment(store: Shared) {
     let session = conversation(&store, Some(60)).await;
     let text = |id, now| arrival(Some(id), alice(), session.tn, now);
-    let live = Route::Live(session.clone());
-    assert_decided_by(&store, text("in-0", 0), &session, live.clone()).await;
+    assert_decided_by(&store, text("in-0", 0), &session, live(&session)).await;
     let last = Arrival { now: at(60) - MS, ..text("in-1", 60) };
-    assert_decided_by(&store, last, &session, live).await;
+    assert_decided_by(&store, last, &session, live(&session)).await;
     assert_decided_by(&store, text("in-2", 60), &session, Route::Expired(session.clone())).await;
     assert!(end(&store, session.id, EndCause::RolledBack, 30).await);
-    assert_decided_by(&store, text("in-3", 31), &session, stranger(None, None)).await;
+    assert_decided_by(&store, text("in-3", 31), &session, stranger(None)).await;
     let next = talking(&store, [alice(), bob()], 32, None).await;
     assert_eq!(next.tn, session.tn);
-    assert_decided_by(&store, text("in-4", 33), &next, Route::Live(next.clone())).await;
+    assert_decided_by(&store, text("in-4", 33), &next, live_after(&next, 30)).await;
     assert!(end(&store, next.id, EndCause::Deleted, 34).await);
     let other = talking(&store, [bob(), eve()], 35, None).await;
-    assert_decided_by(&store, text("in-5", 36), &other, stranger(None, Some(35))).await;
+    assert_decided_by(&store, text("in-5", 36), &other, stranger(None)).await;
 }
 
 pub async fn a_text_is_decided_by_the_expired_session_until_that_is_ended(store: Shared) {
     let session = conversation(&store, Some(60)).await;
     let text = |id| arrival(Some(id), alice(), session.tn, 60);
-    let (live, expired) = (Route::Live(session.clone()), Route::Expired(session.clone()));
-    assert_decided_by(&store, Arrival { now: at(60) - MS, ..text("in-1") }, &session, live).await;
+    let expired = Route::Expired(session.clone());
+    assert_decided_by(&store, Arrival { now: at(60) - MS, ..text("in-1") }, &session, live(&session)).await;
     assert_decided_by(&store, text("in-2"), &session, expired.clone()).await;
     assert_decided_by(&store, arrival(Some("in-3"), bob(), session.tn, 9_000), &session, expired).await;
     assert_eq!(store.session(session.id, at(0)).await.unwrap(), Some(session.clone()), "it is not ended");
     assert!(end(&store, session.id, EndCause::Expired, 60).await);
-    assert_decided_by(&store, text("in-4"), &session, stranger(None, None)).await;
+    assert_decided_by(&store, text("in-4"), &session, stranger(None)).await;
 }
 
 /// A decision depends on the route: it must be stored only if that route still holds.
 pub async fn what_is_decided_for_the_route_is_what_is_stored(store: Shared) {
     let session = conversation(&store, Some(60)).await;
     let decide = |route: &Route| match route {
-        Route::Live(session) => Decision::Send(vec![relay(session)]),
+        Route::Live { session, .. } => Decision::Send(vec![relay(session)]),
         Route::Expired(session) => Decision::Expire(vec![to_side(session, Kind::Expired, Role::B)]),
         _ => Decision::Ignore(IgnoreReason::NotOurTn),
     };
@@ -199,7 +198,7 @@ pub async fn a_relay_to_a_blocked_participant_is_stored_as_failed(store: Shared)
 pub async fn stop_and_unstop_count_as_soon_as_they_are_stored_and_for_one_tn_only(store: Shared) {
     fill_pool(&store, 2).await;
     let eves = async |to| route(&store, to, eve(), at(1)).await;
-    let (free, blocked) = (stranger(None, None), stranger(Some(Blocked::OptedOut), None));
+    let (free, blocked) = (stranger(None), stranger(Some(Blocked::OptedOut)));
     opt(&store, tn(1), eve(), false, 0).await;
     assert_eq!(eves(tn(1)).await, free, "in without having been out");
     for _ in 0..2 {
@@ -289,8 +288,8 @@ pub async fn an_ignored_or_repeated_text_does_not_use_up_the_quota(store: Shared
     for _ in 0..3 {
         let again = receive(&store, text("in-1"), Decision::Send(vec![answer(tn(1), eve())])).await;
         assert_eq!(again, Received::Duplicate);
-        let ignored = receive(&store, text("in-2"), Decision::Ignore(IgnoreReason::OlderThanSession)).await;
-        assert_eq!(ignored, Received::Ignored(IgnoreReason::OlderThanSession));
+        let ignored = receive(&store, text("in-2"), Decision::Ignore(IgnoreReason::PreviousSession)).await;
+        assert_eq!(ignored, Received::Ignored(IgnoreReason::PreviousSession));
     }
     assert!(answered(&store, eve(), at(1), 1, 1).await);
 }

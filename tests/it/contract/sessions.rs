@@ -131,7 +131,7 @@ pub async fn an_ended_session_is_gone_and_its_number_is_free(store: Shared) {
     assert_eq!(store.session(session.id, at(1)).await.unwrap(), None);
     let (part, total) = store.sessions(Page::default(), at(1)).await.unwrap();
     assert_eq!((part.items, total), (vec![], 0));
-    assert_eq!(route(&store, session.tn, alice(), at(1)).await, stranger(None, None));
+    assert_eq!(route(&store, session.tn, alice(), at(1)).await, stranger(None));
     let next = talking(&store, [alice(), eve()], 2, None).await;
     assert_eq!(next.tn, session.tn);
     assert_ne!(next.id, session.id);

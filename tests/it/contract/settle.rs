@@ -246,7 +246,7 @@ pub async fn a_lease_of_a_message_that_is_not_stored_settles_nothing(store: Shar
     for settlement in all() {
         assert_eq!(settle(&store, &never_stored, settlement, 1).await, None);
     }
-    assert_eq!(route(&store, tn(1), eve(), at(1)).await, stranger(None, None));
+    assert_eq!(route(&store, tn(1), eve(), at(1)).await, stranger(None));
 }
 
 pub async fn a_message_to_a_stranger_is_settled_like_any_other(store: Shared) {
@@ -254,6 +254,6 @@ pub async fn a_message_to_a_stranger_is_settled_like_any_other(store: Shared) {
     let leased = sending(&store, answer(tn(1), eve()), 5).await;
     assert_eq!(settle(&store, &leased, refused(true), 6).await, Some(MessageEvent::Failed));
     assert_eq!(settle(&store, &leased, sent("mdr2-1"), 6).await, None);
-    let blocked = stranger(Some(Blocked::OptedOut), Some(0));
+    let blocked = stranger(Some(Blocked::OptedOut));
     assert_eq!(route(&store, tn(1), eve(), at(7)).await, blocked);
 }

@@ -2,6 +2,7 @@
 
 mod answers;
 mod interleavings;
+mod late_texts;
 mod lookup;
 mod opt_out;
 mod pacing;

@@ -18,6 +18,7 @@ on_each_backend! {
     each_message_of_the_outbox_is_sent_once
     a_receipt_finds_its_message
     only_free_tns_are_picked
+    a_late_text_is_not_relayed_to_the_senders_next_partner
 }
 
 /// The source, and the services on the stores that it was moved to.
@@ -169,4 +170,43 @@ async fn only_free_tns_are_picked(backend: Backend) {
         let told = app.provider.bodies().into_iter().filter(|body| body.contains("has expired")).count();
         assert_eq!(told, 2, "making room for the last one ended the expired session");
     }
+}
+
+async fn a_late_text_is_not_relayed_to_the_senders_next_partner(backend: Backend) {
+    // The next session is opened before the export, or after the import.
+    for reopened in [true, false] {
+        let source = PopulatedStore::on(backend).await;
+        let tn = tn_of(&source.talk);
+        let before = &source.store.app;
+        let late = json!({"data": {"id": "mdr2-late", "type": "message", "attributes": {
+            "from": ALICE, "to": tn, "body": "where are you?", "timestamp": before.clock.now().to_rfc3339()
+        }}});
+        before.clock.advance(TimeDelta::seconds(9));
+        before.end_session(&source.talk).await;
+        if reopened {
+            take(before, tn).await;
+        }
+        let file = source.store.export().await;
+        for target in BACKENDS {
+            let target = SnapshotStore::beside(&source.store, target).await;
+            target.import(&file).await.unwrap();
+            if !reopened {
+                take(&target.app, tn).await;
+            }
+            target.app.provider.clear();
+            assert_eq!(target.app.post(&late).await.status, 200);
+            assert_eq!(target.app.provider.taken(), [], "{reopened}");
+        }
+    }
+}
+
+/// Opens sessions of Alice with others until one is on this TN.
+async fn take(app: &App, tn: &str) {
+    for _ in 0..=POOL {
+        let session = app.open_session(ALICE, &fresh_number(), None).await;
+        if tn_of(&session) == tn {
+            return;
+        }
+    }
+    panic!("the TN is not picked");
 }
