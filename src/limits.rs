@@ -87,6 +87,8 @@ pub const CONNECTIONS: usize = 1024;
 pub const LAMBDA_RESPONSE: usize = 6_000_000 - 16_384;
 /// How long the result of a health check is reused, and how long one may take.
 pub const HEALTH_CHECK: Duration = Duration::from_secs(2);
+/// A store that was not written for this long is written to find out whether it can be.
+pub const WRITE_CHECK: Duration = Duration::from_secs(10);
 /// A probe of the server's health: longer than the health check.
 pub const PROBE: Duration = Duration::from_secs(4);
 /// A stop waits this long for running requests.

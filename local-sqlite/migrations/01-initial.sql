@@ -96,3 +96,9 @@ CREATE TABLE drain_lease (
     holder TEXT    NOT NULL,
     until  INTEGER NOT NULL
 ) STRICT;
+
+-- Written to find out whether the file can be written.
+CREATE TABLE test_write (
+    only    INTEGER PRIMARY KEY CHECK (only = 1),
+    content BLOB NOT NULL
+) STRICT;

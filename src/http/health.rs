@@ -1,4 +1,4 @@
-//! Whether the store answers.
+//! Whether the store answers and can be written.
 
 use super::error::{ApiError, store_failed};
 use crate::{limits, service::Service};
@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::Mutex;
 
-/// When the store was last checked, and whether it responded.
+/// When the store was last checked, and whether it was healthy.
 #[derive(Default)]
 pub(super) struct Health(Mutex<Option<(Instant, bool)>>);
 
@@ -34,7 +34,7 @@ pub(super) async fn show(
 }
 
 async fn check(service: &Service) -> bool {
-    match tokio::time::timeout(limits::HEALTH_CHECK, service.ping()).await {
+    match tokio::time::timeout(limits::HEALTH_CHECK, service.check_health()).await {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => store_failed(error),
         Err(_) => store_failed("no response to the health check"),

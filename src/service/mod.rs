@@ -125,6 +125,15 @@ impl Service {
         Ok(self.store.ping().await?)
     }
 
+    /// Whether the store answers and can be written.
+    ///
+    /// # Errors
+    /// When it does not answer, or the last write failed.
+    pub async fn check_health(&self) -> Result<()> {
+        self.store.ping().await?;
+        Ok(self.store.check_writes().await?)
+    }
+
     /// Opens connections to the store and the provider ahead of the first request, concurrently, for at most `limit`.
     /// Best effort.
     pub async fn connect(&self, limit: Duration) {

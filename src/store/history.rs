@@ -29,6 +29,10 @@ pub trait History: Send + Sync + 'static {
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
+
+    /// Whether the store can be written: by the outcome of this process's last write, or by a small write if the last one
+    /// was more than [`limits::WRITE_CHECK`](crate::limits::WRITE_CHECK) ago.
+    async fn check_writes(&self) -> Result<()>;
 }
 
 /// The outcome of [`History::receipt`].

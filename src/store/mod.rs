@@ -16,6 +16,7 @@
 mod dynamodb;
 mod error;
 mod history;
+mod last_write;
 mod outbox;
 mod pool;
 mod sessions;

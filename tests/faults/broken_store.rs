@@ -1,6 +1,6 @@
 //! SQLite cannot write: another process holds the lock, or the disk fails.
 
-use crate::fixture::{Conversation, Fixture, Poster, assert_nothing_is_accepted};
+use crate::fixture::{Conversation, Fixture, Poster, assert_nothing_is_accepted, health_becomes};
 use rusqlite::Connection;
 use std::{process::Command, time::Duration};
 use test_support::{
@@ -32,9 +32,9 @@ fn limit_files(server: &Server, bytes: &str) {
 }
 
 /// Starts the service so that a write beyond the size limit is an error and no signal.
-async fn serve_without_file_signal(fixture: &Fixture) -> Server {
+async fn serve_without_file_signal(fixture: &Fixture, settings: &[(&str, &str)]) -> Server {
     let mut command = Command::new("/bin/sh");
-    prepare(&mut command, fixture.folder(), &fixture.settings(&[]));
+    prepare(&mut command, fixture.folder(), &fixture.settings(settings));
     command.args(["-c", "trap '' XFSZ; exec \"$0\"", env!("CARGO_BIN_EXE_sms-proxy")]);
     Binary::start(command).listening().await
 }
@@ -42,7 +42,7 @@ async fn serve_without_file_signal(fixture: &Fixture) -> Server {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_accepted_while_the_disk_fails_and_texts_in_flight_are_reconciled() {
     let fixture = Fixture::new(Backend::Sqlite).await;
-    let server = serve_without_file_signal(&fixture).await;
+    let server = serve_without_file_signal(&fixture, &[]).await;
     let conversation = Conversation::begin(&server).await;
     fixture.flowroute.clear();
     fixture.flowroute.delay_answering(Duration::from_millis(700));
@@ -62,4 +62,15 @@ async fn nothing_is_accepted_while_the_disk_fails_and_texts_in_flight_are_reconc
     limit_files(&server, "unlimited");
     fixture.assert_recovered(&server, conversation, texts, refused).await;
     assert!(fixture.flowroute.readings() > 0, "nothing was looked up");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn health_shows_that_the_disk_fails_although_nothing_else_is_written() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let server = serve_without_file_signal(&fixture, &[("MAINTENANCE_INTERVAL", "86400")]).await;
+    health_becomes(&server, 200).await;
+    limit_files(&server, "0");
+    health_becomes(&server, 503).await;
+    limit_files(&server, "unlimited");
+    health_becomes(&server, 200).await;
 }

@@ -5,13 +5,18 @@ use serde_json::json;
 use sms_proxy::store::Sqlite;
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, Permissions},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
+    process::Command,
     sync::Barrier,
     thread,
 };
 use tempfile::TempDir;
-use test_support::{TN, binary::Binary};
+use test_support::{
+    TN,
+    binary::{Binary, prepare},
+};
 
 const PRODUCTION: &str = "local-sqlite/sms-proxy.db";
 const TEST: &str = "local-sqlite/test.db";
@@ -176,6 +181,54 @@ async fn a_newer_versions_database_is_refused() {
         db.pragma_update(None, "journal_mode", journal).unwrap();
         db.close().unwrap();
         assert_refused(&file, "was written by a newer sms-proxy").await;
+    }
+}
+
+/// The user and the group of nobody.
+const NOBODY: u32 = 65534;
+
+/// Starts the binary as a user who may read these paths and write only those that everybody may write.
+async fn refusal_of_nobody(folder: &Path) -> (i32, String) {
+    // The user may not reach the directory of the original.
+    let program = folder.join("sms-proxy");
+    fs::copy(env!("CARGO_BIN_EXE_sms-proxy"), &program).unwrap();
+    let mut command = Command::new(program);
+    prepare(&mut command, folder, &[("SQLITE_PATH", "data/sms-proxy.db")]);
+    command.uid(NOBODY).gid(NOBODY);
+    let mut binary = Binary::start(command);
+    let status = binary.ended().await;
+    (status.code().expect("no signal"), binary.stderr())
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[tokio::test]
+async fn a_database_that_cannot_be_written_is_refused_with_the_file_and_the_user() {
+    // What may be read only: the file, the write-ahead log of a server that was killed, or the folder.
+    for read_only in ["sms-proxy.db", "sms-proxy.db-wal", "sms-proxy.db-shm", ""] {
+        let folder = TempDir::new().unwrap();
+        let data = folder.path().join("data");
+        let mut server = Binary::serve(folder.path(), &[("SQLITE_PATH", "data/sms-proxy.db")]).await;
+        server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+        server.binary.kill();
+        if read_only.is_empty() {
+            fs::remove_file(data.join("sms-proxy.db-wal")).unwrap();
+            fs::remove_file(data.join("sms-proxy.db-shm")).unwrap();
+        }
+        for entry in fs::read_dir(&data).unwrap() {
+            set_mode(&entry.unwrap().path(), 0o666);
+        }
+        set_mode(folder.path(), 0o755);
+        set_mode(&data, 0o777);
+        set_mode(&data.join(read_only), if read_only.is_empty() { 0o555 } else { 0o444 });
+        let (code, said) = refusal_of_nobody(folder.path()).await;
+        assert_eq!(code, 1, "{read_only}: {said}");
+        for words in ["data/sms-proxy.db cannot be written", &format!("user {NOBODY}")] {
+            assert!(said.contains(words), "{read_only}: {said}");
+        }
+        assert!(!said.contains("listening"), "{said}");
     }
 }
 

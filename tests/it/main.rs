@@ -23,6 +23,7 @@ mod outbox;
 mod process;
 mod properties;
 mod races;
+mod replaced_files;
 mod request_limit;
 mod routes;
 mod secret;

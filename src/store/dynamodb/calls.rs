@@ -6,7 +6,7 @@ use super::{
     keys::Key,
     retry::{RetryBudget, malformed, retryable, retryable_reasons, unavailable},
 };
-use crate::store::{Result, StoreError, skip_unreadable};
+use crate::store::{Result, StoreError, last_write::LastWrite, skip_unreadable};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
@@ -29,12 +29,17 @@ pub(super) struct Calls {
     pub(super) table: String,
     /// The retry budget of one call, and of an operation that retries after contention.
     pub(super) retry_for: Duration,
+    pub(super) last_write: LastWrite,
 }
 
 /// The outcome of a write: all of it is stored, or nothing, because the conditions of these parts failed.
 pub(super) type Written = std::result::Result<(), Vec<usize>>;
 
 impl Calls {
+    pub(super) fn new(client: Client, table: String) -> Self {
+        Self { client, table, retry_for: Duration::ZERO, last_write: LastWrite::default() }
+    }
+
     pub(super) fn retry_budget(&self) -> RetryBudget {
         RetryBudget::new(self.retry_for)
     }
@@ -90,13 +95,14 @@ impl Calls {
 
     /// Writes all of these, or nothing. A single update costs half of what it costs in a transaction.
     pub(super) async fn write(&self, mut changes: Vec<Change>) -> Result<Written> {
-        match changes.as_slice() {
-            [] => Ok(Ok(())),
+        let written = match changes.as_slice() {
+            [] => return Ok(Ok(())),
             [only] if let Some(key) = only.updates().map(Key::attributes) => {
                 self.update(key, changes.remove(0)).await
             }
             _ => self.transact(changes).await,
-        }
+        };
+        self.last_write.keep(written)
     }
 
     /// Idempotent by the client request token: repeated after a lost response, the transaction succeeds.

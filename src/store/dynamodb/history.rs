@@ -2,6 +2,7 @@
 
 use super::{
     Dynamo,
+    change::Change,
     item::Item,
     keys::{self, BY_PAIR, BY_PROVIDER},
     messages,
@@ -67,6 +68,17 @@ impl History for Dynamo {
     async fn ping(&self) -> Result<()> {
         match self.timed(self.calls.get(keys::drain_lease())).await {
             // The table answered, with an item of a newer release.
+            Ok(_) | Err(StoreError::Unreadable(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn check_writes(&self) -> Result<()> {
+        if let Some(outcome) = self.calls.last_write.recent() {
+            return outcome;
+        }
+        match self.timed(self.calls.write(vec![Change::upsert(keys::test_write())])).await {
+            // As for `ping`.
             Ok(_) | Err(StoreError::Unreadable(_)) => Ok(()),
             Err(error) => Err(error),
         }

@@ -110,6 +110,11 @@ pub(super) fn drain_lease() -> Key {
     Key::new("DRAIN", "DRAIN")
 }
 
+/// An item that is written to find out whether the table can be written.
+pub(super) fn test_write() -> Key {
+    Key::new("TEST_WRITE", "TEST_WRITE")
+}
+
 pub(super) fn pair(from: Number, to: Number) -> String {
     format!("PAIR#{}#{}", from.digits(), to.digits())
 }

@@ -66,7 +66,7 @@ impl Dynamo {
 
     /// The store in this table, reached by this client.
     pub fn new(client: Client, table: impl Into<String>, retention: TimeDelta) -> Self {
-        let calls = Calls { client, table: table.into(), retry_for: Duration::ZERO };
+        let calls = Calls::new(client, table.into());
         let store = Self { calls, retention, limit: Duration::ZERO, pool_size: Arc::default() };
         store.with_limit(limits::STORE_OPERATION)
     }

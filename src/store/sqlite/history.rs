@@ -1,7 +1,9 @@
 //! Outcomes of messages, and gauges.
 
 use super::{
-    Sqlite, messages, opt_outs,
+    Sqlite, messages,
+    open::test_write,
+    opt_outs,
     rows::{count, millis, run},
     sessions,
 };
@@ -56,6 +58,13 @@ impl History for Sqlite {
 
     async fn ping(&self) -> Result<()> {
         self.readers.read(|db| count(db, "SELECT count(*) FROM sqlite_schema", [])).await.map(drop)
+    }
+
+    async fn check_writes(&self) -> Result<()> {
+        match self.writer.last_write() {
+            Some(outcome) => outcome,
+            None => self.writer.write(|db| Ok(test_write(db)?)).await,
+        }
     }
 }
 

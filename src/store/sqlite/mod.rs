@@ -1,5 +1,6 @@
 //! The SQLite backend: one file, for local and single-machine use.
 
+mod files;
 mod free_list;
 mod history;
 mod messages;
@@ -15,13 +16,15 @@ mod writer;
 
 pub use open::OpenError;
 
+use files::Files;
 use readers::Readers;
 use std::path::{Path, PathBuf};
 use writer::Writer;
 
 /// A store in one SQLite file.
 ///
-/// Several processes may open the same file. A call waits at most about two seconds for another's lock.
+/// Several processes may open the same file. A call waits at most about two seconds for another's lock. Every call fails
+/// once a file of the database has been removed or replaced.
 #[derive(Debug)]
 pub struct Sqlite {
     writer: Writer,
@@ -29,15 +32,17 @@ pub struct Sqlite {
 }
 
 impl Sqlite {
-    /// Opens the file, which is created if it is missing, and migrates its schema.
+    /// Opens the file, which is created if it is missing, migrates its schema, and writes to it.
     ///
     /// # Errors
-    /// When the file can't be created, is damaged, or belongs to something else or to a newer version.
+    /// When the file can't be created or written, is damaged, or belongs to something else or to a newer version.
     pub fn open(path: impl AsRef<Path>) -> std::result::Result<Self, OpenError> {
         let path = PathBuf::from(path.as_ref());
         let db = open::open(&path)?;
-        let writer = Writer::start(db).map_err(|e| OpenError::Other(path.clone(), e.to_string()))?;
-        Ok(Self { writer, readers: Readers::new(path) })
+        let other = |e: std::io::Error| OpenError::Other(path.clone(), e.to_string());
+        let files = Files::of(&path).map_err(other)?;
+        let writer = Writer::start(db, files.clone()).map_err(other)?;
+        Ok(Self { writer, readers: Readers::new(path, files) })
     }
 
     /// Removes the files of a database, if they exist.
@@ -45,9 +50,7 @@ impl Sqlite {
     /// # Errors
     /// When a file can't be removed.
     pub fn remove(path: impl AsRef<Path>) -> std::io::Result<()> {
-        for suffix in ["", "-wal", "-shm"] {
-            let mut file = path.as_ref().as_os_str().to_owned();
-            file.push(suffix);
+        for file in files::paths(path.as_ref()) {
             match std::fs::remove_file(file) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
                 _ => {}

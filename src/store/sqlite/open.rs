@@ -31,12 +31,15 @@ pub enum OpenError {
     /// A newer release has written the file.
     #[error("{0} was written by a newer sms-proxy; run that version or restore an older backup")]
     Newer(PathBuf),
+    /// This user, by the numeric id, may not write the file, its write-ahead log or its folder.
+    #[error("{0} cannot be written by user {1} ({2}); let that user write the file and its folder")]
+    NotWritable(PathBuf, u32, String),
     /// Another error, such as a lock that another process holds.
     #[error("cannot open {0}: {1}")]
     Other(PathBuf, String),
 }
 
-/// Opens the file for the service: creates it if it is missing, and migrates its schema.
+/// Opens the file for the service: creates it if it is missing, migrates its schema, and writes to it.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|e| OpenError::Create(folder.into(), e))?;
@@ -44,6 +47,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let other = |e: rusqlite::Error| match e.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt(path.into(), describe(&e)),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            OpenError::NotWritable(path.into(), rustix::process::geteuid().as_raw(), describe(&e))
+        }
         _ => OpenError::Other(path.into(), describe(&e)),
     };
     let mut db = connect(path).map_err(other)?;
@@ -57,8 +63,17 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
         MigrationError::RusqliteError { err, .. } => other(err),
         e => OpenError::Other(path.into(), e.to_string()),
     })?;
+    // SQLite opens a file that it may not write without an error.
+    test_write(&db).map_err(other)?;
     db.busy_timeout(limits::SQLITE_LOCK).map_err(other)?;
     Ok(db)
+}
+
+/// Writes as much as a text takes, and something else each time, since SQLite does not write what is there already.
+pub(super) fn test_write(db: &Connection) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO test_write (only, content) VALUES (1, randomblob(32768))
+         ON CONFLICT DO UPDATE SET content = excluded.content";
+    db.execute(sql, []).map(drop)
 }
 
 /// Switches to the write-ahead log. SQLite's busy timeout does not apply to this.

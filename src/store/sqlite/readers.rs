@@ -1,7 +1,7 @@
 //! Connections for reading. In WAL mode readers and the writer do not block each other, and a read sees every write that
 //! was acknowledged before it began.
 
-use super::open::connect;
+use super::{files::Files, open::connect};
 use crate::{
     limits,
     store::{Result, StoreError},
@@ -19,13 +19,14 @@ const CONCURRENCY: usize = 4;
 #[derive(Debug)]
 pub(super) struct Readers {
     path: PathBuf,
+    files: Files,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
 }
 
 impl Readers {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, idle: Arc::default(), permits: Arc::new(Semaphore::new(CONCURRENCY)) }
+    pub(super) fn new(path: PathBuf, files: Files) -> Self {
+        Self { path, files, idle: Arc::default(), permits: Arc::new(Semaphore::new(CONCURRENCY)) }
     }
 
     /// Runs `work` in one read transaction, on a blocking thread.
@@ -37,10 +38,11 @@ impl Readers {
         let permit = timeout(limits::SQLITE_QUEUE, Arc::clone(&self.permits).acquire_owned());
         let permit =
             permit.await.map_err(|_| StoreError::Unavailable("too many reads are waiting".into()))?;
-        let (path, idle) = (self.path.clone(), Arc::clone(&self.idle));
+        let (path, files, idle) = (self.path.clone(), self.files.clone(), Arc::clone(&self.idle));
         let read = move || {
             // Held until the read ends, also if its caller is dropped.
             let _permit = permit;
+            files.check()?;
             let kept = idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
             let mut db = match kept {
                 Some(db) => db,

@@ -1,10 +1,10 @@
 //! The writer thread, with group commit: all waiting writes share one transaction, so that a hundred concurrent texts cost
 //! one disk sync. Each write is acknowledged only after that sync.
 
-use super::rows::run;
+use super::{files::Files, rows::run};
 use crate::{
     limits,
-    store::{Result, StoreError},
+    store::{Result, StoreError, last_write::LastWrite},
 };
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -69,6 +69,7 @@ struct Queued {
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Queued>>,
     thread: Option<JoinHandle<()>>,
+    last: LastWrite,
 }
 
 impl Drop for Writer {
@@ -88,10 +89,18 @@ impl std::fmt::Debug for Queued {
 }
 
 impl Writer {
-    pub(super) fn start(db: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(db: Connection, files: Files) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        let thread = thread::Builder::new().name("sqlite-writer".into()).spawn(move || serve(db, jobs))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        let last = LastWrite::default();
+        let database = Database { db, files, last: last.clone() };
+        let thread =
+            thread::Builder::new().name("sqlite-writer".into()).spawn(move || serve(database, jobs))?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), last })
+    }
+
+    /// The outcome of the last transaction, if it was recent.
+    pub(super) fn last_write(&self) -> Option<Result<()>> {
+        self.last.recent()
     }
 
     /// Runs `work` in a transaction; returns when it is on disk. After an error nothing of it is stored.
@@ -117,7 +126,14 @@ fn stopped() -> StoreError {
     StoreError::Unavailable("the writer thread has stopped".into())
 }
 
-fn serve(mut db: Connection, mut jobs: mpsc::Receiver<Queued>) {
+/// What the writer thread owns.
+struct Database {
+    db: Connection,
+    files: Files,
+    last: LastWrite,
+}
+
+fn serve(mut database: Database, mut jobs: mpsc::Receiver<Queued>) {
     let mut batch = Vec::with_capacity(BATCH);
     while let Some(first) = jobs.blocking_recv() {
         batch.push(first);
@@ -133,44 +149,49 @@ fn serve(mut db: Connection, mut jobs: mpsc::Receiver<Queued>) {
         for queued in late {
             queued.write.refuse(busy());
         }
-        commit_together(&mut db, now);
+        database.commit_together(now);
     }
 }
 
-fn commit_together(db: &mut Connection, batch: Vec<Queued>) {
-    if batch.is_empty() {
-        return;
-    }
-    let transaction = match db.transaction_with_behavior(TransactionBehavior::Immediate) {
-        Ok(transaction) => transaction,
-        Err(error) => {
-            let error = StoreError::from(error);
-            batch.into_iter().for_each(|queued| queued.write.refuse(error.clone()));
+impl Database {
+    fn commit_together(&mut self, batch: Vec<Queued>) {
+        if batch.is_empty() {
             return;
         }
-    };
-    let mut replies = Vec::with_capacity(batch.len());
-    let mut broken = None;
-    for queued in batch {
-        if broken.is_none() {
-            match run_one(&transaction, queued.write) {
-                Ok(reply) => replies.push(reply),
-                Err((error, reply)) => {
-                    replies.extend(reply);
-                    broken = Some(error);
-                }
+        let begun = self.files.check().and_then(|()| {
+            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)
+        });
+        let transaction = match self.last.keep(begun) {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                batch.into_iter().for_each(|queued| queued.write.refuse(error.clone()));
+                return;
             }
-        } else if let Some(error) = &broken {
-            queued.write.refuse(error.clone());
+        };
+        let mut replies = Vec::with_capacity(batch.len());
+        let mut broken = None;
+        for queued in batch {
+            if broken.is_none() {
+                match run_one(&transaction, queued.write) {
+                    Ok(reply) => replies.push(reply),
+                    Err((error, reply)) => {
+                        replies.extend(reply);
+                        broken = Some(error);
+                    }
+                }
+            } else if let Some(error) = &broken {
+                queued.write.refuse(error.clone());
+            }
         }
-    }
-    let end = match broken {
-        // Dropping the transaction rolls back what SQLite has not rolled back itself.
-        Some(error) => Err(error),
-        None => transaction.commit().map_err(StoreError::from),
-    };
-    for reply in replies {
-        reply(end.clone());
+        let end = match broken {
+            // Dropping the transaction rolls back what SQLite has not rolled back itself.
+            Some(error) => Err(error),
+            None => transaction.commit().map_err(StoreError::from).and_then(|()| self.files.check()),
+        };
+        let end = self.last.keep(end);
+        for reply in replies {
+            reply(end.clone());
+        }
     }
 }
 

@@ -1,12 +1,13 @@
 //! The store fails for long: 503, and when it is back and the caller has repeated the call, all is as it should be.
 
 use super::{LASTING, NOT_DONE, Trouble, with_each};
+use crate::contract::fixtures::{at, tn};
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     dynamodb::Table,
-    fault_proxy::{Fault, READS, WRITES},
+    fault_proxy::{Fault, FaultProxy, READS, WRITES},
     flat, fresh_id, pair, unpaced,
 };
 
@@ -264,4 +265,32 @@ async fn everything_is_refused_while_the_engine_is_unreachable() {
     }
     assert!(app.service.maintain().await.is_err());
     assert_eq!(app.provider.asked(), 0);
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_written_is_unhealthy_although_it_answers() {
+    let (store, proxy) = FaultProxy::store().await;
+    proxy.fail(WRITES, Fault::ServerError, u32::MAX);
+    store.ping().await.unwrap();
+    // By a write of its own, since there was none; then by the outcome of that one.
+    for _ in 0..2 {
+        assert!(store.check_writes().await.unwrap_err().is_retryable());
+    }
+}
+
+#[tokio::test]
+async fn health_goes_by_the_last_write_and_writes_nothing_itself_then() {
+    let (store, proxy) = FaultProxy::store().await;
+    store.add_tn(tn(1), at(0)).await.unwrap();
+    assert!(!proxy.calls().is_empty());
+    store.check_writes().await.unwrap();
+    assert!(proxy.calls().is_empty());
+    proxy.fail(WRITES, Fault::ServerError, u32::MAX);
+    assert!(store.add_tn(tn(2), at(0)).await.is_err());
+    proxy.recover();
+    assert!(!proxy.calls().is_empty());
+    assert!(store.check_writes().await.is_err(), "nothing has been written since");
+    assert!(proxy.calls().is_empty());
+    store.add_tn(tn(2), at(0)).await.unwrap();
+    store.check_writes().await.unwrap();
 }
