@@ -5,8 +5,12 @@
 
 use super::{
     Blocked, Content, EndCause, Kind, Message, OPTED_OUT_CODE, OptChange, Outbound, Receipt, State, Status,
+    was_set_back,
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// The longest time for which a message that was not taken waits.
+pub const LONGEST_BACKOFF: TimeDelta = TimeDelta::minutes(15);
 
 const SESSION_ENDED: &str = "the session has ended";
 const SENDER_DIED: &str = "the sender did not report back";
@@ -94,6 +98,13 @@ pub struct Surroundings {
     pub blocked: Option<Blocked>,
 }
 
+/// Whether a waiting message is due. It is also due if its times are further ahead than they can be: the clock has been
+/// set back since.
+#[must_use]
+pub fn is_due(due_at: DateTime<Utc>, created_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    due_at <= now || was_set_back(created_at, now) || was_set_back(due_at - LONGEST_BACKOFF, now)
+}
+
 impl Message {
     /// A new message: leased through `lease_until`, or due immediately without it; failed if its recipient is blocked.
     #[must_use]
@@ -129,7 +140,7 @@ impl Message {
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Option<Transition> {
-        let is_due = self.status.due_at.is_some_and(|due| due <= now);
+        let is_due = self.status.due_at.is_some_and(|due| is_due(due, self.outbound.created_at, now));
         let waits = self.status.state == State::Waiting && !self.is_settled();
         (waits && is_due).then(|| self.obstacle(around, now).unwrap_or_else(|| self.leased(now, until)))
     }
@@ -185,10 +196,12 @@ impl Message {
         })
     }
 
-    /// Reclaims the message from a sender whose lease has expired: the outcome is unknown.
+    /// Reclaims the message from a sender whose lease has expired, or began by a clock that has been set back since: the
+    /// outcome is unknown.
     #[must_use]
     pub fn reclaim(&self, now: DateTime<Utc>) -> Option<Transition> {
-        let has_expired = self.status.lease_until.is_some_and(|until| until < now);
+        let has_expired = self.status.lease_until.is_some_and(|until| until < now)
+            || was_set_back(self.attempted_at(), now);
         (self.status.state == State::Sending && has_expired).then(|| self.unknown(SENDER_DIED))
     }
 

@@ -1,5 +1,6 @@
 //! Plain values and pure rules: no async, no I/O, no wire format, no clock.
 
+mod clock;
 mod gauges;
 mod id;
 mod lifecycle;
@@ -14,9 +15,10 @@ mod route;
 mod session;
 mod status;
 
+pub use clock::{CLOCK_TOLERANCE, was_set_back};
 pub use gauges::Gauges;
 pub use id::{InvalidId, MessageId, SessionId};
-pub use lifecycle::{MessageEvent, Settlement, Surroundings, Transition};
+pub use lifecycle::{LONGEST_BACKOFF, MessageEvent, Settlement, Surroundings, Transition, is_due};
 pub use message::{Caused, Content, Inbound, Kind, Outbound, Text};
 pub use name::UnknownName;
 pub use new_session::NewSession;

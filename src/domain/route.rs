@@ -1,6 +1,6 @@
 //! Who a sender is to a TN, and what is decided about their text.
 
-use super::{Blocked, OptChange, Session, Text};
+use super::{Blocked, OptChange, Session, Text, was_set_back};
 use chrono::{DateTime, Utc};
 
 /// Who a sender is to a TN at a moment.
@@ -19,11 +19,20 @@ pub enum Route {
     Live {
         /// The session.
         session: Session,
-        /// When the sender's previous session on this TN ended. It is kept as long as the records of messages.
+        /// When the sender's previous session on this TN ended. It is kept as long as the records of messages. Absent if
+        /// the clock has been set back since.
         previous_end: Option<DateTime<Utc>>,
     },
     /// The sender is a participant of this session, which has expired and is not ended yet.
     Expired(Session),
+}
+
+impl Route {
+    /// The route of a participant of this live session, whose previous session on the TN ended then.
+    #[must_use]
+    pub fn live(session: Session, previous_end: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
+        Self::Live { session, previous_end: previous_end.filter(|end| !was_set_back(*end, now)) }
+    }
 }
 
 /// What is done about a text. It is valid only while its [`Route`] is.

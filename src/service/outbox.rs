@@ -2,7 +2,7 @@
 
 use super::Service;
 use crate::{
-    domain::{Message, MessageEvent, Settlement},
+    domain::{LONGEST_BACKOFF, Message, MessageEvent, Settlement},
     limits,
     provider::{NotTaken, SendError},
     store::{self, StoreError},
@@ -18,8 +18,8 @@ use tokio::{
 };
 use tracing::Instrument;
 
-/// The shortest and the longest backoff between two attempts to send, in seconds.
-const BACKOFF: (f64, f64) = (1.0, 15.0 * 60.0);
+/// The shortest backoff between two attempts to send, in seconds.
+const SHORTEST_BACKOFF: f64 = 1.0;
 /// The age at which a message is no longer retried.
 pub(super) const MAX_AGE: TimeDelta = TimeDelta::hours(24);
 
@@ -220,9 +220,9 @@ fn settlement(attempt: &Attempt, leased: &Message, now: DateTime<Utc>) -> Option
 
 /// The backoff after the n-th lease: exponential, with a jitter of a quarter.
 fn backoff(leases: u32) -> TimeDelta {
-    let (shortest, longest) = BACKOFF;
-    let doubled = shortest * 2f64.powi(i32::try_from(leases.saturating_sub(1)).unwrap_or(i32::MAX));
-    let seconds = (doubled * rand::random_range(0.75..1.25)).clamp(shortest, longest);
+    let longest = LONGEST_BACKOFF.as_seconds_f64();
+    let doubled = SHORTEST_BACKOFF * 2f64.powi(i32::try_from(leases.saturating_sub(1)).unwrap_or(i32::MAX));
+    let seconds = (doubled * rand::random_range(0.75..1.25)).clamp(SHORTEST_BACKOFF, longest);
     TimeDelta::from_std(Duration::from_secs_f64(seconds)).unwrap_or(TimeDelta::MAX)
 }
 

@@ -9,6 +9,13 @@ pub(super) fn is_comparable(unknown: &Message) -> bool {
     !unknown.outbound.text.content.body.trim().is_empty()
 }
 
+/// When the message was attempted, at the latest: if the clock has been set back since, that was before it was first
+/// missing from the list.
+pub(super) fn attempted_by(unknown: &Message) -> DateTime<Utc> {
+    let attempted_at = unknown.attempted_at();
+    unknown.status.absent_at.map_or(attempted_at, |absent_at| absent_at.min(attempted_at))
+}
+
 /// The earlier readings of the provider's list.
 #[derive(Debug, Default)]
 pub(super) struct Readings {
@@ -32,7 +39,8 @@ impl Readings {
             return None;
         }
         let comparable = unknown.iter().filter(|unknown| is_comparable(unknown));
-        let mut attempts: Vec<DateTime<Utc>> = comparable.map(|unknown| unknown.attempted_at()).collect();
+        let mut attempts: Vec<DateTime<Utc>> =
+            comparable.map(|unknown| attempted_by(unknown).min(now)).collect();
         attempts.sort_unstable();
         let kept = (attempts.len() >> self.failures.min(31)).max(1);
         let since = attempts.get(attempts.len().saturating_sub(kept)).copied()?;

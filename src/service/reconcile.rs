@@ -6,7 +6,7 @@ use super::{
     Result, Service,
     maintenance::Round,
     outbox::{MAX_AGE, count_outcome},
-    readings::{Readings, is_comparable},
+    readings::{Readings, attempted_by, is_comparable},
 };
 use crate::{
     domain::{Message, Settlement},
@@ -47,7 +47,7 @@ pub fn judge(unknown: &Message, rows: &[Listed], others: &Others, credited: &Has
     if others.sending || !is_comparable(unknown) {
         return ListVerdict::Undecided;
     }
-    let since = unknown.attempted_at() - LIST_CLOCK_SKEW;
+    let since = attempted_by(unknown) - LIST_CLOCK_SKEW;
     let mut candidates = rows
         .iter()
         .filter(|row| row.from == text.from && row.to == text.to)
@@ -89,7 +89,7 @@ impl Service {
                 break;
             }
             let verdict = match &rows {
-                Some((since, rows)) if unknown.attempted_at() >= *since => {
+                Some((since, rows)) if attempted_by(&unknown) >= *since => {
                     let others = skip_unreadable(self.store.others(&unknown.outbound).await)?;
                     others.map_or(ListVerdict::Undecided, |others| judge(&unknown, rows, &others, &credited))
                 }
@@ -153,7 +153,7 @@ impl Service {
         now: DateTime<Utc>,
         round: &mut Round,
     ) -> Result<()> {
-        let decided_at = unknown.attempted_at() + self.options.lookup_settle;
+        let decided_at = attempted_by(unknown) + self.options.lookup_settle;
         let settlement = match verdict {
             ListVerdict::Found(provider_id) => Settlement::Found { provider_id },
             ListVerdict::Absent if unknown.status.absent_at.is_some() && now >= decided_at => {

@@ -164,7 +164,7 @@ async fn costs(size: u64, position: fn(u64) -> Position) {
     assert_eq!(proxy.spent(), cost(&with_reading, 6.0, 0.0), "a text to no TN of ours");
 
     assert_eq!(app.maintain().await, Default::default());
-    assert_eq!(proxy.spent(), cost(&[("Query", 4 * 32)], 64.0, 0.0), "maintenance with nothing to do");
+    assert_eq!(proxy.spent(), cost(&[("Query", 6 * 16)], 48.0, 0.0), "maintenance with nothing to do");
 
     app.provider.always(Outcome::Busy);
     app.text(ALICE, tn, "hi").await;
@@ -173,8 +173,8 @@ async fn costs(size: u64, position: fn(u64) -> Position) {
     proxy.spent();
     assert_eq!(app.maintain().await.sent, 1);
     // The drain reads due messages until there are none, and then unknown ones.
-    let drain = [("Query", 6 * 32), text[0], with_reading[1], ("TransactWriteItems", 2), ("UpdateItem", 3)];
-    assert_eq!(proxy.spent(), cost(&drain, 100.0, 13.0), "maintenance that sends a text");
+    let drain = [("Query", 10 * 16), text[0], with_reading[1], ("TransactWriteItems", 2), ("UpdateItem", 3)];
+    assert_eq!(proxy.spent(), cost(&drain, 84.0, 13.0), "maintenance that sends a text");
 
     app.clock.advance(TimeDelta::minutes(1));
     app.text(ALICE, tn, "late").await;
@@ -232,7 +232,11 @@ async fn reading_the_outbox_stops_at_its_limit() {
     proxy.spent();
     for (limit, read_units) in [(1, 16.5), (80, 18.0)] {
         assert_eq!(store.due(limit, at(90)).await.unwrap().len(), limit as usize);
-        assert_eq!(proxy.spent(), cost(&[("Query", 32)], read_units, 0.0), "{limit} of 80 in one part of 32");
+        assert_eq!(
+            proxy.spent(),
+            cost(&[("Query", 2 * 16)], read_units, 0.0),
+            "{limit} of 80 in one part of 16"
+        );
     }
     let gone = talking(&store, [alice(), bob()], 91, None).await;
     waiting(&store, relay(&gone), 92, 92).await;
@@ -258,9 +262,9 @@ async fn counting_a_large_outbox_reads_little_more_than_it_counts() {
     proxy.spent();
     assert_eq!(store.gauges(100).await.unwrap().waiting, 100);
     let spent = proxy.spent();
-    assert!(spent.calls["Query"] <= 2 * 32 + 8 + 2, "{spent:?}");
+    assert!(spent.calls["Query"] <= 2 * 16 + 8 + 2, "{spent:?}");
     // A shard with 25 entries costs up to half a unit more than an empty one, one with 80 two units more.
-    assert!(spent.read_units <= 2.0 * 16.0 + 8.0 + 8.0, "{spent:?}");
+    assert!(spent.read_units <= 2.0 * 8.0 + 8.0 + 8.0, "{spent:?}");
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use super::{
     session_items::{self, is_tombstone},
 };
 use crate::{
-    domain::{Content, Gauges, Message, Page, Part, Receipt, SessionId},
+    domain::{CLOCK_TOLERANCE, Content, Gauges, Message, Page, Part, Receipt, SessionId},
     store::{History, Receipted, Result, StoreError},
 };
 use async_trait::async_trait;
@@ -18,8 +18,6 @@ use futures_util::future::try_join_all;
 
 /// The time after the end of a session in which its last messages may have been stored.
 const LATE_MESSAGES: TimeDelta = TimeDelta::days(1);
-/// The difference between the clocks of two processes.
-const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(1);
 
 #[async_trait]
 impl History for Dynamo {

@@ -26,7 +26,7 @@ pub(super) const BY_PROVIDER: Index = Index { name: Some("by_provider"), pk: "pr
 pub(super) const PENDING_ATTRIBUTES: [&str; 4] = ["item_version", "session_id", "has_media", "created_at"];
 
 pub(super) const FREE_SHARDS: u32 = 8;
-pub(super) const PENDING_SHARDS: u32 = 32;
+pub(super) const PENDING_SHARDS: u32 = 16;
 /// The kind of sessions that will expire, in [`BY_PENDING`]. It sorts before the states of messages.
 pub(super) const EXPIRY: &str = "EXPIRY";
 /// The list of live sessions is sharded by the first digit of their ids.
@@ -141,4 +141,9 @@ pub(super) fn pending_sk(
     id: &impl Display,
 ) -> String {
     format!("{kind}#{}#{}#{id}", sortable(due), sortable(created_at))
+}
+
+/// When it is due, from a sort key in [`BY_PENDING`].
+pub(super) fn pending_due(sk: &str) -> Option<DateTime<Utc>> {
+    DateTime::from_timestamp_millis(sk.split('#').nth(1)?.parse().ok()?)
 }

@@ -11,7 +11,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Message, MessageEvent, MessageId, OptChange, Outbound, Settlement, State, Surroundings, Transition,
+        CLOCK_TOLERANCE, Message, MessageEvent, MessageId, OptChange, Outbound, Settlement, State,
+        Surroundings, Transition, is_due,
     },
     store::{Arrival, Decide, Due, Others, Outbox, Received, Result, skip_unreadable},
 };
@@ -76,7 +77,8 @@ impl Outbox for Dynamo {
         let (deadline, limit) = (self.list_deadline(), limit as usize);
         self.timed_list(async {
             let reclaiming = |message: Message| self.transition(&message, &message.reclaim(now)?.to);
-            let mut changes = self.keep_pending(State::Sending, None, Some(now), limit, reclaiming).await?;
+            let expired = self.pending_or_ahead(State::Sending, limit, now).await?;
+            let mut changes = self.keep_pending(&expired, limit, reclaiming).await?;
             changes.truncate(limit);
             let (mut reclaimed, mut failed) = (0, Ok(()));
             for together in changes.chunks(CONCURRENCY) {
@@ -103,8 +105,8 @@ impl Outbox for Dynamo {
     async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
         self.timed_list(async {
             let mut due = Vec::new();
-            for entry in self.pending(State::Waiting.as_str(), None, Some(now), limit as usize).await? {
-                due.extend(skip_unreadable(due_message(&entry))?);
+            for entry in self.pending_or_ahead(State::Waiting, limit as usize, now).await? {
+                due.extend(skip_unreadable(due_message(&entry, now))?.flatten());
             }
             due.sort_by_key(|(created_at, due)| (*created_at, due.id));
             Ok(due.into_iter().take(limit as usize).map(|(_, due)| due).collect())
@@ -142,7 +144,8 @@ impl Outbox for Dynamo {
                 message.status.state == State::Unknown && !message.is_settled() && is_after(message)
             };
             let keep = |message| Some(message).filter(is_unknown);
-            let mut unknown = self.keep_pending(State::Unknown, cursor.as_deref(), None, limit, keep).await?;
+            let entries = self.pending(State::Unknown.as_str(), cursor.as_deref(), None, limit).await?;
+            let mut unknown = self.keep_pending(&entries, limit, keep).await?;
             unknown.sort_by_cached_key(unknown_sk);
             unknown.truncate(limit);
             Ok(unknown)
@@ -176,8 +179,12 @@ impl Outbox for Dynamo {
         until: DateTime<Utc>,
     ) -> Result<bool> {
         let acquire = Change::upsert(keys::drain_lease())
-            .when("attribute_not_exists(pk) OR drain_holder = :drain_holder OR drain_until < :now")
+            .when(
+                "attribute_not_exists(pk) OR drain_holder = :drain_holder OR drain_until < :now \
+                 OR drain_until > :ahead",
+            )
             .with("now", now)
+            .with("ahead", until + CLOCK_TOLERANCE)
             .set("drain_holder", holder.to_owned())
             .set("drain_until", until);
         Ok(self.timed(self.calls.write(vec![acquire])).await?.is_ok())
@@ -246,17 +253,15 @@ impl Dynamo {
         })
     }
 
-    /// Pending messages as they are now, each converted or dropped; the first `limit` are among them.
+    /// The messages of these entries as they are now, each converted or dropped; the first `limit` are among them.
     async fn keep_pending<T>(
         &self,
-        state: State,
-        after: Option<&str>,
-        until: Option<DateTime<Utc>>,
+        entries: &[Item],
         limit: usize,
         convert: impl Fn(Message) -> Option<T>,
     ) -> Result<Vec<T>> {
         let mut kept = Vec::new();
-        for entries in self.pending(state.as_str(), after, until, limit).await?.chunks(limit.max(1)) {
+        for entries in entries.chunks(limit.max(1)) {
             for item in self.calls.get_readable(&keys_of(entries)?).await? {
                 kept.extend(skip_unreadable(messages::read(&item))?.and_then(&convert));
             }
@@ -272,8 +277,13 @@ fn keys_of(entries: &[Item]) -> Result<Vec<Key>> {
     entries.iter().map(Item::key).collect()
 }
 
-/// A waiting message, and when it was created.
-fn due_message(entry: &Item) -> Result<(DateTime<Utc>, Due)> {
+/// A waiting message, and when it was created; `None`: it is not due.
+fn due_message(entry: &Item, now: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Due)>> {
+    let created_at = entry.get("created_at")?;
+    let due_at = keys::pending_due(&entry.get::<String>("pending_sk")?);
+    if !due_at.is_some_and(|due_at| is_due(due_at, created_at, now)) {
+        return Ok(None);
+    }
     let id = entry.get::<String>("pk")?.trim_start_matches("M#").parse()?;
-    Ok((entry.get("created_at")?, Due { id, has_media: entry.get("has_media")? }))
+    Ok(Some((created_at, Due { id, has_media: entry.get("has_media")? })))
 }

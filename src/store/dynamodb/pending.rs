@@ -6,9 +6,10 @@ use super::{
     item::Item,
     keys::{self, BY_PENDING, Key},
     messages,
+    query::Query,
 };
 use crate::{
-    domain::{EndCause, MessageId, SessionId, Transition},
+    domain::{CLOCK_TOLERANCE, EndCause, MessageId, SessionId, State, Transition},
     store::Result,
 };
 use chrono::{DateTime, Utc};
@@ -41,15 +42,41 @@ impl Dynamo {
         // `!` sorts below everything that may follow in a sort key, and `~` above.
         let from = after.map_or_else(|| format!("{kind}#"), |after| format!("{after}!"));
         let until = format!("{kind}#{}~", until.map(keys::sortable).unwrap_or_default());
-        let shards = (0..keys::PENDING_SHARDS).map(|shard| {
-            let query = self.calls.query(&BY_PENDING, keys::pending_shard(shard));
-            query.between(&from, &until).limit(limit.max(MIN_READ)).readable()
-        });
-        let shards = shards.collect::<Vec<_>>();
-        let mut entries: Vec<Item> =
-            stream::iter(shards).buffered(CONCURRENCY).try_collect::<Vec<_>>().await?.concat();
+        let mut entries = self.of_each_shard(limit, |shard| shard.between(&from, &until)).await?;
         entries.sort_by_cached_key(|entry| entry.get::<String>("pending_sk").unwrap_or_default());
         Ok(entries)
+    }
+
+    /// The messages in this state that are due by now, and the last of those that are due much later: among them are all
+    /// whose times are further ahead than they can be, because the clock has been set back.
+    pub(super) async fn pending_or_ahead(
+        &self,
+        state: State,
+        limit: usize,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Item>> {
+        let kind = state.as_str();
+        let mut entries = self.pending(kind, None, Some(now), limit).await?;
+        let ahead = keys::sortable(now + CLOCK_TOLERANCE);
+        let [from, until] = [&ahead, "~"].map(|time| format!("{kind}#{time}"));
+        entries
+            .extend(self.of_each_shard(limit, |shard| shard.between(&from, &until).backwards(true)).await?);
+        Ok(entries)
+    }
+
+    /// At least `limit` of the entries that `select` selects in each shard, if there are so many. Unreadable ones are
+    /// skipped.
+    async fn of_each_shard<'a>(
+        &'a self,
+        limit: usize,
+        select: impl Fn(Query<'a>) -> Query<'a>,
+    ) -> Result<Vec<Item>> {
+        let shards = (0..keys::PENDING_SHARDS).map(|shard| {
+            let query = self.calls.query(&BY_PENDING, keys::pending_shard(shard));
+            select(query).limit(limit.max(MIN_READ)).readable()
+        });
+        let shards = shards.collect::<Vec<_>>();
+        Ok(stream::iter(shards).buffered(CONCURRENCY).try_collect::<Vec<_>>().await?.concat())
     }
 
     /// Withdraws the session's unsent messages: these, and those in the index. Messages that exceed the limits of one

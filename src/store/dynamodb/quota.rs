@@ -2,7 +2,7 @@
 
 use super::{Dynamo, change::Change, item::Item, keys};
 use crate::{
-    domain::Number,
+    domain::{Number, was_set_back},
     store::{ReplyQuota, Result},
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -35,7 +35,7 @@ impl Dynamo {
         let windows = [(TimeDelta::hours(1), quota.per_hour), (TimeDelta::minutes(1), quota.per_minute)];
         let counted = keys::reply_counters(tn, stranger).into_iter().zip(counters).zip(windows);
         let count = counted.map(|((key, Counter { mut times, version }), (window, limit))| {
-            times.retain(|time| *time > now - window);
+            times.retain(|time| *time > now - window && !was_set_back(*time, now));
             let is_free = times.len() < limit as usize;
             times.push(now);
             let item = Item::new(&key)

@@ -24,7 +24,7 @@ impl Dynamo {
         let session = read_route(&item)?;
         let route = match session.is_expired(now) {
             true => self.expired(session, sender).await?,
-            false => Route::Live { session, previous_end: item.get("previous_end")? },
+            false => Route::live(session, item.get("previous_end")?, now),
         };
         Ok((route, None))
     }

@@ -3,12 +3,12 @@
 use super::rows::{Columns, all, count, exists, first, integer, millis, one_more, run};
 use crate::{
     domain::{
-        Content, Delivery, Message, MessageEvent, MessageId, Number, Outbound, Page, Part, SessionId, State,
-        Status, Text, Transition,
+        CLOCK_TOLERANCE, Content, Delivery, LONGEST_BACKOFF, Message, MessageEvent, MessageId, Number,
+        Outbound, Page, Part, SessionId, State, Status, Text, Transition,
     },
     store::{Due, Others, Result, StoreError, skip_unreadable},
 };
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
 
 /// Selects whole messages, as [`read`] wants them.
@@ -158,24 +158,28 @@ pub(super) fn insert_tombstone(db: &Connection, key: MessageId, received_at: Dat
     run(db, sql, params![key.to_string(), millis(received_at)]).map(drop)
 }
 
+/// Messages for which [`is_due`](crate::domain::is_due) holds, oldest first.
 pub(super) fn due(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
+    let ahead = now + CLOCK_TOLERANCE;
     all(
         db,
         "SELECT id, media_urls IS NOT NULL FROM outbound
-         WHERE settled_at IS NULL AND state = 'waiting' AND due_at <= ?1 ORDER BY created_at, rowid LIMIT ?2",
-        params![millis(now), limit],
+         WHERE settled_at IS NULL AND state = 'waiting' AND (due_at <= ?1 OR created_at > ?3 OR due_at > ?4)
+         ORDER BY created_at, rowid LIMIT ?2",
+        params![millis(now), limit, millis(ahead), millis(ahead + LONGEST_BACKOFF)],
         |row| Ok(Due { id: row.parsed(0)?, has_media: row.get(1)? }),
     )
 }
 
-/// Messages whose lease has expired, oldest first.
+/// Messages that [`Message::reclaim`] takes from their senders, oldest first.
 pub(super) fn lease_expired(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec<Message>> {
     all(
         db,
         select!(
-            "WHERE settled_at IS NULL AND state = 'sending' AND lease_until < ?1 ORDER BY created_at LIMIT ?2"
+            "WHERE settled_at IS NULL AND state = 'sending' AND (lease_until < ?1 OR attempted_at > ?3)
+             ORDER BY created_at LIMIT ?2"
         ),
-        params![millis(now), limit],
+        params![millis(now), limit, millis(now + CLOCK_TOLERANCE)],
         readable,
     )
     .map(|found| found.into_iter().flatten().collect())
@@ -237,16 +241,24 @@ pub(super) fn others(db: &Connection, message: &Outbound) -> Result<Others> {
     Ok(Others { sending, provider_ids: rows.into_iter().filter_map(|(_, id)| id).collect() })
 }
 
-/// The number of replies to this stranger from this TN since then.
-pub(super) fn replies_to(db: &Connection, tn: Number, to: Number, since: DateTime<Utc>) -> Result<u64> {
+/// The number of replies to this stranger from this TN in the time until now.
+pub(super) fn replies_to(
+    db: &Connection,
+    tn: Number,
+    to: Number,
+    window: TimeDelta,
+    now: DateTime<Utc>,
+) -> Result<u64> {
     let sql = "SELECT count(*) FROM outbound
-         WHERE from_tn = ?1 AND recipient = ?2 AND created_at > ?3 AND kind = 'no_session'";
-    count(db, sql, [integer(tn), integer(to), millis(since)])
+         WHERE from_tn = ?1 AND recipient = ?2 AND created_at > ?3 AND created_at <= ?4 AND kind = 'no_session'";
+    count(db, sql, [integer(tn), integer(to), millis(now - window), millis(now + CLOCK_TOLERANCE)])
 }
 
-/// The number of replies to strangers since then.
-pub(super) fn replies(db: &Connection, since: DateTime<Utc>) -> Result<u64> {
-    count(db, "SELECT count(*) FROM outbound WHERE kind = 'no_session' AND created_at > ?1", [millis(since)])
+/// The number of replies to strangers in the time until now.
+pub(super) fn replies(db: &Connection, window: TimeDelta, now: DateTime<Utc>) -> Result<u64> {
+    let sql =
+        "SELECT count(*) FROM outbound WHERE kind = 'no_session' AND created_at > ?1 AND created_at <= ?2";
+    count(db, sql, [millis(now - window), millis(now + CLOCK_TOLERANCE)])
 }
 
 /// The number of messages in this state that are not settled, up to a maximum, and when the oldest was created.

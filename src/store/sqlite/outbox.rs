@@ -9,8 +9,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Blocked, Decision, EndCause, Inbound, Kind, Message, MessageEvent, MessageId, Number, OptChange,
-        Outbound, Route, Settlement, State, Surroundings, Text, Transition,
+        Blocked, CLOCK_TOLERANCE, Decision, EndCause, Inbound, Kind, Message, MessageEvent, MessageId,
+        Number, OptChange, Outbound, Route, Settlement, State, Surroundings, Text, Transition,
     },
     store::{Arrival, Decide, Due, Others, Outbox, Received, ReplyQuota, Result},
 };
@@ -86,8 +86,9 @@ impl Outbox for Sqlite {
     ) -> Result<bool> {
         let holder = holder.to_owned();
         let sql = "INSERT INTO drain_lease (only, holder, until) VALUES (1, ?1, ?3)
-             ON CONFLICT DO UPDATE SET holder = ?1, until = ?3 WHERE holder = ?1 OR until < ?2";
-        let acquire = move |db: &Connection| run(db, sql, params![holder, millis(now), millis(until)]);
+             ON CONFLICT DO UPDATE SET holder = ?1, until = ?3 WHERE holder = ?1 OR until < ?2 OR until > ?4";
+        let values = [now, until, until + CLOCK_TOLERANCE].map(millis);
+        let acquire = move |db: &Connection| run(db, sql, params![holder, values[0], values[1], values[2]]);
         Ok(self.writer.write(acquire).await? == 1)
     }
 
@@ -134,7 +135,7 @@ fn route(db: &Connection, tn: Number, sender: Number, now: DateTime<Utc>) -> Res
         return Ok(match own {
             Some(Blocked::IsTn) => Route::SenderIsTn,
             _ if session.is_expired(now) => Route::Expired(session),
-            _ => Route::Live { session, previous_end },
+            _ => Route::live(session, previous_end, now),
         });
     }
     if !is_tn(db, tn)? {
@@ -155,8 +156,8 @@ fn apply_quota(
     now: DateTime<Utc>,
 ) -> Result<Vec<Text>> {
     if texts.iter().any(|text| text.kind == Kind::NoSession) {
-        let to_sender = messages::replies_to(db, inbound.to, inbound.from, now - TimeDelta::hours(1))?;
-        let in_all = messages::replies(db, now - TimeDelta::minutes(1))?;
+        let to_sender = messages::replies_to(db, inbound.to, inbound.from, TimeDelta::hours(1), now)?;
+        let in_all = messages::replies(db, TimeDelta::minutes(1), now)?;
         let is_admitted = to_sender < quota.per_hour.into() && in_all < quota.per_minute.into();
         texts.retain(|text| is_admitted || text.kind != Kind::NoSession);
     }

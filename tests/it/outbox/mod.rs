@@ -1,6 +1,7 @@
 //! The outbox: nothing is lost, sent twice or sent to the wrong person.
 
 mod answers;
+mod clock;
 mod interleavings;
 mod late_texts;
 mod lookup;

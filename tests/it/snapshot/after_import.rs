@@ -21,17 +21,17 @@ on_each_backend! {
     a_late_text_is_not_relayed_to_the_senders_next_partner
 }
 
-/// The source, and the services on the stores that it was moved to.
-async fn moved(backend: Backend) -> (PopulatedStore, Vec<App>) {
+/// The source, and the stores that it was moved to.
+async fn moved(backend: Backend) -> (PopulatedStore, Vec<SnapshotStore>) {
     let source = PopulatedStore::on(backend).await;
     let file = source.store.export().await;
-    let mut apps = Vec::new();
+    let mut targets = Vec::new();
     for target in BACKENDS {
         let target = SnapshotStore::beside(&source.store, target).await;
         target.import(&file).await.unwrap();
-        apps.push(target.app);
+        targets.push(target);
     }
-    (source, apps)
+    (source, targets)
 }
 
 fn pairs<const N: usize>(texts: [(&str, &str); N]) -> Vec<(String, String)> {
@@ -41,8 +41,8 @@ fn pairs<const N: usize>(texts: [(&str, &str); N]) -> Vec<(String, String)> {
 }
 
 async fn the_conversations_continue(backend: Backend) {
-    let (source, apps) = moved(backend).await;
-    for app in apps {
+    let (source, targets) = moved(backend).await;
+    for SnapshotStore { app, .. } in &targets {
         app.text(ALICE, tn_of(&source.talk), "still here?").await;
         app.text(BOB, tn_of(&source.talk), "yes").await;
         app.text(&number(6), tn_of(&source.later), "me too").await;
@@ -58,8 +58,8 @@ async fn the_conversations_continue(backend: Backend) {
 }
 
 async fn stored_ids_are_recognised_as_duplicates(backend: Backend) {
-    let (source, apps) = moved(backend).await;
-    for app in apps {
+    let (source, targets) = moved(backend).await;
+    for SnapshotStore { app, .. } in &targets {
         app.post(flat(RELAYED, ALICE, tn_of(&source.talk), "the first")).await;
         app.post(flat(STOPPED, BOB, tn_of(&source.talk), "an id that opted out before")).await;
         assert_eq!(app.provider.asked(), 0);
@@ -67,8 +67,8 @@ async fn stored_ids_are_recognised_as_duplicates(backend: Backend) {
 }
 
 async fn opted_out_people_are_blocked(backend: Backend) {
-    let (source, apps) = moved(backend).await;
-    for app in apps {
+    let (source, targets) = moved(backend).await;
+    for SnapshotStore { app, .. } in &targets {
         let tn = tn_of(&source.blocked);
         app.text(&number(3), tn, "to the other").await;
         app.text(&number(4), tn, "and back").await;
@@ -88,10 +88,10 @@ async fn opted_out_people_are_blocked(backend: Backend) {
 }
 
 async fn each_message_of_the_outbox_is_sent_once(backend: Backend) {
-    let (source, apps) = moved(backend).await;
+    let (source, targets) = moved(backend).await;
     let unheard =
         source.store.app.provider.taken().into_iter().find(|text| text.body == "unheard of").unwrap();
-    for app in apps {
+    for SnapshotStore { app, .. } in &targets {
         app.provider.edit_list(|rows| {
             let (from, to) = (unheard.from.parse().unwrap(), unheard.to.parse().unwrap());
             let (id, body) = ("mdr2-row".to_owned(), unheard.body.clone());
@@ -113,7 +113,7 @@ async fn each_message_of_the_outbox_is_sent_once(backend: Backend) {
         assert_eq!(app.relays(&source.later).await, ["sent"]);
         let found = app.messages(&source.later).await[2].clone();
         assert_eq!(found["provider_id"], "mdr2-row");
-        let all: BTreeSet<String> = states(&app, &source.all).await;
+        let all: BTreeSet<String> = states(app, &source.all).await;
         assert_eq!(all, ["cancelled", "failed", "sent", "unknown"].map(String::from).into());
         app.settle_everything().await;
         assert_eq!(app.provider.taken().len(), sent.len());
@@ -130,28 +130,28 @@ async fn states(app: &App, sessions: &[Value]) -> BTreeSet<String> {
 }
 
 async fn a_receipt_finds_its_message(backend: Backend) {
-    let (source, apps) = moved(backend).await;
-    for app in apps {
+    let (source, targets) = moved(backend).await;
+    for SnapshotStore { app, .. } in &targets {
         let messages = app.messages(&source.talk).await;
         let delivery = |messages: &[Value], n: usize| messages[n]["delivery"]["status"].clone();
         // A receipt of this level is stored for the first message; for the second there is none.
-        receipt(&app, &messages[0], false, 2, json!("again")).await;
+        receipt(app, &messages[0], false, 2, json!("again")).await;
         assert_eq!(delivery(&app.messages(&source.talk).await, 0), "level 2");
         assert_eq!(app.messages(&source.talk).await[0], messages[0]);
-        receipt(&app, &messages[1], false, 1, json!("new")).await;
+        receipt(app, &messages[1], false, 1, json!("new")).await;
         assert_eq!(delivery(&app.messages(&source.talk).await, 1), "level 1");
         // One that is unknown is settled by its receipt.
         let unknown = app.messages(&source.later).await[2].clone();
         assert_eq!(unknown["state"], "unknown");
-        receipt(&app, &unknown, true, 1, Value::Null).await;
+        receipt(app, &unknown, true, 1, Value::Null).await;
         assert_eq!(app.relays(&source.later).await, ["sent"]);
     }
 }
 
 async fn only_free_tns_are_picked(backend: Backend) {
-    let (source, apps) = moved(backend).await;
+    let (source, targets) = moved(backend).await;
     let in_use = [&source.all[0], &source.talk, &source.blocked, &source.later].map(tn_of);
-    for app in apps {
+    for SnapshotStore { app, .. } in &targets {
         for tn in in_use {
             app.call("DELETE", &format!("/tn/{tn}"), None).await.assert_error(400, "tn_in_use");
             let again = json!({"value": tn});

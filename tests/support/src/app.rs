@@ -37,7 +37,7 @@ impl TestClock {
         DateTime::from_timestamp_millis(self.0.load(Ordering::SeqCst)).expect("in range")
     }
 
-    /// Moves the clock forward.
+    /// Moves the clock forward, or back.
     pub fn advance(&self, by: TimeDelta) {
         self.0.fetch_add(by.num_milliseconds(), Ordering::SeqCst);
     }
