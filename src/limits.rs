@@ -79,8 +79,11 @@ pub const SQLITE_OPEN: Duration = Duration::from_secs(10);
 pub const REQUEST_BODY: Duration = Duration::from_secs(10);
 /// The body of a post to the webhook, in bytes.
 pub const WEBHOOK_BODY: usize = 256 * 1024;
-/// Local server: receiving the head of a request, waiting for the next one, and a client reading some of a response.
+/// Local server: receiving the head of the first request, and a client reading some of a response.
 pub const REQUEST_HEAD: Duration = Duration::from_secs(30);
+/// Local server: waiting for the next request on a connection, and receiving its head. Load balancers keep idle connections
+/// for 60 s, and answer 502 if the server closes one as they send a request.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Local server: concurrent connections.
 pub const CONNECTIONS: usize = 1024;
 /// The longest response in Lambda, in bytes: Lambda accepts 6 MB, the envelope included.

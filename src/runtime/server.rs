@@ -10,7 +10,7 @@ use hyper_util::{
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
@@ -20,15 +20,22 @@ use tower::ServiceExt;
 pub struct Limits {
     /// Maximum of concurrent connections; further ones wait in the system's queue.
     pub connections: usize,
-    /// Time limit for a client to send the head of a request, to begin the next request, or to read a part of a response.
+    /// Time limit for a client to send the head of the first request, or to read a part of a response.
     pub head: Duration,
+    /// Time limit for a client to send the head of another request on the same connection.
+    pub keep_alive: Duration,
     /// Time limit of running requests at a stop.
     pub stop: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: limits::CONNECTIONS, head: limits::REQUEST_HEAD, stop: limits::STOP }
+        Self {
+            connections: limits::CONNECTIONS,
+            head: limits::REQUEST_HEAD,
+            keep_alive: limits::KEEP_ALIVE,
+            stop: limits::STOP,
+        }
     }
 }
 
@@ -43,23 +50,36 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
             () = &mut stop => break,
         };
         let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(limits.head);
+        http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive);
         let router = router.clone();
-        let service =
-            service_fn(move |request: Request<Incoming>| router.clone().oneshot(request.map(Body::new)));
+        let (first_request, begun) = watch::channel(false);
+        let service = service_fn(move |request: Request<Incoming>| {
+            first_request.send_replace(true);
+            router.clone().oneshot(request.map(Body::new))
+        });
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(limits.head));
         let stream = TokioIo::new(Box::pin(stream));
         let connection = connections.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
-            // Errors of a client, which disconnects or does not send HTTP, are not ours.
-            let _ = connection.await;
+            tokio::select! {
+                // Errors of a client, which disconnects or does not send HTTP, are not ours.
+                _ = connection => {}
+                () = never_begun(begun, limits.head) => {}
+            }
             drop(permit);
         });
     }
     drop(listener);
     if tokio::time::timeout(limits.stop, connections.shutdown()).await.is_err() {
         tracing::warn!("requests were still running at the stop");
+    }
+}
+
+/// Completes when there has been no request within the limit; else never.
+async fn never_begun(mut begun: watch::Receiver<bool>, limit: Duration) {
+    if tokio::time::timeout(limit, begun.wait_for(|begun| *begun)).await.is_ok() {
+        std::future::pending().await
     }
 }
 

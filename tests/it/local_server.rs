@@ -82,8 +82,36 @@ async fn assert_hello(client: &mut TcpStream) {
 const GET: &str = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
 const GET_AND_CLOSE: &str = "GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
 
+/// Short limits, of which that for further requests is much longer.
 fn quick() -> Limits {
-    Limits { head: Duration::from_millis(200), ..Limits::default() }
+    Limits { head: Duration::from_millis(200), keep_alive: Duration::from_secs(3), ..Limits::default() }
+}
+
+#[test]
+fn a_connection_outlives_the_idle_time_of_a_load_balancer() {
+    assert!(Limits::default().keep_alive > Duration::from_secs(60));
+    assert!(Limits::default().head < Duration::from_secs(60));
+}
+
+#[tokio::test]
+async fn a_connection_that_has_carried_a_request_is_kept_longer() {
+    let server = start(hello(), quick()).await;
+    let mut client = server.client(GET).await;
+    assert_hello(&mut client).await;
+    tokio::time::sleep(quick().head * 3).await;
+    client.write_all(GET.as_bytes()).await.unwrap();
+    assert_hello(&mut client).await;
+    assert_eq!(heard(&mut client).await, "", "and is closed in the end");
+}
+
+#[tokio::test]
+async fn a_request_that_takes_longer_than_its_head_may_is_answered() {
+    let slow = || async {
+        tokio::time::sleep(quick().head * 3).await;
+        "hello"
+    };
+    let server = start(Router::new().route("/", get(slow)), quick()).await;
+    assert_hello(&mut server.client(GET).await).await;
 }
 
 #[tokio::test]

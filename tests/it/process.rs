@@ -149,14 +149,17 @@ async fn a_maintenance_round_beside_the_server_sends_waiting_texts(backend: Back
 }
 
 async fn a_stop_finishes_the_running_requests(backend: Backend) {
-    let (slow, server) = Slow::conversation(backend).await;
-    let text = flat(&fresh_id(), ALICE, TN, "before you go");
-    let post = tokio::spawn(read(server.request("POST", "/").json(&text)));
-    eventually("the provider has the text", || (!slow.flowroute.taken().is_empty()).then_some(())).await;
-    server.stop().await;
-    assert_eq!(post.await.unwrap().status, 200);
-    assert_eq!(slow.relays().await, [State::Sent]);
-    assert_eq!(slow.flowroute.taken(), [(BOB.to_owned(), "before you go".to_owned())]);
+    // By an init system, by Ctrl-C, and by a terminal that is closed.
+    for signal in ["TERM", "INT", "HUP"] {
+        let (slow, server) = Slow::conversation(backend).await;
+        let text = flat(&fresh_id(), ALICE, TN, "before you go");
+        let post = tokio::spawn(read(server.request("POST", "/").json(&text)));
+        eventually("the provider has the text", || (!slow.flowroute.taken().is_empty()).then_some(())).await;
+        server.stop_by(signal).await;
+        assert_eq!(post.await.unwrap().status, 200, "{signal}");
+        assert_eq!(slow.relays().await, [State::Sent], "{signal}");
+        assert_eq!(slow.flowroute.taken(), [(BOB.to_owned(), "before you go".to_owned())], "{signal}");
+    }
 }
 
 async fn a_text_whose_client_disconnected_is_settled(backend: Backend) {

@@ -138,10 +138,10 @@ impl Binary {
         self.child.id()
     }
 
-    /// Sends SIGTERM.
-    pub fn terminate(&self) {
-        let pid = self.pid().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    /// Sends a signal, such as `TERM`.
+    pub fn signal(&self, name: &str) {
+        let (signal, pid) = (format!("-{name}"), self.pid().to_string());
+        assert!(Command::new("kill").args([&signal, &pid]).status().unwrap().success());
     }
 
     /// Kills the process, as a power cut would.
@@ -203,8 +203,13 @@ impl Server {
     }
 
     /// Stops the server, which must exit with code 0. Returns its log.
-    pub async fn stop(mut self) -> String {
-        self.binary.terminate();
+    pub async fn stop(self) -> String {
+        self.stop_by("TERM").await
+    }
+
+    /// Stops the server by this signal.
+    pub async fn stop_by(mut self, signal: &str) -> String {
+        self.binary.signal(signal);
         let status = self.binary.ended().await;
         assert_eq!(status.code(), Some(0), "{}", self.binary.stderr());
         self.binary.stderr()
