@@ -79,6 +79,8 @@ pub const SQLITE_OPEN: Duration = Duration::from_secs(10);
 pub const REQUEST_BODY: Duration = Duration::from_secs(10);
 /// The body of a post to the webhook, in bytes.
 pub const WEBHOOK_BODY: usize = 256 * 1024;
+/// The pause between two warnings of refused posts.
+pub const WARNING: Duration = Duration::from_secs(60);
 /// Local server: receiving the head of the first request, and a client reading some of a response.
 pub const REQUEST_HEAD: Duration = Duration::from_secs(30);
 /// Local server: waiting for the next request on a connection, and receiving its head. Load balancers keep idle connections

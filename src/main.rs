@@ -65,6 +65,9 @@ async fn main() -> ExitCode {
         }
     };
     logging::start(settings.log_level, settings.runtime != Runtime::Local);
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
     match run(command.unwrap_or(Command::Serve), settings).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -126,6 +129,7 @@ async fn serve(settings: Settings) -> Outcome<()> {
         service: service.clone(),
         auth: settings.auth,
         sandbox: sandbox.filter(|_| local),
+        base_path: settings.base_path,
         response_limit: (!local).then_some(limits::LAMBDA_RESPONSE),
     });
     let Some(listener) = listener else {

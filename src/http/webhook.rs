@@ -14,16 +14,39 @@ use axum::{
     extract::{Request, State},
     http::StatusCode,
 };
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+/// When the operator was last warned of refused posts.
+#[derive(Default)]
+pub(super) struct Refusals(Mutex<Option<Instant>>);
+
+impl Refusals {
+    /// Warns of a post without the token, at most once per [`limits::WARNING`]: Flowroute gives a text up after some tries.
+    fn warn(&self) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= limits::WARNING) {
+            *last = Some(Instant::now());
+            tracing::warn!(
+                "posts without the webhook's token are refused; if they are Flowroute's, texts are lost: its callback URL \
+                 must end with ?token= and the value of WEBHOOK_TOKEN"
+            );
+        }
+    }
+}
 
 /// `POST /`. 200 means: do not resend. The text and what it causes are stored, or it causes nothing.
 pub(super) async fn receive(
     State(service): State<Service>,
     State(auth): State<Arc<Auth>>,
+    State(refusals): State<Arc<Refusals>>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let (head, body) = request.into_parts();
     if !auth.admits_webhook(head.uri.query(), &head.headers) {
+        refusals.warn();
         return Err(ApiError::no_webhook_token());
     }
     if !matches!(

@@ -1,7 +1,7 @@
 //! The router in the Lambda runtime, behind API Gateway or a function URL.
 
 use crate::{
-    http::{ROUTES, RequestId},
+    http::{RequestId, base_path},
     limits,
     service::{self, Service},
     telemetry::metrics::{Event, Metrics, count},
@@ -106,16 +106,11 @@ fn own_path(event: &lambda_http::Request) -> String {
     };
     let stage = stage.as_deref().unwrap_or("$default");
     let own_host = domain.as_deref().is_some_and(|domain| domain.contains(".execute-api."));
-    let stripped = raw
-        .strip_prefix('/')
-        .and_then(|path| path.strip_prefix(stage))
-        .filter(|rest| rest.is_empty() || rest.starts_with('/'));
-    let path = match stripped {
-        Some(rest) if own_host && in_path => rest,
-        Some(rest) if !own_host && (!is_route(stage) || is_route(first_segment(rest)) || rest == "/") => rest,
-        _ => raw,
+    let path = match own_host {
+        true => base_path::after(stage, raw).filter(|_| in_path),
+        false => base_path::without(stage, raw),
     };
-    if path.is_empty() { "/".to_owned() } else { path.to_owned() }
+    path.unwrap_or(raw).to_owned()
 }
 
 /// Characters that a path in a URI cannot have. API Gateway decodes paths once.
@@ -134,12 +129,3 @@ const NOT_IN_PATHS: &AsciiSet = &CONTROLS
     .add(b'{')
     .add(b'|')
     .add(b'}');
-
-fn first_segment(path: &str) -> &str {
-    path.trim_start_matches('/').split('/').next().unwrap_or_default()
-}
-
-/// Whether one of the router's paths begins with this word.
-fn is_route(word: &str) -> bool {
-    !word.is_empty() && ROUTES.iter().any(|route| first_segment(route.path) == word)
-}

@@ -22,7 +22,7 @@ use crate::{
     store::ReplyQuota,
 };
 use chrono::TimeDelta;
-use provider::{address, provider};
+use provider::{address, base_path, provider};
 use reader::Reader;
 use secrecy::{ExposeSecret, SecretString};
 use secrets::auth;
@@ -54,6 +54,8 @@ pub struct Settings {
     pub storage: Storage,
     /// `SMS_PROVIDER` and the `FLOWROUTE_…` settings.
     pub provider: ProviderChoice,
+    /// `BASE_PATH`, or the path of `PUBLIC_URL`, if there is one.
+    pub base_path: Option<String>,
     /// `PUBLIC_URL`.
     pub public_url: Option<Url>,
     /// `API_KEYS` and `WEBHOOK_TOKEN`.
@@ -64,6 +66,8 @@ pub struct Settings {
     pub debug: bool,
     /// `LOG_LEVEL`; debug in `DEBUG_MODE`.
     pub log_level: Level,
+    /// What is allowed and probably not meant, one sentence for each setting.
+    pub warnings: Vec<String>,
     /// `MAINTENANCE_INTERVAL`.
     pub maintenance_interval: Duration,
 }
@@ -122,15 +126,18 @@ impl Settings {
             options: options(reader),
             storage: storage(reader, runtime, debug),
             provider: provider(reader, runtime, public_url.clone(), auth.webhook_token.clone()),
+            base_path: base_path(reader, public_url.as_ref()),
             public_url,
             auth,
             bind: reader.parsed(&BIND_ADDR).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into()),
             debug,
             log_level: log_level(reader, debug),
             maintenance_interval: seconds(reader, &MAINTENANCE_INTERVAL),
+            warnings: Vec::new(),
         };
         settings.check_together(reader);
-        std::mem::replace(reader, Reader::new(environment, None)).finish().map(|()| settings)
+        let warnings = std::mem::replace(reader, Reader::new(environment, None)).finish()?;
+        Ok(Self { warnings, ..settings })
     }
 
     fn check_together(&self, reader: &mut Reader<'_>) {

@@ -3,10 +3,10 @@
 use super::{
     Runtime,
     reader::Reader,
-    secrets::secret,
+    secrets::flowroute_key,
     table::{
-        FLOWROUTE_ACCESS_KEY, FLOWROUTE_API_URL, FLOWROUTE_API_VERSION, FLOWROUTE_SECRET_KEY, SMS_PROVIDER,
-        Setting,
+        BASE_PATH, FLOWROUTE_ACCESS_KEY, FLOWROUTE_API_URL, FLOWROUTE_API_VERSION, FLOWROUTE_SECRET_KEY,
+        SMS_PROVIDER, Setting,
     },
 };
 use crate::provider::flowroute::{ApiVersion, ClientOptions};
@@ -28,8 +28,8 @@ pub(super) fn provider(
     public_url: Option<Url>,
     webhook_token: Option<SecretString>,
 ) -> ProviderChoice {
-    let access_key = secret(reader, &FLOWROUTE_ACCESS_KEY);
-    let secret_key = secret(reader, &FLOWROUTE_SECRET_KEY);
+    let access_key = flowroute_key(reader, &FLOWROUTE_ACCESS_KEY);
+    let secret_key = flowroute_key(reader, &FLOWROUTE_SECRET_KEY);
     let version = reader.parsed(&FLOWROUTE_API_VERSION).unwrap_or(ApiVersion::V2_1);
     let url = address(reader, &FLOWROUTE_API_URL);
     let chosen = reader.choice(&SMS_PROVIDER);
@@ -76,6 +76,22 @@ pub(super) fn address(reader: &mut Reader<'_>, setting: &Setting) -> Option<Url>
         reader.unexpected(setting, format!("\"{text}\""));
     }
     url
+}
+
+/// Reads the base path. An address that is given stands for its path.
+pub(super) fn base_path(reader: &mut Reader<'_>, public_url: Option<&Url>) -> Option<String> {
+    let given = reader.given(&BASE_PATH);
+    if given.as_ref().is_some_and(|text| text.contains(['?', '#', '@']) || text.contains(char::is_whitespace))
+    {
+        reader.unexpected(&BASE_PATH, "the value");
+    }
+    let path = match given {
+        Some(text) if text.contains("://") => Url::parse(&text).ok().map(|url| url.path().to_owned()),
+        Some(text) => Some(text),
+        None => public_url.map(|url| url.path().to_owned()),
+    };
+    let path = path.as_deref().unwrap_or_default().trim_matches('/');
+    (!path.is_empty()).then(|| format!("/{path}"))
 }
 
 /// Whether requests to this address are encrypted or stay on this machine.

@@ -39,12 +39,18 @@ pub(super) struct Reader<'a> {
     secret: BTreeMap<&'static str, String>,
     file: Table,
     problems: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl<'a> Reader<'a> {
     pub(super) fn new(environment: &'a dyn Fn(&str) -> Option<String>, file: Option<&str>) -> Self {
-        let mut reader =
-            Self { environment, secret: BTreeMap::new(), file: Table::new(), problems: Vec::new() };
+        let mut reader = Self {
+            environment,
+            secret: BTreeMap::new(),
+            file: Table::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+        };
         match file.unwrap_or_default().parse() {
             Ok(table) => reader.file = table,
             // The library's message quotes the line, which may hold a secret.
@@ -78,6 +84,16 @@ impl<'a> Reader<'a> {
 
     /// The setting as written; an empty one counts as set.
     fn raw(&mut self, setting: &Setting) -> Option<String> {
+        let value = self.written(setting)?;
+        if is_quoted(value.trim()) {
+            let what = "the quotes around the value are part of it; remove them, unless that is meant (docker's \
+                        --env-file keeps quotes)";
+            self.warnings.push(line(setting.name, what));
+        }
+        Some(value)
+    }
+
+    fn written(&mut self, setting: &Setting) -> Option<String> {
         let name = setting.name;
         if let Some(value) = self.secret.get(name).cloned().or_else(|| self.variable(name)) {
             return Some(value);
@@ -166,14 +182,20 @@ impl<'a> Reader<'a> {
         found
     }
 
-    /// Returns the problems, those of unknown names in the file included.
-    pub(super) fn finish(mut self) -> Result<(), Problems> {
+    /// Returns the warnings, each once; or the problems, those of unknown names in the file included.
+    pub(super) fn finish(mut self) -> Result<Vec<String>, Problems> {
         let known = |key: &str| SETTINGS.iter().any(|setting| setting.name.to_lowercase() == key);
         let unknown: Vec<String> = self.file.keys().filter(|key| !known(key)).cloned().collect();
         for key in unknown {
             let what = format!("there is no setting \"{key}\"; settings.example.toml has all names");
             self.problem("SETTINGS_FILE", what);
         }
-        if self.problems.is_empty() { Ok(()) } else { Err(Problems(self.problems)) }
+        self.warnings.sort();
+        self.warnings.dedup();
+        if self.problems.is_empty() { Ok(self.warnings) } else { Err(Problems(self.problems)) }
     }
+}
+
+fn is_quoted(value: &str) -> bool {
+    value.len() > 1 && ['"', '\''].iter().any(|quote| value.starts_with(*quote) && value.ends_with(*quote))
 }

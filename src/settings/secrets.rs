@@ -8,25 +8,38 @@ use crate::{aws::SecretArn, http::Auth};
 use secrecy::SecretString;
 
 const NOT_PRINTABLE: &str = "has spaces, control characters or letters outside ASCII";
+/// Other characters change their meaning in the callback URL.
+const NOT_UNRESERVED: &str =
+    "may have letters, digits, - . _ and ~ only; `openssl rand -hex 16` makes a good one";
 /// Reserved for a later version, which limits the webhook to Flowroute's addresses.
 const WEBHOOK_ALLOWED_IPS: &str = "WEBHOOK_ALLOWED_IPS";
 
-fn is_printable(secret: &str) -> bool {
-    secret.bytes().all(|byte| byte.is_ascii_graphic())
+/// Whether all characters are unreserved in URLs (RFC 3986, section 2.3).
+fn is_unreserved(secret: &str) -> bool {
+    secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
 }
 
 fn shortest(setting: &Setting) -> usize {
     if let Kind::Secret { shortest } = setting.kind { shortest } else { 0 }
 }
 
-pub(super) fn secret(reader: &mut Reader<'_>, setting: &Setting) -> Option<SecretString> {
+/// A key of Flowroute's.
+pub(super) fn flowroute_key(reader: &mut Reader<'_>, setting: &Setting) -> Option<SecretString> {
     let text = reader.given(setting)?;
-    if !is_printable(&text) {
+    if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         reader.problem(setting.name, NOT_PRINTABLE);
     }
-    let shortest = shortest(setting);
+    Some(text.into())
+}
+
+fn webhook_token(reader: &mut Reader<'_>) -> Option<SecretString> {
+    let text = reader.given(&WEBHOOK_TOKEN)?;
+    if !is_unreserved(&text) {
+        reader.problem(WEBHOOK_TOKEN.name, NOT_UNRESERVED);
+    }
+    let shortest = shortest(&WEBHOOK_TOKEN);
     if text.len() < shortest {
-        reader.problem(setting.name, format!("must have at least {shortest} characters"));
+        reader.problem(WEBHOOK_TOKEN.name, format!("must have at least {shortest} characters"));
     }
     Some(text.into())
 }
@@ -34,8 +47,8 @@ pub(super) fn secret(reader: &mut Reader<'_>, setting: &Setting) -> Option<Secre
 pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
     let keys = reader.given(&API_KEYS);
     let keys: Vec<&str> = keys.iter().flat_map(|keys| keys.split(',')).map(str::trim).collect();
-    if !keys.iter().all(|key| is_printable(key)) {
-        reader.problem(API_KEYS.name, NOT_PRINTABLE);
+    if !keys.iter().all(|key| is_unreserved(key)) {
+        reader.problem(API_KEYS.name, NOT_UNRESERVED);
     }
     let shortest = shortest(&API_KEYS);
     if keys.iter().any(|key| key.len() < shortest) {
@@ -43,7 +56,7 @@ pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
         reader.problem(API_KEYS.name, what);
     }
     let api_keys = keys.into_iter().map(SecretString::from).collect();
-    let webhook_token = secret(reader, &WEBHOOK_TOKEN);
+    let webhook_token = webhook_token(reader);
     if reader.variable(WEBHOOK_ALLOWED_IPS).is_some_and(|value| !value.trim().is_empty()) {
         reader.problem(WEBHOOK_ALLOWED_IPS, "this version does not know it yet; remove it");
     }

@@ -31,7 +31,7 @@ pub enum Kind {
     Switch,
     /// One of these words.
     OneOf(&'static [&'static str]),
-    /// Printable ASCII, never shown.
+    /// Never shown. Ours have characters that are unreserved in URLs only, Flowroute's any printable ASCII.
     Secret {
         /// The least number of characters.
         shortest: usize,
@@ -115,6 +115,8 @@ settings! {
         "How many messages this process sends in any second; 0: no limit.";
     PUBLIC_URL, None, ADDRESS,
         "The address at which Flowroute reaches this service; with it delivery receipts are requested.";
+    BASE_PATH, None, Kind::Other("a path, such as /sms, or an address with one"),
+        "The path under which others reach this service, and which is taken off; without it that of PUBLIC_URL.";
     API_KEYS, None, OUR_SECRET,
         "The API keys of the management calls, separated by commas.";
     WEBHOOK_TOKEN, None, OUR_SECRET,

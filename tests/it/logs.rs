@@ -78,3 +78,33 @@ async fn the_log_contains_no_number_text_or_secret() {
         assert!(line.is_none(), "{forbidden} is in the log: {line:?}");
     }
 }
+
+/// The lines of a log at level WARN.
+fn warnings(log: &str) -> Vec<&str> {
+    log.lines().filter(|line| line.contains("WARN")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn posts_without_the_webhooks_token_are_warned_of_once_a_minute_with_what_to_mend() {
+    let folder = TempDir::new().unwrap();
+    let server = Binary::serve(folder.path(), &[("WEBHOOK_TOKEN", TOKEN)]).await;
+    for path in ["/", "/?token=", &format!("/?token={WRONG_TOKEN}"), &format!("/?token={TOKEN}x")] {
+        let text = flat(&fresh_id(), ALICE, TN, WORDS);
+        assert_eq!(server.call("POST", path, Some(text)).await.status, 401);
+    }
+    let log = server.stop().await;
+    let warnings = warnings(&log);
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("?token=") && warnings[0].contains("WEBHOOK_TOKEN"), "{log}");
+    assert!(!log.contains(TOKEN) && !log.contains(WRONG_TOKEN), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_in_quotes_is_warned_of_at_the_start() {
+    let folder = TempDir::new().unwrap();
+    let server = Binary::serve(folder.path(), &[("ORG_NAME", "\"CABS & CO\"")]).await;
+    let log = server.stop().await;
+    let warnings = warnings(&log);
+    assert_eq!(warnings.len(), 1, "{log}");
+    assert!(warnings[0].contains("ORG_NAME: the quotes around the value are part of it"), "{log}");
+}

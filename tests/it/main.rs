@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod access;
+mod base_path;
 mod budgets;
 mod contract;
 mod database_file;

@@ -13,8 +13,7 @@ use test_support::{
 };
 
 pub const API_KEY: &str = "an-api-key-of-the-test";
-/// Characters that a query must escape.
-pub const WEBHOOK_TOKEN: &str = "a+token&of=the%20test";
+pub const WEBHOOK_TOKEN: &str = "a-token~of_the.test";
 /// The variable that tells Lambda from an emulator.
 pub const REAL: (&str, &str) = ("AWS_LAMBDA_INITIALIZATION_TYPE", "on-demand");
 

@@ -149,12 +149,25 @@ fn keys_and_tokens_are_not_short() {
 }
 
 #[test]
-fn secrets_are_printable_ascii() {
-    let bad = ["0123456789 abcdef", "0123456789abcdéf", "0123456789\tabcdef"];
-    for (name, bad) in ["API_KEYS", "WEBHOOK_TOKEN"].into_iter().flat_map(|name| bad.map(|bad| (name, bad))) {
-        let what = complaint(name, &[(name, bad)], None);
-        assert!(what.contains("outside ASCII"), "{what}");
+fn keys_and_tokens_have_only_characters_that_mean_themselves_in_a_url() {
+    let others = " \t\"#$%&'()*+/:;<=>?@[\\]^`{|}é\u{200b}";
+    for other in others.chars() {
+        let bad = format!("0123456789{other}abcdef");
+        for name in ["API_KEYS", "WEBHOOK_TOKEN"] {
+            let what = complaint(name, &[(name, &bad)], None);
+            assert!(what.contains("letters, digits, - . _ and ~ only"), "{what}");
+            assert!(!what.contains("0123456789"), "{what}");
+        }
     }
+    complaint("API_KEYS", &[("API_KEYS", "0123456789abcdef,0123456789+abcdef")], None);
+    complaint("WEBHOOK_TOKEN", &[("WEBHOOK_TOKEN", "abc+def/ghi==jkl&m")], None);
+    for good in ["0123456789abcdef", "ABCDEFGHIJ-._~xyz"] {
+        assert!(read(&[("API_KEYS", good), ("WEBHOOK_TOKEN", good)], None).is_ok());
+    }
+}
+
+#[test]
+fn flowroutes_keys_are_printable_ascii() {
     for (bad, other) in [(FLOWROUTE[0].0, FLOWROUTE[1]), (FLOWROUTE[1].0, FLOWROUTE[0])] {
         complaint(bad, &[(bad, "with space"), other], None);
     }
@@ -305,4 +318,11 @@ fn values_in_the_file_are_checked_like_those_in_the_environment() {
     complaint("LEASE_SECONDS", &[], Some("lease_seconds = true"));
     complaint("DEBUG_MODE", &[], Some("debug_mode = 2"));
     complaint("API_KEYS", &[], Some("api_keys = ['an-api-key-0123456789', 5]"));
+}
+
+#[test]
+fn a_base_path_is_a_path() {
+    for bad in ["/a b", "/a?b", "/a#b", "https://user@example.com/a", "https://example.com/a b"] {
+        complaint("BASE_PATH", &[("BASE_PATH", bad)], None);
+    }
 }

@@ -95,6 +95,7 @@ const FILE: &str = r#"
     flowroute_api_version = "v2.2"
     flowroute_max_per_second = 0
     public_url = "https://proxy.example.com/prod"
+    base_path = "/sms"
     send_budget_seconds = 2
     lease_seconds = "7"
     lookup_settle_seconds = 8.0
@@ -123,6 +124,7 @@ fn every_setting_can_be_in_the_file() {
     assert_eq!(options.version, ApiVersion::V2_2);
     assert_eq!(settings.options.max_per_second, 0);
     assert_eq!(settings.public_url.unwrap().as_str(), "https://proxy.example.com/prod");
+    assert_eq!(settings.base_path.unwrap(), "/sms");
     let times = [settings.options.send_budget, settings.options.lease, settings.options.lookup_settle];
     assert_eq!(times.map(|time| time.as_secs()), [2, 7, 8]);
     let keys: Vec<_> = settings.auth.api_keys.iter().map(ExposeSecret::expose_secret).collect();
@@ -234,4 +236,40 @@ fn debug_mode_logs_no_less_than_debug() {
 fn with_keys_and_token_the_service_may_be_reached_from_anywhere() {
     let settings = good(&[AUTH[0], AUTH[1], ("BIND_ADDR", "0.0.0.0:80")]);
     assert_eq!(settings.bind.to_string(), "0.0.0.0:80");
+}
+
+#[test]
+fn a_value_in_quotes_is_kept_and_warned_of() {
+    let quoted =
+        [("ORG_NAME", "\"Cabs & Co\""), ("NO_SESSION_MSG", "'nobody'"), ("SESSION_END_MSG", " \"bye\" ")];
+    let settings = good(&quoted);
+    assert_eq!(settings.options.wording.org_name, "\"Cabs & Co\"");
+    let names: Vec<&str> =
+        settings.warnings.iter().filter_map(|warning| Some(warning.split_once(": ")?.0)).collect();
+    assert_eq!(names, ["NO_SESSION_MSG", "ORG_NAME", "SESSION_END_MSG"]);
+    assert!(settings.warnings.iter().all(|warning| !warning.contains("Cabs") && !warning.contains("nobody")));
+
+    let settings = good_file("org_name = '\"Cabs & Co\"'");
+    assert_eq!(settings.warnings.len(), 1, "{:?}", settings.warnings);
+    for fine in ["Cabs \"and\" Co", "\"Cabs\" & Co", "Cab's", "'s Hertogenbosch", "\"", "it's 5'"] {
+        let settings = good(&[("ORG_NAME", fine)]);
+        assert_eq!(settings.warnings, [""; 0], "{fine}");
+    }
+    assert_eq!(good_file("org_name = \"Cabs & Co\"").warnings, [""; 0]);
+}
+
+#[test]
+fn the_base_path_is_that_of_the_public_url_unless_it_is_set() {
+    for (environment, path) in [
+        (&[][..], None),
+        (&[("PUBLIC_URL", "https://example.com")], None),
+        (&[("PUBLIC_URL", "https://example.com/")], None),
+        (&[("PUBLIC_URL", "https://example.com/a/b/")], Some("/a/b")),
+        (&[("PUBLIC_URL", "https://example.com/a"), ("BASE_PATH", "b")], Some("/b")),
+        (&[("BASE_PATH", "https://example.com/c")], Some("/c")),
+        (&[("BASE_PATH", "https://example.com")], None),
+        (&[("BASE_PATH", "/")], None),
+    ] {
+        assert_eq!(good(environment).base_path.as_deref(), path, "{environment:?}");
+    }
 }

@@ -14,6 +14,7 @@ fn variables() -> BTreeMap<String, String> {
         let value = match (name.as_str(), default) {
             ("DYNAMODB_TABLE", _) => "a-table".into(),
             ("PUBLIC_URL", _) => "https://api.example.com".into(),
+            ("BASE_PATH", _) => String::new(),
             ("SECRETS_ARN", _) => {
                 "arn:aws:secretsmanager:us-east-1:123456789012:secret:sms-proxy-AbCdEf".into()
             }

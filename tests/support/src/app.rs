@@ -123,7 +123,13 @@ impl App {
         let ticking = clock.clone();
         let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
             .with_clock(Arc::new(move || ticking.now()));
-        let router = router(Parts { service: service.clone(), auth, sandbox: None, response_limit: None });
+        let router = router(Parts {
+            service: service.clone(),
+            auth,
+            sandbox: None,
+            base_path: None,
+            response_limit: None,
+        });
         Self { router, service, store, provider, clock, folder: None }
     }
 
