@@ -45,6 +45,8 @@ pub struct Inbound {
     pub content: Content,
     /// When Flowroute took it; the flat form has no such time (docs/flowroute.md#webhook).
     pub sent_at: Option<DateTime<Utc>>,
+    /// The post announces a picture that is not in it.
+    pub media_missing: bool,
 }
 
 /// What a text causes: messages, and what identifies its duplicates.

@@ -1,5 +1,6 @@
 //! Plain values and pure rules: no async, no I/O, no wire format, no clock.
 
+mod characters;
 mod clock;
 mod gauges;
 mod id;
@@ -15,6 +16,7 @@ mod route;
 mod session;
 mod status;
 
+pub use characters::is_invisible;
 pub use clock::{CLOCK_TOLERANCE, was_set_back};
 pub use gauges::Gauges;
 pub use id::{InvalidId, MessageId, SessionId};

@@ -20,9 +20,7 @@ pub(super) async fn read(body: Body, limit: usize) -> Result<Vec<u8>, ApiError> 
     let whole = Limited::new(body, limit).collect();
     match tokio::time::timeout(limits::REQUEST_BODY, whole).await {
         Ok(Ok(bytes)) => Ok(bytes.to_bytes().into()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            Err(ApiError::new(Reason::BodyTooLarge, format!("the body is larger than {limit} bytes")))
-        }
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::body_too_large(limit)),
         Ok(Err(_)) => Err(ApiError::new(Reason::IncompleteBody, "the body is incomplete; send it again")),
         Err(_) => Err(ApiError::new(Reason::BodyTooSlow, "request body timed out; send it again")),
     }

@@ -64,6 +64,15 @@ impl ApiError {
         Self::new(Reason::UnsupportedMediaType, message)
     }
 
+    pub(super) fn unsupported_content_encoding() -> Self {
+        let message = "the content-encoding of the body must be gzip or deflate, or there must be none";
+        Self::new(Reason::UnsupportedMediaType, message)
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        Self::new(Reason::BodyTooLarge, format!("the body is larger than {limit} bytes"))
+    }
+
     pub(super) fn unavailable() -> Self {
         Self::new(Reason::StoreUnavailable, "the store is unavailable; try again")
     }

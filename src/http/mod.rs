@@ -4,6 +4,7 @@ mod app;
 mod auth;
 pub mod base_path;
 mod body;
+mod encoding;
 mod error;
 mod fields;
 mod health;

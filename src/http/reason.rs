@@ -32,7 +32,7 @@ macro_rules! reasons {
 reasons! {
     /// The body is not JSON, not an object, or has a duplicate field.
     MalformedJson = "malformed_json", BAD_REQUEST;
-    /// The connection ended before the body did.
+    /// The connection ended before the body did, or the body cannot be decompressed.
     IncompleteBody = "incomplete_body", BAD_REQUEST;
     /// The body has a field that the call does not know.
     UnknownField = "unknown_field", BAD_REQUEST;
@@ -78,7 +78,7 @@ reasons! {
     BodyTooSlow = "body_too_slow", REQUEST_TIMEOUT;
     /// The body is larger than its limit.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE;
-    /// The body has another content type than expected.
+    /// The body has another content type or content encoding than expected.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE;
     /// The service has a defect.
     InternalError = "internal_error", INTERNAL_SERVER_ERROR;

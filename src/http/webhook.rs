@@ -3,6 +3,7 @@
 use super::{
     auth::Auth,
     body::{media_type, read},
+    encoding::text,
     error::ApiError,
 };
 use crate::{
@@ -55,8 +56,9 @@ pub(super) async fn receive(
     ) {
         return Err(ApiError::unsupported_media_type("application/json or application/vnd.api+json"));
     }
-    match flowroute::read(head.uri.query(), &read(body, limits::WEBHOOK_BODY).await?)? {
-        Event::Text(inbound) => service.receive(inbound).await?,
+    let body = read(body, limits::WEBHOOK_BODY).await?;
+    match flowroute::read(head.uri.query(), text(&head.headers, body, limits::WEBHOOK_BODY)?.as_bytes())? {
+        Event::Texts(texts) => service.receive(texts).await?,
         Event::Receipt(receipt) => service.receive_receipt(receipt).await?,
         Event::Ignored(reason) => tracing::info!(?reason, "post ignored"),
     }

@@ -10,7 +10,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::Request,
-    http::Uri,
+    http::{HeaderMap, Uri, header},
     response::{IntoResponse, Response},
 };
 use lambda_http::{
@@ -82,11 +82,25 @@ pub fn request(event: lambda_http::Request) -> Request {
         head.extensions.insert(RequestId(id));
     }
     let body = match body {
-        LambdaBody::Text(text) => Body::from(text),
+        LambdaBody::Text(text) => {
+            describe_as_text(&mut head.headers);
+            Body::from(text)
+        }
         LambdaBody::Binary(bytes) => Body::from(bytes),
         _ => Body::empty(),
     };
     Request::from_parts(head, body)
+}
+
+/// Makes the headers those of a text in UTF-8: whatever charset and encoding a body had, it has neither in an event that
+/// has it as text.
+fn describe_as_text(headers: &mut HeaderMap) {
+    headers.remove(header::CONTENT_ENCODING);
+    let declared = headers.get(header::CONTENT_TYPE).and_then(|declared| declared.to_str().ok());
+    let media_type = declared.and_then(|declared| declared.split(';').next()?.parse().ok());
+    if let Some(media_type) = media_type {
+        headers.insert(header::CONTENT_TYPE, media_type);
+    }
 }
 
 /// The path without the stage.

@@ -2,7 +2,9 @@
 
 use super::{Result, Service, Wording, response::ResponseSlot};
 use crate::{
-    domain::{Content, Decision, IgnoreReason, Inbound, Kind, OptChange, Receipt, Route, Session, Text},
+    domain::{
+        Content, Decision, IgnoreReason, Inbound, Kind, Message, OptChange, Receipt, Route, Session, Text,
+    },
     store::{Arrival, Received},
 };
 use std::sync::Arc;
@@ -71,18 +73,36 @@ impl Wording {
 }
 
 impl Service {
-    /// Takes a text that was sent to one of our numbers. `Ok` means that it need not be sent again: the text and what it
-    /// causes are stored, or it is a duplicate or ignored.
+    /// Takes a text, once for each number that it was sent to. `Ok` means that it need not be sent again: each is stored
+    /// with what it causes, or it is a duplicate or ignored.
     ///
     /// # Errors
     /// When the store fails: the text should be sent again.
-    pub async fn receive(&self, inbound: Inbound) -> Result<()> {
+    pub async fn receive(&self, texts: Vec<Inbound>) -> Result<()> {
         let service = self.clone();
         let deadline = self.deadline();
-        self.respond(|slot| async move { service.relay(inbound, deadline, &slot).await }).await
+        self.respond(|slot| async move { service.relay(texts, deadline, &slot).await }).await
     }
 
-    async fn relay(&self, inbound: Inbound, deadline: Instant, slot: &ResponseSlot<()>) -> Result<()> {
+    async fn relay(&self, texts: Vec<Inbound>, deadline: Instant, slot: &ResponseSlot<()>) -> Result<()> {
+        let mut leased = Vec::new();
+        for inbound in texts {
+            match self.store_text(inbound).await {
+                Ok(messages) => leased.extend(messages),
+                Err(error) => {
+                    // What is stored already is a duplicate when the text is sent again.
+                    self.defer(leased).await;
+                    return Err(error);
+                }
+            }
+        }
+        slot.publish(());
+        self.dispatch(leased, deadline).await;
+        Ok(())
+    }
+
+    /// Stores a text with what it causes. Returns the messages to be sent.
+    async fn store_text(&self, inbound: Inbound) -> Result<Vec<Message>> {
         let now = self.now();
         let (from, to) = (inbound.from.masked(), inbound.to.masked());
         let (options, text) = (Arc::clone(&self.options), inbound.clone());
@@ -90,10 +110,7 @@ impl Service {
         let quota = self.options.reply_quota;
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota };
         match self.store.receive(arrival, decide).await? {
-            Received::Stored(leased) => {
-                slot.publish(());
-                self.dispatch(leased, deadline).await;
-            }
+            Received::Stored(leased) => return Ok(leased),
             Received::Ignored(IgnoreReason::PreviousSession) => {
                 tracing::warn!(
                     from,
@@ -104,7 +121,7 @@ impl Service {
             Received::Duplicate => tracing::info!(from, to, "duplicate text"),
             Received::Ignored(reason) => tracing::info!(from, to, ?reason, "text ignored"),
         }
-        Ok(())
+        Ok(Vec::new())
     }
 
     /// Receives a delivery receipt of a message of ours.

@@ -21,6 +21,7 @@ mod metrics;
 mod newer_release;
 mod numbers;
 mod outbox;
+mod posts;
 mod process;
 mod properties;
 mod races;

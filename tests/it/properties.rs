@@ -133,6 +133,7 @@ proptest! {
             to: tn,
             content: Content::from(text.as_str()),
             sent_at: age.map(at),
+            media_missing: false,
         };
         let (Decision::Send(texts) | Decision::Expire(texts)) = decide(&route, &inbound, &Wording::default())
         else {

@@ -2,8 +2,13 @@
 
 mod api;
 mod client;
+mod json;
 mod list;
+mod media;
+mod phone;
+mod repair;
 mod scrub;
+mod stamp;
 mod surrogates;
 mod version;
 mod webhook;

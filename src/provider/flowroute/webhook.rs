@@ -1,12 +1,20 @@
 //! Reads Flowroute's posts: texts in both shapes, and delivery receipts (docs/flowroute.md#webhook, #receipts).
 
-use super::surrogates::replace_lone;
+use super::{
+    json::{Fields, Json},
+    media::Media,
+    phone::{Phone, phones},
+    repair::repair,
+    stamp::time,
+    surrogates::replace_lone,
+};
 use crate::{
-    domain::{Content, Delivery, Inbound, InvalidNumber, MessageId, Number, Receipt},
+    domain::{Content, Delivery, Inbound, MessageId, Number, Receipt},
     limits,
 };
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// The query parameter of a receipt's callback URL that has our id of the message.
 pub(super) const MESSAGE_PARAMETER: &str = "m";
@@ -19,8 +27,8 @@ pub(super) fn short(word: &str) -> String {
 /// What was posted.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// A text to one of our numbers.
-    Text(Inbound),
+    /// A text, once for each number that it was sent to.
+    Texts(Vec<Inbound>),
     /// A receipt of a message of ours.
     Receipt(Receipt),
     /// Something that needs no action.
@@ -30,7 +38,7 @@ pub enum Event {
 /// Why a post needs no action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ignored {
-    /// The sender's number cannot be texted: a short code or a foreign number.
+    /// The sender cannot be texted: a short code, a foreign number, a name, or an e-mail address.
     UnanswerableSender,
     /// The number that it was sent to cannot be one of ours.
     ForeignTn,
@@ -67,64 +75,97 @@ pub enum Unreadable {
 /// When a needed field is missing or has the wrong type.
 pub fn read(query: Option<&str>, body: &[u8]) -> Result<Event, Unreadable> {
     let body = String::from_utf8_lossy(body);
-    let post: Value = serde_json::from_str(&replace_lone(&body)).map_err(|_| Unreadable::NotJson)?;
-    let post = post.as_object().ok_or(Unreadable::NotObject("the body"))?;
-    let Some(data) = post.get("data") else {
-        let text = post.get("body").ok_or(Unreadable::Missing("body"))?;
-        return text_event(post, post.get("id"), Some(text), Vec::new());
-    };
-    let data = data.as_object().ok_or(Unreadable::NotObject("data"))?;
-    let attributes = || match data.get("attributes") {
-        None => Err(Unreadable::Missing("data.attributes")),
-        Some(attributes) => attributes.as_object().ok_or(Unreadable::NotObject("data.attributes")),
-    };
-    match data.get("type").unwrap_or(&Value::Null) {
-        Value::String(kind) if kind == "delivery_receipt" => Ok(receipt(data, message_id(query))),
-        Value::String(kind) if kind != "message" => Ok(Event::Ignored(Ignored::OtherType)),
-        Value::Null | Value::String(_) => {
-            let attributes = attributes()?;
-            text_event(attributes, data.get("id"), attributes.get("body"), media(post))
+    let body = replace_lone(body.trim_start_matches('\u{FEFF}'));
+    match Json::parse(&body) {
+        Some(post) => read_post(query, post),
+        None => read_post(query, Json::parse(&repair(&body)).ok_or(Unreadable::NotJson)?),
+    }
+}
+
+fn read_post(query: Option<&str>, post: Json<'_>) -> Result<Event, Unreadable> {
+    let post = post.fields().ok_or(Unreadable::NotObject("the body"))?;
+    if !post.has("data") {
+        if !post.has("body") {
+            return Err(Unreadable::Missing("body"));
+        }
+        return text_event(&post, post.get("id"), &Media::read(&[&post]));
+    }
+    let data = post.get("data").and_then(Json::fields).ok_or(Unreadable::NotObject("data"))?;
+    let kind = data.get("type").map(|kind| kind.string().unwrap_or_default());
+    match kind.as_deref().unwrap_or("message") {
+        "delivery_receipt" => Ok(receipt(&data.values("attributes"), message_id(query))),
+        "message" => {
+            let attributes = data.get("attributes").ok_or(Unreadable::Missing("data.attributes"))?;
+            let attributes = attributes.fields().ok_or(Unreadable::NotObject("data.attributes"))?;
+            text_event(&attributes, data.get("id"), &Media::read(&[&post, &data, &attributes]))
         }
         _ => Ok(Event::Ignored(Ignored::OtherType)),
     }
 }
 
-fn text_event(
-    fields: &Map<String, Value>,
-    id: Option<&Value>,
-    body: Option<&Value>,
-    media_urls: Vec<String>,
-) -> Result<Event, Unreadable> {
-    let to = number(fields, "to")?;
-    let from = number(fields, "from")?;
-    let body = match body {
-        None | Some(Value::Null) => String::new(),
-        Some(Value::String(text)) => text.clone(),
+fn text_event(fields: &Fields<'_>, id: Option<Json<'_>>, media: &Media) -> Result<Event, Unreadable> {
+    let recipients = recipients(fields)?;
+    let sender = sender(fields)?;
+    let body = match fields.get("body") {
+        None => String::new(),
         // A text such as "5" may arrive as a JSON number (docs/flowroute.md#payloads).
-        Some(Value::Number(number)) => number.to_string(),
-        Some(_) => return Err(Unreadable::NoText("body")),
+        Some(body) => body.text_or_number().ok_or(Unreadable::NoText("body"))?,
     };
-    let content = Content { body, media_urls };
-    let Some(from) = from else { return Ok(Event::Ignored(Ignored::UnanswerableSender)) };
-    let Some(to) = to else { return Ok(Event::Ignored(Ignored::ForeignTn)) };
+    let content = Content { body, media_urls: media.urls.clone() };
+    let media_missing = media.is_missing();
+    let Some(from) = sender else { return Ok(Event::Ignored(Ignored::UnanswerableSender)) };
+    if recipients.is_empty() {
+        return Ok(Event::Ignored(Ignored::ForeignTn));
+    }
     if content.is_empty() {
         return Ok(Event::Ignored(Ignored::Empty));
     }
-    let id = id.and_then(text_or_number).filter(|id| !id.is_empty());
-    let sent_at = fields.get("timestamp").and_then(time);
-    Ok(Event::Text(Inbound { id, from, to, content, sent_at }))
+    let id = id.and_then(Json::text_or_number).filter(|id| !id.is_empty());
+    let shown = id.as_deref().map(short);
+    if media_missing {
+        tracing::warn!(id = shown, "the post announces a picture without a usable address");
+    }
+    let sent_at = sent_at(fields, shown.as_deref());
+    let is_single = recipients.len() == 1;
+    let to_each = recipients.into_iter().map(|to| Inbound {
+        // The id identifies duplicates, so the texts of one post must differ in it.
+        id: id.as_ref().map(|id| if is_single { id.clone() } else { format!("{id} {}", to.digits()) }),
+        from,
+        to,
+        content: content.clone(),
+        sent_at,
+        media_missing,
+    });
+    Ok(Event::Texts(to_each.collect()))
 }
 
-/// Reads a phone number; `None` for one that is not in the North American plan.
-fn number(fields: &Map<String, Value>, key: &'static str) -> Result<Option<Number>, Unreadable> {
-    let text = match fields.get(key) {
-        None | Some(Value::Null) => return Err(Unreadable::Missing(key)),
-        Some(value) => text_or_number(value).ok_or(Unreadable::NoNumber(key))?,
-    };
-    match text.parse() {
-        Ok(number) => Ok(Some(number)),
-        Err(InvalidNumber::NotDigits | InvalidNumber::Length(0)) => Err(Unreadable::NoNumber(key)),
-        Err(InvalidNumber::Length(_) | InvalidNumber::Country) => Ok(None),
+/// When a text was sent. A stamp that cannot be read is logged, and counts as none.
+fn sent_at(fields: &Fields<'_>, id: Option<&str>) -> Option<DateTime<Utc>> {
+    let is_blank = |stamp: &Json<'_>| stamp.string().is_some_and(|stamp| stamp.trim().is_empty());
+    let stamp = fields.get("timestamp").filter(|stamp| !is_blank(stamp))?;
+    let sent_at = time(&stamp.value());
+    if sent_at.is_none() {
+        tracing::warn!(id, "unreadable timestamp; expected one such as 2024-10-19T01:21:21Z");
+    }
+    sent_at
+}
+
+/// The numbers that a text was sent to, each once; none if none of them can be ours.
+fn recipients(fields: &Fields<'_>) -> Result<BTreeSet<Number>, Unreadable> {
+    let phones = phones(fields.get("to").ok_or(Unreadable::Missing("to"))?);
+    if phones.iter().all(|phone| *phone == Phone::Name) {
+        return Err(Unreadable::NoNumber("to"));
+    }
+    let number = |phone| if let Phone::Number(number) = phone { Some(number) } else { None };
+    Ok(phones.into_iter().filter_map(number).collect())
+}
+
+/// The number of the sender; `None` if it cannot be texted.
+fn sender(fields: &Fields<'_>) -> Result<Option<Number>, Unreadable> {
+    match phones(fields.get("from").ok_or(Unreadable::Missing("from"))?)[..] {
+        [] => Err(Unreadable::NoNumber("from")),
+        [Phone::Number(number)] => Ok(Some(number)),
+        _ => Ok(None),
     }
 }
 
@@ -134,20 +175,6 @@ fn text_or_number(value: &Value) -> Option<String> {
         Value::Number(number) => Some(number.to_string()),
         _ => None,
     }
-}
-
-fn time(value: &Value) -> Option<DateTime<Utc>> {
-    DateTime::parse_from_rfc3339(value.as_str()?).ok().map(|time| time.to_utc())
-}
-
-/// The addresses of a message's pictures: `included` at top level (docs/flowroute.md#payloads).
-fn media(post: &Map<String, Value>) -> Vec<String> {
-    let included = post.get("included").and_then(Value::as_array).into_iter().flatten();
-    included
-        .filter(|item| item.get("type").and_then(Value::as_str) == Some("media"))
-        .filter_map(|item| item.pointer("/attributes/url")?.as_str())
-        .map(str::to_owned)
-        .collect()
 }
 
 /// Our id of the message of a receipt.

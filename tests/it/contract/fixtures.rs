@@ -142,7 +142,14 @@ pub fn live_after(session: &Session, previous_end: i64) -> Route {
 
 /// A text that arrives at `now`. What it causes is leased for 30 seconds; the quota is ample.
 pub fn arrival(id: Option<&str>, from: Number, to: Number, now: i64) -> Arrival {
-    let inbound = Inbound { id: id.map(str::to_owned), from, to, content: "hello".into(), sent_at: None };
+    let inbound = Inbound {
+        id: id.map(str::to_owned),
+        from,
+        to,
+        content: "hello".into(),
+        sent_at: None,
+        media_missing: false,
+    };
     let quota = ReplyQuota { per_hour: 1_000, per_minute: 1_000 };
     Arrival { inbound, now: at(now), lease_until: at(now + 30), quota }
 }

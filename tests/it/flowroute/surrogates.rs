@@ -8,7 +8,7 @@ use test_support::{ALICE, TN};
 fn text_of(json: &str) -> String {
     let post = format!(r#"{{"to":"{TN}","from":"{ALICE}","id":"mdr2-1","body":{json}}}"#);
     match read(None, post.as_bytes()).expect("readable") {
-        Event::Text(inbound) => inbound.content.body,
+        Event::Texts(texts) => texts[0].content.body.clone(),
         Event::Ignored(_) => String::new(),
         event @ Event::Receipt(_) => panic!("{event:?}"),
     }
