@@ -26,10 +26,10 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
             Decision::Ignore(IgnoreReason::PreviousSession)
         }
         Route::Live { session, .. } => match session.sides(inbound.from) {
-            Some((_, other)) => {
-                let relay = Text::in_session(session, Kind::Relay, other, inbound.content.clone());
-                Decision::Send(vec![relay])
-            }
+            Some((_, other)) => match wording.relayed(inbound) {
+                content if content.is_empty() => Decision::Ignore(IgnoreReason::OnlyMissingMedia),
+                content => Decision::Send(vec![Text::in_session(session, Kind::Relay, other, content)]),
+            },
             None => reply_to_stranger(inbound, wording),
         },
         Route::Expired(session) => Decision::Expire(wording.expired_notices(session)),
@@ -63,6 +63,18 @@ fn reply_to_stranger(inbound: &Inbound, wording: &Wording) -> Decision {
 }
 
 impl Wording {
+    /// What the other participant gets of a text: all of it, and a notice if one of its pictures is missing.
+    fn relayed(&self, inbound: &Inbound) -> Content {
+        let mut content = inbound.content.clone();
+        if inbound.media_missing && !self.media_missing.trim().is_empty() {
+            if !content.body.is_empty() {
+                content.body.push('\n');
+            }
+            content.body.push_str(&self.signed(&self.media_missing));
+        }
+        content
+    }
+
     /// The notices of an expired session; none if the operator has switched them off.
     pub(super) fn expired_notices(&self, session: &Session) -> Vec<Text> {
         if self.session_expired.is_empty() {

@@ -13,6 +13,8 @@ pub struct Wording {
     pub session_expired: String,
     /// To a sender without a session.
     pub no_session: String,
+    /// To the recipient of a text, after its words, if one of its pictures cannot be passed on; empty: nothing is added.
+    pub media_missing: String,
 }
 
 impl Default for Wording {
@@ -23,6 +25,7 @@ impl Default for Wording {
             session_end: "This session has ended, talk to you again soon!".into(),
             session_expired: "This session has expired.".into(),
             no_session: "An active session was not found. Please contact support@yourorg.com".into(),
+            media_missing: "A picture could not be passed on.".into(),
         }
     }
 }

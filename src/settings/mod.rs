@@ -34,7 +34,7 @@ use std::{
 use storage::storage;
 use table::{
     ALLOW_UNAUTHENTICATED, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS, LOG_LEVEL,
-    LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG,
+    LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG,
     NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
     SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG,
 };
@@ -184,6 +184,7 @@ fn options(reader: &mut Reader<'_>) -> Options {
             session_end: reader.words(&SESSION_END_MSG),
             no_session: reader.words(&NO_SESSION_MSG),
             session_expired: reader.words(&SESSION_EXPIRED_MSG),
+            media_missing: reader.words(&MEDIA_MISSING_MSG),
         },
         send_budget,
         request_limit: send_budget + limits::REQUEST_OVERHEAD,

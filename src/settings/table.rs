@@ -93,6 +93,8 @@ settings! {
     // One item of the DynamoDB table lists the replies of a minute: its size bounds the quota.
     NO_SESSION_MSG_PER_MINUTE, Some("30"), Kind::Number { least: 0, most: 1000 },
         "How many of these replies all senders together get in a minute; 0: none.";
+    MEDIA_MISSING_MSG, Some("A picture could not be passed on."), Kind::OptionalText,
+        "Added to a relayed text if one of its pictures cannot be passed on; empty: nothing is added.";
     STORAGE, Some("sqlite"), Kind::OneOf(&["sqlite", "dynamodb"]),
         "The store; in AWS Lambda the default is dynamodb, and sqlite is refused.";
     SQLITE_PATH, Some("local-sqlite/sms-proxy.db"), Kind::Other("the path of a file"),

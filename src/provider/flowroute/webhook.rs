@@ -42,7 +42,7 @@ pub enum Ignored {
     UnanswerableSender,
     /// The number that it was sent to cannot be one of ours.
     ForeignTn,
-    /// Neither text nor media.
+    /// Neither text nor media, and none is announced.
     Empty,
     /// An unknown `data.type`.
     OtherType,
@@ -117,7 +117,7 @@ fn text_event(fields: &Fields<'_>, id: Option<Json<'_>>, media: &Media) -> Resul
     if recipients.is_empty() {
         return Ok(Event::Ignored(Ignored::ForeignTn));
     }
-    if content.is_empty() {
+    if content.is_empty() && !media_missing {
         return Ok(Event::Ignored(Ignored::Empty));
     }
     let id = id.and_then(Json::text_or_number).filter(|id| !id.is_empty());

@@ -3,6 +3,7 @@
 mod encodings;
 mod json;
 mod numbers;
+mod pictures;
 mod stamps;
 
 use axum::{body::Body, http::Request};

@@ -86,6 +86,7 @@ const FILE: &str = r#"
     no_session_msg = "n"
     no_session_msg_per_hour = 0
     no_session_msg_per_minute = 1000
+    media_missing_msg = "m"
     storage = "sqlite"
     sqlite_path = "/data/proxy.db"
     sms_provider = "flowroute"
@@ -117,7 +118,7 @@ fn every_setting_can_be_in_the_file() {
         [&wording.org_name, &wording.session_start, &wording.session_end, &wording.session_expired],
         ["Cabs & Co", "s", "e", ""]
     );
-    assert_eq!(wording.no_session, "n");
+    assert_eq!([&wording.no_session, &wording.media_missing], ["n", "m"]);
     assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 0, per_minute: 1000 });
     assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     assert_eq!(options.url.as_str(), "https://flowroute.example.com/base");
@@ -153,7 +154,7 @@ fn a_bad_value_in_the_file_does_not_matter_when_the_environment_has_a_good_one()
 }
 
 #[test]
-fn an_empty_value_counts_as_none_but_for_the_message_that_may_be_empty() {
+fn an_empty_value_counts_as_none_but_for_the_messages_that_may_be_empty() {
     let empty = [
         "STORAGE",
         "SQLITE_PATH",
@@ -171,10 +172,12 @@ fn an_empty_value_counts_as_none_but_for_the_message_that_may_be_empty() {
         "DEBUG_MODE",
         "LOG_LEVEL",
         "SESSION_EXPIRED_MSG",
+        "MEDIA_MISSING_MSG",
     ]
     .map(|name| (name, ""));
     let mut expected = good(&[]);
     expected.options.wording.session_expired = String::new();
+    expected.options.wording.media_missing = String::new();
     assert_eq!(format!("{:?}", good(&empty)), format!("{expected:?}"));
 }
 
