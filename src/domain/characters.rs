@@ -1,13 +1,13 @@
 //! Characters that people do not see.
 
 /// Whether a character shows nothing and takes no room: zero-width characters, marks of direction, soft hyphens, variation
-/// selectors, control characters. Blanks are not among them.
+/// selectors, control characters. Of the blanks only the empty Braille pattern is among them, which is not white space.
 #[must_use]
 pub fn is_invisible(c: char) -> bool {
     let is_control = c.is_control() && !c.is_whitespace();
     is_control
         || matches!(c,
-            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}'
+            '\u{AD}' | '\u{2800}' | '\u{34F}' | '\u{61C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}' | '\u{3164}'
             | '\u{180B}'..='\u{180F}'
             | '\u{200B}'..='\u{200F}'
             | '\u{202A}'..='\u{202E}'

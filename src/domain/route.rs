@@ -57,6 +57,8 @@ pub enum IgnoreReason {
     SenderIsTn,
     /// Its sender must not be answered.
     Blocked(Blocked),
+    /// It is `START`, and its sender has opted out of the TN: Flowroute goes on blocking what is sent there.
+    StartAfterOptOut,
     /// It has nothing but a picture that is missing, and the notice of that is switched off.
     OnlyMissingMedia,
     /// It was sent before its sender's previous session on the TN ended, so it was meant for that one.

@@ -4,6 +4,7 @@
 
 mod error;
 mod maintenance;
+mod opt_words;
 pub mod outbox;
 mod pacing;
 mod pool;
@@ -16,6 +17,7 @@ mod wording;
 
 pub use error::{Error, Result};
 pub use maintenance::Round;
+pub use opt_words::{InvalidWords, OptOutWords};
 pub use reconcile::{ListVerdict, judge};
 pub use wording::Wording;
 

@@ -1,9 +1,10 @@
 //! Receives a text: route, decide, store, send, settle.
 
-use super::{Result, Service, Wording, response::ResponseSlot};
+use super::{Result, Service, Wording, opt_words::OptWord, response::ResponseSlot};
 use crate::{
     domain::{
-        Content, Decision, IgnoreReason, Inbound, Kind, Message, OptChange, Receipt, Route, Session, Text,
+        Blocked, Content, Decision, IgnoreReason, Inbound, Kind, Message, Number, OptChange, Receipt, Route,
+        Session, Text,
     },
     store::{Arrival, Received},
 };
@@ -13,11 +14,15 @@ use tokio::time::Instant;
 /// Decides what an inbound text leads to, given who its sender is to the TN. Pure: no I/O, no clock, no randomness.
 #[must_use]
 pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
+    let word = wording.opt_out.read(&inbound.content);
     match route {
         Route::NotOurTn => Decision::Ignore(IgnoreReason::NotOurTn),
         Route::SenderIsTn => Decision::Ignore(IgnoreReason::SenderIsTn),
-        _ if let Some(out) = opt_word(&inbound.content) => {
+        _ if let Some(OptWord::Opt { out }) = word => {
             Decision::Opt(OptChange { tn: inbound.to, person: inbound.from, out })
+        }
+        _ if word == Some(OptWord::Start) && has_opted_out(route, inbound.from) => {
+            Decision::Ignore(IgnoreReason::StartAfterOptOut)
         }
         Route::Stranger { blocked: Some(blocked) } => Decision::Ignore(IgnoreReason::Blocked(*blocked)),
         Route::Stranger { blocked: None } => reply_to_stranger(inbound, wording),
@@ -36,17 +41,16 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
     }
 }
 
-/// Whether a text is just the word that opts out (`true`) or in (`false`), in any case
-/// (docs/flowroute.md#opt-out).
-fn opt_word(content: &Content) -> Option<bool> {
-    if !content.media_urls.is_empty() {
-        return None;
-    }
-    match content.body.trim().to_ascii_uppercase().as_str() {
-        "STOP" => Some(true),
-        "UNSTOP" => Some(false),
-        _ => None,
-    }
+/// Whether this sender has opted out of the TN.
+fn has_opted_out(route: &Route, sender: Number) -> bool {
+    let blocked = match route {
+        Route::NotOurTn | Route::SenderIsTn => None,
+        Route::Stranger { blocked } => *blocked,
+        Route::Live { session, .. } | Route::Expired(session) => {
+            session.sides(sender).and_then(|(own, _)| own.blocked)
+        }
+    };
+    blocked == Some(Blocked::OptedOut)
 }
 
 fn reply_to_stranger(inbound: &Inbound, wording: &Wording) -> Decision {
@@ -120,14 +124,31 @@ impl Service {
         let (options, text) = (Arc::clone(&self.options), inbound.clone());
         let decide = Arc::new(move |route: &Route| decide(route, &text, &options.wording));
         let quota = self.options.reply_quota;
+        let word = self.options.wording.opt_out.read(&inbound.content);
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota };
         match self.store.receive(arrival, decide).await? {
-            Received::Stored(leased) => return Ok(leased),
+            Received::Stored(leased) => {
+                match word {
+                    Some(OptWord::Opt { out: true }) => tracing::info!(from, to, "opted out of this TN"),
+                    Some(OptWord::Opt { out: false }) => {
+                        tracing::info!(from, to, "opted in again to this TN")
+                    }
+                    Some(OptWord::Start) | None => {}
+                }
+                return Ok(leased);
+            }
             Received::Ignored(IgnoreReason::PreviousSession) => {
                 tracing::warn!(
                     from,
                     to,
                     "text not relayed: it was sent before the sender's previous session ended"
+                );
+            }
+            Received::Ignored(IgnoreReason::StartAfterOptOut) => {
+                tracing::warn!(
+                    from,
+                    to,
+                    "text not relayed: its sender has opted out of this TN, and Flowroute opts in again for UNSTOP, not for START"
                 );
             }
             Received::Duplicate => tracing::info!(from, to, "duplicate text"),

@@ -1,6 +1,8 @@
-//! The words of the service's own messages.
+//! The words of the service's own messages, and those that it acts on.
 
-/// The operator's words. Each is sent as `[ORG NAME]: words`.
+use super::OptOutWords;
+
+/// The operator's words. Each message is sent as `[ORG NAME]: words`.
 #[derive(Debug, Clone)]
 pub struct Wording {
     /// The organisation.
@@ -15,6 +17,8 @@ pub struct Wording {
     pub no_session: String,
     /// To the recipient of a text, after its words, if one of its pictures cannot be passed on; empty: nothing is added.
     pub media_missing: String,
+    /// The words by which people opt out.
+    pub opt_out: OptOutWords,
 }
 
 impl Default for Wording {
@@ -26,6 +30,7 @@ impl Default for Wording {
             session_expired: "This session has expired.".into(),
             no_session: "An active session was not found. Please contact support@yourorg.com".into(),
             media_missing: "A picture could not be passed on.".into(),
+            opt_out: OptOutWords::default(),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::{
     aws::SecretArn,
     http::Auth,
     limits,
-    service::{Options, Wording},
+    service::{OptOutWords, Options, Wording},
     store::ReplyQuota,
 };
 use chrono::TimeDelta;
@@ -35,7 +35,7 @@ use storage::storage;
 use table::{
     ALLOW_UNAUTHENTICATED, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS, LOG_LEVEL,
     LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG,
-    NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
+    NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
     SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG,
 };
 use tracing::Level;
@@ -185,6 +185,7 @@ fn options(reader: &mut Reader<'_>) -> Options {
             no_session: reader.words(&NO_SESSION_MSG),
             session_expired: reader.words(&SESSION_EXPIRED_MSG),
             media_missing: reader.words(&MEDIA_MISSING_MSG),
+            opt_out: opt_out_words(reader),
         },
         send_budget,
         request_limit: send_budget + limits::REQUEST_OVERHEAD,
@@ -197,6 +198,14 @@ fn options(reader: &mut Reader<'_>) -> Options {
         max_per_second: reader.number(&FLOWROUTE_MAX_PER_SECOND),
         retention: TimeDelta::days(reader.number(&MESSAGE_RETENTION_DAYS).into()),
     }
+}
+
+fn opt_out_words(reader: &mut Reader<'_>) -> OptOutWords {
+    let words = reader.words(&OPT_OUT_WORDS);
+    words.parse().unwrap_or_else(|error| {
+        reader.problem(OPT_OUT_WORDS.name, format!("\"{words}\" {error}"));
+        OptOutWords::default()
+    })
 }
 
 fn log_level(reader: &mut Reader<'_>, debug: bool) -> Level {

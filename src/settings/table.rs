@@ -1,5 +1,7 @@
 //! The table of settings, the only definition of their names, defaults and bounds.
 
+use crate::service::OptOutWords;
+
 /// One setting: an environment variable, or in lower case a line of `settings.toml`.
 #[derive(Debug)]
 pub struct Setting {
@@ -95,6 +97,8 @@ settings! {
         "How many of these replies all senders together get in a minute; 0: none.";
     MEDIA_MISSING_MSG, Some("A picture could not be passed on."), Kind::OptionalText,
         "Added to a relayed text if one of its pictures cannot be passed on; empty: nothing is added.";
+    OPT_OUT_WORDS, Some(OptOutWords::DEFAULT), Kind::Text,
+        "The words that opt out as STOP does, separated by commas.";
     STORAGE, Some("sqlite"), Kind::OneOf(&["sqlite", "dynamodb"]),
         "The store; in AWS Lambda the default is dynamodb, and sqlite is refused.";
     SQLITE_PATH, Some("local-sqlite/sms-proxy.db"), Kind::Other("the path of a file"),

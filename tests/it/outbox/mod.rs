@@ -6,6 +6,7 @@ mod interleavings;
 mod late_texts;
 mod lookup;
 mod opt_out;
+mod opt_words;
 mod pacing;
 mod receipts;
 mod retries;

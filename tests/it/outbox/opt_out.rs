@@ -36,10 +36,10 @@ async fn stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_se
 async fn stop_among_other_words_is_a_text_like_any_other(backend: Backend) {
     let app = backend.app().await;
     app.conversation(None).await;
-    for body in ["STOP PLEASE", "please stop", "STOP.", "UNSTOP me"] {
+    for body in ["STOP PLEASE", "please stop", "STOP it.", "UNSTOP me"] {
         app.text(ALICE, TN, body).await;
     }
-    assert_eq!(app.provider.bodies(), ["STOP PLEASE", "please stop", "STOP.", "UNSTOP me"]);
+    assert_eq!(app.provider.bodies(), ["STOP PLEASE", "please stop", "STOP it.", "UNSTOP me"]);
 }
 
 async fn unstop_opts_in_again(backend: Backend) {

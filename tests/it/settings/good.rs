@@ -87,6 +87,7 @@ const FILE: &str = r#"
     no_session_msg_per_hour = 0
     no_session_msg_per_minute = 1000
     media_missing_msg = "m"
+    opt_out_words = ["QUIT", "Good bye!"]
     storage = "sqlite"
     sqlite_path = "/data/proxy.db"
     sms_provider = "flowroute"
@@ -118,6 +119,7 @@ fn every_setting_can_be_in_the_file() {
         [&wording.org_name, &wording.session_start, &wording.session_end, &wording.session_expired],
         ["Cabs & Co", "s", "e", ""]
     );
+    assert_eq!(format!("{:?}", wording.opt_out), r#"OptOutWords({"GOOD BYE", "QUIT", "STOP"})"#);
     assert_eq!([&wording.no_session, &wording.media_missing], ["n", "m"]);
     assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 0, per_minute: 1000 });
     assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
