@@ -39,14 +39,19 @@ async fn the_log_contains_no_number_text_or_secret() {
     assert_eq!(manage("POST", "/session", pair.clone()).await.status, 200);
     assert_eq!(manage("POST", "/session", pair.clone()).await.status, 400);
     let twice = text(ALICE, TN);
-    for payload in [twice.clone(), twice, text(EVE, TN), text(ALICE, EVE), text(FOREIGN, TN), text(TN, TN)] {
+    let named = text(WORDS, TN);
+    let odd =
+        json!({"to": [TN], "from": ALICE, "body": WORDS, "timestamp": WORDS, "is_mms": true}).to_string();
+    for payload in
+        [twice.clone(), twice, text(EVE, TN), text(ALICE, EVE), text(FOREIGN, TN), text(TN, TN), named, odd]
+    {
         assert_eq!(post(TOKEN, payload).await, 200);
     }
     for (token, payload) in [
         (WRONG_TOKEN, text(ALICE, TN)),
         (TOKEN, format!("{{{WORDS}")),
         (TOKEN, json!({"to": TN, "from": ALICE, "note": WORDS}).to_string()),
-        (TOKEN, json!({"to": TN, "from": WORDS, "body": WORDS}).to_string()),
+        (TOKEN, json!({"to": WORDS, "from": ALICE, "body": WORDS}).to_string()),
     ] {
         assert!(post(token, payload).await >= 400);
     }

@@ -89,6 +89,10 @@ impl Media {
             }
             return;
         };
+        let kind = fields.get("type").and_then(Json::string);
+        if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("media")) {
+            return;
+        }
         let is_described = fields.has("attributes") || DESCRIPTION.iter().any(|name| fields.has(name));
         match fields.get("id").and_then(Json::text_or_number) {
             id if is_described => self.add_described(&fields, id),
@@ -99,10 +103,6 @@ impl Media {
     }
 
     fn add_described(&mut self, part: &Fields<'_>, id: Option<String>) {
-        let kind = part.get("type").and_then(Json::string);
-        if kind.is_some_and(|kind| !kind.eq_ignore_ascii_case("media")) {
-            return;
-        }
         let inner = part.get("attributes").and_then(Json::fields);
         let places = || [inner.as_ref(), Some(part)].into_iter().flatten();
         if places().any(is_layout) {
@@ -127,7 +127,7 @@ fn is_layout(part: &Fields<'_>) -> bool {
     let text = |name: &str| part.get(name).and_then(Json::string).map(|text| text.trim().to_lowercase());
     let mime = ["mime_type", "content_type"].into_iter().find_map(text);
     match mime.filter(|mime| !mime.is_empty()) {
-        Some(mime) => mime.starts_with("application/smil"),
+        Some(mime) => mime.contains("smil"),
         None => text("file_name").is_some_and(|name| name.ends_with(".smil") || name.ends_with(".smi")),
     }
 }

@@ -67,6 +67,7 @@ async fn pictures_arrive_from_every_place_that_a_post_has_for_them(backend: Back
         json!({"included": [{"id": "1", "attributes": {"url": A}}]}),
         json!({"included": [{"id": 1, "type": "media", "url": A}]}),
         json!({"included": [{"id": "9", "type": "user", "attributes": {"url": B}}, a]}),
+        json!({"included": [{"id": "9", "type": "user"}, a]}),
         json!({"included": [a, a]}),
         json!({"relationships": {"media": {"data": [a]}}}),
         json!({"relationships": {"media": [by_id]}, "included": [a]}),
