@@ -189,9 +189,11 @@ const NOBODY: u32 = 65534;
 
 /// Starts the binary as a user who may read these paths and write only those that everybody may write.
 async fn refusal_of_nobody(folder: &Path) -> (i32, String) {
-    // The user may not reach the directory of the original.
+    // The user may not reach the directory of the original. It is copied by another process: a file that this one has open
+    // for writing, and so a child that another test starts at the moment, cannot be executed.
     let program = folder.join("sms-proxy");
-    fs::copy(env!("CARGO_BIN_EXE_sms-proxy"), &program).unwrap();
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_sms-proxy")).arg(&program).status();
+    assert!(copied.unwrap().success());
     let mut command = Command::new(program);
     prepare(&mut command, folder, &[("SQLITE_PATH", "data/sms-proxy.db")]);
     command.uid(NOBODY).gid(NOBODY);
