@@ -28,6 +28,13 @@ pub struct SnapshotStore {
 
 impl SnapshotStore {
     pub async fn of(backend: Backend) -> Self {
+        let store = Self::new(backend).await;
+        // As the first health check of a service does.
+        store.app.store.check_writes().await.unwrap();
+        store
+    }
+
+    async fn new(backend: Backend) -> Self {
         let folder = TempDir::new().unwrap();
         match backend {
             Backend::Sqlite => {
