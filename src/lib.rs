@@ -16,7 +16,7 @@
 //! | [`service`] | domain, limits, provider, store, telemetry | what the service does: relay, outbox, maintenance, sessions, pool |
 //! | [`http`] | domain, limits, provider, service, telemetry | the HTTP API; reads Flowroute's posts, shows the sandbox's messages |
 //! | [`runtime`] | http, limits, service, telemetry | the router in the Lambda runtime, and as a local server |
-//! | [`settings`] | aws, http, limits, provider, service, store | every setting, and the configuration of the other modules |
+//! | [`settings`] | aws, domain, http, limits, provider, service, store | every setting, and the configuration of the other modules |
 //! | [`snapshot`] | domain, store | export and import: all records as a file of JSON lines |
 //! | [`telemetry`] | domain | log and metrics |
 //! | [`aws`] | limits, net | the AWS SDK over our HTTP client; Secrets Manager |

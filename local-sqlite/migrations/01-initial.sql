@@ -4,14 +4,18 @@ PRAGMA application_id = 1397576528;
 -- Times are milliseconds since 1970-01-01 UTC, phone numbers integers of eleven digits,
 -- our own ids 32 lower-case hexadecimal digits.
 
--- The pool. A free number has a random pick key; picking takes the next one after a random key,
--- so that it costs the same among ten numbers and a million.
+-- The pool. A number that takes sessions has a random pick key; picking takes the next one after a random key, so that it
+-- costs the same among ten numbers and a million. A number that is full, or draining, has none. `sessions` counts those
+-- that are not ended.
 CREATE TABLE tn (
     value    INTEGER PRIMARY KEY,
     added_at INTEGER NOT NULL,
-    pick_key INTEGER
+    pick_key INTEGER,
+    sessions INTEGER NOT NULL,
+    draining INTEGER NOT NULL
 ) STRICT;
-CREATE INDEX tn_free ON tn (pick_key) WHERE pick_key IS NOT NULL;
+CREATE INDEX tn_open ON tn (pick_key) WHERE pick_key IS NOT NULL;
+CREATE INDEX tn_full ON tn (sessions) WHERE pick_key IS NULL AND draining = 0;
 
 CREATE TABLE session (
     id            TEXT PRIMARY KEY,
@@ -29,15 +33,16 @@ CREATE INDEX session_expiry ON session (expires_at) WHERE ended_at IS NULL AND e
 CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Who texts whom through which number while the session is not ended, and when the sender's previous session on the
--- number ended.
+-- number ended, and with whom it was.
 CREATE TABLE route (
-    tn           INTEGER NOT NULL,
-    sender       INTEGER NOT NULL,
-    session_id   TEXT,
-    previous_end INTEGER,
+    tn               INTEGER NOT NULL,
+    sender           INTEGER NOT NULL,
+    session_id       TEXT,
+    previous_end     INTEGER,
+    previous_partner INTEGER,
     PRIMARY KEY (tn, sender)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX route_sender ON route (sender) WHERE session_id IS NOT NULL;
+CREATE INDEX route_sender ON route (sender);
 CREATE INDEX route_previous ON route (previous_end) WHERE session_id IS NULL;
 
 -- Tombstones of inbound texts that caused no message with their dedupe key.
@@ -53,6 +58,7 @@ CREATE TABLE opt_out (
     person INTEGER NOT NULL,
     PRIMARY KEY (tn, person)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX opt_out_person ON opt_out (person);
 
 -- Outbound messages. The content is erased when the message is settled. The columns from `state` on are those of
 -- `Status` in src/domain/status.rs.

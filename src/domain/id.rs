@@ -58,6 +58,20 @@ id! {
     MessageId
 }
 
+impl SessionId {
+    /// The id as a number.
+    #[must_use]
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
+    /// The id with this number.
+    #[must_use]
+    pub fn from_u128(number: u128) -> Self {
+        Self(Uuid::from_u128(number))
+    }
+}
+
 impl MessageId {
     /// The id of the first message that an inbound text causes: the same each time the text is posted.
     #[must_use]

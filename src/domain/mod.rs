@@ -14,6 +14,7 @@ mod pool;
 mod receipt;
 mod route;
 mod session;
+mod sharing;
 mod status;
 
 pub use characters::is_invisible;
@@ -30,4 +31,5 @@ pub use pool::{OptChange, PoolSize, VirtualTn};
 pub use receipt::{Delivery, OPTED_OUT_CODE, Receipt};
 pub use route::{Decision, IgnoreReason, Route};
 pub use session::{Blocked, EndCause, Participant, Role, Session};
+pub use sharing::{Choice, History, OnTn, SessionFilter, Sharing, Unavailable};
 pub use status::{Message, State, Status};

@@ -1,6 +1,6 @@
 //! A session that is to be opened.
 
-use super::{Kind, MessageId, Number, Outbound, Participant, Role, Session, SessionId};
+use super::{Kind, MessageId, Number, Outbound, Participant, Role, Session, SessionId, Sharing};
 use chrono::{DateTime, Utc};
 
 /// A requested session, before a TN is found for it.
@@ -16,6 +16,10 @@ pub struct NewSession {
     pub created_at: DateTime<Utc>,
     /// When it will count as ended.
     pub expires_at: Option<DateTime<Utc>>,
+    /// The TN that it must get, if it is not to be picked.
+    pub virtual_tn: Option<Number>,
+    /// How it may share a TN with others.
+    pub sharing: Sharing,
     /// What both are told at the start.
     pub start_notice: String,
     notice_ids: [MessageId; 2],
@@ -35,6 +39,8 @@ impl NewSession {
             participants,
             created_at,
             expires_at,
+            virtual_tn: None,
+            sharing: Sharing::default(),
             start_notice,
             notice_ids: [MessageId::random(), MessageId::random()],
         }

@@ -7,8 +7,12 @@ use super::{Number, SessionId};
 pub struct VirtualTn {
     /// The number.
     pub number: Number,
-    /// Its live session, if it has one.
+    /// Its live session, if it has exactly one.
     pub session: Option<SessionId>,
+    /// The number of its live sessions.
+    pub sessions: u32,
+    /// Whether it takes no new sessions.
+    pub draining: bool,
 }
 
 /// The size of the pool.
@@ -18,6 +22,10 @@ pub struct PoolSize {
     pub total: u64,
     /// Numbers with a live session.
     pub in_use: u64,
+    /// Live sessions.
+    pub sessions: u64,
+    /// Sessions that still fit.
+    pub room: u64,
 }
 
 /// An opt-out of a TN's texts, or an opt-in (docs/flowroute.md#opt-out).

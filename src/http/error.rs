@@ -96,6 +96,7 @@ impl From<Error> for ApiError {
             Error::DuplicateTn => Reason::DuplicateTn,
             Error::TnNotFound => Reason::TnNotFound,
             Error::TnInUse(_) => Reason::TnInUse,
+            Error::TnUnavailable(_) => Reason::TnUnavailable,
             Error::TnIsParticipant => Reason::TnIsParticipant,
             Error::SameParticipant => Reason::SameParticipant,
             Error::ParticipantIsTn(_) => Reason::ParticipantIsTn,

@@ -54,6 +54,10 @@ reasons! {
     DuplicateTn = "duplicate_tn", BAD_REQUEST;
     /// A live session uses the TN.
     TnInUse = "tn_in_use", BAD_REQUEST;
+    /// The TN that the session was to get will not do.
+    TnUnavailable = "tn_unavailable", BAD_REQUEST;
+    /// `draining` is missing, or neither true nor false.
+    InvalidDraining = "invalid_draining", BAD_REQUEST;
     /// The number is a participant of a live session.
     TnIsParticipant = "tn_is_participant", BAD_REQUEST;
     /// Both participants are the same number.

@@ -45,11 +45,13 @@ pub const ROUTES: &[Route] = &[
     route!(POST "/tn", tn::add),
     route!(DELETE "/tn", tn::remove_named),
     route!(GET "/tn/{value}", tn::show),
+    route!(PATCH "/tn/{value}", tn::change),
     route!(DELETE "/tn/{value}", tn::remove),
     route!(GET "/session", session::list),
     route!(POST "/session", session::open),
     route!(DELETE "/session", session::end_named),
     route!(GET "/session/{id}", session::show),
+    route!(PATCH "/session/{id}", session::change),
     route!(DELETE "/session/{id}", session::end),
 ];
 

@@ -8,10 +8,15 @@ use super::{
     reason::Reason,
 };
 use crate::{
-    domain::{self, Number, SessionId},
+    domain::{self, Number, SessionFilter, SessionId},
     service::{Error, Service},
 };
-use axum::{Json, extract::State, response::Response};
+use axum::{
+    Json,
+    extract::{FromRequestParts, State},
+    http::request::Parts,
+    response::Response,
+};
 use chrono::TimeDelta;
 use serde::Serialize;
 use serde_json::Value;
@@ -23,16 +28,38 @@ const LONGEST_WINDOW: i64 = 5_256_000;
 pub(super) struct OpenRequest {
     participants: [Number; 2],
     expiry_window: Option<TimeDelta>,
+    virtual_tn: Option<Number>,
 }
 
 impl Payload for OpenRequest {
-    const FIELDS: &[&str] = &["participant_a", "participant_b", "expiry_window"];
+    const FIELDS: &[&str] = &["participant_a", "participant_b", "expiry_window", "virtual_tn"];
 
     fn read(fields: &Fields) -> Result<Self, ApiError> {
         Ok(Self {
             participants: [fields.number("participant_a")?, fields.number("participant_b")?],
             expiry_window: expiry_window(fields.get("expiry_window"))?,
+            virtual_tn: match fields.get("virtual_tn") {
+                None | Some(Value::Null) => None,
+                Some(_) => Some(fields.number("virtual_tn")?),
+            },
         })
+    }
+}
+
+/// The body of `PATCH /session/{id}`.
+pub(super) struct ExpiryRequest {
+    expiry_window: Option<TimeDelta>,
+}
+
+impl Payload for ExpiryRequest {
+    const FIELDS: &[&str] = &["expiry_window"];
+
+    fn read(fields: &Fields) -> Result<Self, ApiError> {
+        let missing = || {
+            ApiError::new(Reason::MissingField, "expiry_window is missing; null: the session does not expire")
+        };
+        let window = fields.get("expiry_window").ok_or_else(missing)?;
+        Ok(Self { expiry_window: expiry_window(Some(window))? })
     }
 }
 
@@ -102,7 +129,8 @@ pub(super) async fn open(
     State(service): State<Service>,
     body::Json(request): body::Json<OpenRequest>,
 ) -> Result<Json<Opened>, ApiError> {
-    let session = service.open_session(request.participants, request.expiry_window).await?;
+    let session =
+        service.open_session(request.participants, request.expiry_window, request.virtual_tn).await?;
     let session = Session::from(session);
     Ok(Json(Opened {
         message: "created session",
@@ -124,10 +152,31 @@ fn expiry_window(value: Option<&Value>) -> Result<Option<TimeDelta>, ApiError> {
     minutes.map(TimeDelta::minutes).ok_or_else(wrong).map(Some)
 }
 
+/// Which sessions the query asks for: `participant` and `virtual_tn`.
+pub(super) struct FilterQuery(SessionFilter);
+
+impl<S: Send + Sync> FromRequestParts<S> for FilterQuery {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let mut filter = SessionFilter::default();
+        for (name, value) in url::form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+            let number = || value.trim().parse().map_err(|problem| ApiError::invalid_number(&name, problem));
+            match name.as_ref() {
+                "participant" => filter.participant = Some(number()?),
+                "virtual_tn" => filter.virtual_tn = Some(number()?),
+                _ => {}
+            }
+        }
+        Ok(Self(filter))
+    }
+}
+
 pub(super) async fn list(
     State(service): State<Service>,
     State(lists): State<Lists>,
     PageQuery(page): PageQuery,
+    FilterQuery(filter): FilterQuery,
 ) -> Result<Response, ApiError> {
     let is_cursor = |cursor: &str| {
         cursor
@@ -136,7 +185,7 @@ pub(super) async fn list(
     };
     let page = known_cursor(page, is_cursor)?;
     let limit = page.limit;
-    let (part, total_sessions) = service.sessions(page).await?;
+    let (part, total_sessions) = service.sessions(filter, page).await?;
     let sessions = part.items.into_iter().map(Session::from).collect();
     lists.respond(&Sessions { total_sessions, sessions, next: Next::of(limit, part.next) })
 }
@@ -146,6 +195,14 @@ pub(super) async fn show(
     PathParameter(id): PathParameter<String>,
 ) -> Result<Json<Session>, ApiError> {
     Ok(Json(service.session(parse(&id)?).await?.into()))
+}
+
+pub(super) async fn change(
+    State(service): State<Service>,
+    PathParameter(id): PathParameter<String>,
+    body::Json(request): body::Json<ExpiryRequest>,
+) -> Result<Json<Session>, ApiError> {
+    Ok(Json(service.set_expiry(parse(&id)?, request.expiry_window).await?.into()))
 }
 
 pub(super) async fn end_named(

@@ -5,6 +5,7 @@ use super::{
     error::ApiError,
     fields::Fields,
     page::{Lists, Next, PageQuery, PathParameter, known_cursor},
+    reason::Reason,
 };
 use crate::{
     domain::{self, Number},
@@ -12,6 +13,7 @@ use crate::{
 };
 use axum::{Json, extract::State, response::Response};
 use serde::Serialize;
+use serde_json::Value;
 
 /// The body of `POST /tn` and `DELETE /tn`.
 pub(super) struct TnRequest {
@@ -33,9 +35,30 @@ pub(super) struct Changed {
     value: String,
 }
 
+/// The body of `PATCH /tn/{value}`.
+pub(super) struct TnChange {
+    draining: bool,
+}
+
+impl Payload for TnChange {
+    const FIELDS: &[&str] = &["draining"];
+
+    fn read(fields: &Fields) -> Result<Self, ApiError> {
+        let wrong = || ApiError::new(Reason::InvalidDraining, "draining must be true or false");
+        let draining = fields.get("draining").and_then(Value::as_bool).ok_or_else(wrong)?;
+        Ok(Self { draining })
+    }
+}
+
+/// A TN. Its number of sessions is shown only if TNs are shared, so that clients that know nothing of that see what they
+/// always saw.
 #[derive(Serialize)]
 pub(super) struct VirtualTn {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    draining: Option<bool>,
     session_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sessions: Option<u32>,
     value: String,
 }
 
@@ -44,15 +67,29 @@ struct Pool {
     available: u64,
     in_use: u64,
     pool_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    room: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_sessions: Option<u64>,
     virtual_tns: Vec<VirtualTn>,
     #[serde(flatten)]
     next: Next,
 }
 
-impl From<domain::VirtualTn> for VirtualTn {
-    fn from(tn: domain::VirtualTn) -> Self {
-        Self { session_id: tn.session.map(|id| id.to_string()), value: tn.number.digits() }
+impl VirtualTn {
+    fn new(tn: domain::VirtualTn, is_shared: bool) -> Self {
+        Self {
+            draining: Some(tn.draining).filter(|draining| is_shared || *draining),
+            session_id: tn.session.map(|id| id.to_string()),
+            sessions: is_shared.then_some(tn.sessions),
+            value: tn.number.digits(),
+        }
     }
+}
+
+/// Whether a TN may have several sessions.
+fn is_shared(service: &Service) -> bool {
+    service.sharing().sessions_per_tn > 1
 }
 
 fn parse(value: &str) -> Result<Number, ApiError> {
@@ -75,11 +112,14 @@ pub(super) async fn list(
     let page = known_cursor(page, |cursor| cursor.parse::<Number>().is_ok())?;
     let limit = page.limit;
     let (part, size) = service.tns(page).await?;
+    let is_shared = is_shared(&service);
     lists.respond(&Pool {
         available: size.total.saturating_sub(size.in_use),
         in_use: size.in_use,
         pool_size: size.total,
-        virtual_tns: part.items.into_iter().map(VirtualTn::from).collect(),
+        room: is_shared.then_some(size.room),
+        total_sessions: is_shared.then_some(size.sessions),
+        virtual_tns: part.items.into_iter().map(|tn| VirtualTn::new(tn, is_shared)).collect(),
         next: Next::of(limit, part.next),
     })
 }
@@ -88,7 +128,16 @@ pub(super) async fn show(
     State(service): State<Service>,
     PathParameter(value): PathParameter<String>,
 ) -> Result<Json<VirtualTn>, ApiError> {
-    Ok(Json(service.tn(parse(&value)?).await?.into()))
+    Ok(Json(VirtualTn::new(service.tn(parse(&value)?).await?, is_shared(&service))))
+}
+
+pub(super) async fn change(
+    State(service): State<Service>,
+    PathParameter(value): PathParameter<String>,
+    body::Json(change): body::Json<TnChange>,
+) -> Result<Json<VirtualTn>, ApiError> {
+    let tn = service.drain_tn(parse(&value)?, change.draining).await?;
+    Ok(Json(VirtualTn::new(tn, is_shared(&service))))
 }
 
 pub(super) async fn remove_named(

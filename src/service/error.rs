@@ -1,7 +1,7 @@
 //! Why a call of the service failed.
 
 use crate::{
-    domain::{Role, SessionId},
+    domain::{Role, Unavailable, VirtualTn},
     store::StoreError,
 };
 
@@ -17,9 +17,12 @@ pub enum Error {
     /// The number is not in the pool.
     #[error("this TN is not in the pool; add it with POST /tn")]
     TnNotFound,
-    /// The number has a live session.
-    #[error("this TN is in use by session {0}; end that session first")]
-    TnInUse(SessionId),
+    /// The number has live sessions.
+    #[error("{}", in_use(.0))]
+    TnInUse(VirtualTn),
+    /// The TN that a session was to get will not do.
+    #[error("this virtual TN cannot be used for the session: {}", why(*.0))]
+    TnUnavailable(Unavailable),
     /// The number is a participant of a live session.
     #[error("this number is a participant of a live session and cannot be a TN")]
     TnIsParticipant,
@@ -61,6 +64,33 @@ pub enum Error {
     /// A task panicked. Maintenance processes what was stored by then.
     #[error("the service failed; look up the x-request-id in the log")]
     Crashed,
+}
+
+/// Which sessions keep a TN in the pool, and what to do.
+fn in_use(tn: &VirtualTn) -> String {
+    match tn.session {
+        Some(session) => format!("this TN is in use by session {session}; end that session first"),
+        None => format!(
+            "this TN is in use by {} sessions; GET /session?virtual_tn={{value}} lists them, and PATCH /tn/{{value}} with \
+             {{\"draining\": true}} lets it take no new ones",
+            tn.sessions
+        ),
+    }
+}
+
+/// Why a TN will not do for a session.
+fn why(unavailable: Unavailable) -> String {
+    let participant = |role: Role| format!("participant_{}", role.as_str());
+    match unavailable {
+        Unavailable::NotInPool => "it is not in the pool".into(),
+        Unavailable::Draining => "it is draining".into(),
+        Unavailable::Full => "it has as many sessions as it may".into(),
+        Unavailable::Busy(role) => format!("{} has a session on it", participant(role)),
+        Unavailable::OptedOut(role) => format!("{} has opted out of it with STOP", participant(role)),
+        Unavailable::CoolingOff(role) => {
+            format!("{} had a session on it with somebody else a short time ago", participant(role))
+        }
+    }
 }
 
 /// These participants as the subject of a sentence.

@@ -22,7 +22,7 @@ pub use reconcile::{ListVerdict, judge};
 pub use wording::Wording;
 
 use crate::{
-    domain::SessionId,
+    domain::{SessionId, Sharing},
     provider::Provider,
     store::{ReplyQuota, Store},
 };
@@ -54,6 +54,8 @@ pub struct Options {
     pub lease: Duration,
     /// How long after an attempt the provider's list is complete. Longer than the lease.
     pub lookup_settle: Duration,
+    /// How sessions share TNs.
+    pub sharing: Sharing,
     /// The maximum number of replies to strangers.
     pub reply_quota: ReplyQuota,
     /// The maximum number of messages that this process sends in any second; 0: no maximum.
@@ -70,6 +72,7 @@ impl Default for Options {
             request_limit: Duration::from_secs(12),
             lease: Duration::from_secs(30),
             lookup_settle: Duration::from_secs(300),
+            sharing: Sharing::default(),
             reply_quota: ReplyQuota { per_hour: 3, per_minute: 30 },
             max_per_second: 5,
             retention: TimeDelta::days(30),

@@ -2,11 +2,17 @@
 
 use super::{Error, Result, Service};
 use crate::{
-    domain::{Number, Page, Part, PoolSize, VirtualTn},
+    domain::{Number, Page, Part, PoolSize, Sharing, VirtualTn},
     store::{AddTn, RemoveTn},
 };
 
 impl Service {
+    /// How sessions share TNs.
+    #[must_use]
+    pub fn sharing(&self) -> Sharing {
+        self.options.sharing
+    }
+
     /// Adds a number to the pool.
     ///
     /// # Errors
@@ -33,7 +39,7 @@ impl Service {
                 match service.store.remove_tn(tn, now).await? {
                     RemoveTn::Removed => break Ok(()),
                     RemoveTn::NotInPool => break Err(Error::TnNotFound),
-                    RemoveTn::InUse(session) => break Err(Error::TnInUse(session)),
+                    RemoveTn::InUse(tn) => break Err(Error::TnInUse(tn)),
                     RemoveTn::HeldByExpired(session) => {
                         notices.extend(service.expire_for_request(&session, now).await?);
                     }
@@ -56,11 +62,21 @@ impl Service {
         self.store.tn(tn, self.now()).await?.ok_or(Error::TnNotFound)
     }
 
+    /// Lets a number of the pool take no new sessions, or take them again.
+    ///
+    /// # Errors
+    /// When it is not in the pool.
+    pub async fn drain_tn(&self, tn: Number, draining: bool) -> Result<VirtualTn> {
+        let changed = self.store.drain_tn(tn, draining, self.now()).await?.ok_or(Error::TnNotFound)?;
+        tracing::info!(tn = tn.masked(), draining, "TN changed");
+        Ok(changed)
+    }
+
     /// The pool.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn tns(&self, page: Page) -> Result<(Part<VirtualTn>, PoolSize)> {
-        Ok(self.store.tns(page, self.now()).await?)
+        Ok(self.store.tns(page, self.sharing().sessions_per_tn, self.now()).await?)
     }
 }

@@ -6,7 +6,10 @@ use super::{
     response::ResponseSlot,
 };
 use crate::{
-    domain::{EndCause, Kind, Message, NewSession, Number, Outbound, Page, Part, Session, SessionId},
+    domain::{
+        EndCause, Kind, Message, NewSession, Number, Outbound, Page, Part, Session, SessionFilter, SessionId,
+        Unavailable,
+    },
     store::{self, OpenSession, StoreError},
     telemetry::metrics::{Event, count},
 };
@@ -33,6 +36,7 @@ impl Service {
         &self,
         participants: [Number; 2],
         window: Option<TimeDelta>,
+        virtual_tn: Option<Number>,
     ) -> Result<Session> {
         if participants[0] == participants[1] {
             return Err(Error::SameParticipant);
@@ -41,7 +45,9 @@ impl Service {
         let deadline = self.deadline();
         let now = self.now();
         let words = self.options.wording.signed(&self.options.wording.session_start);
-        let new = NewSession::new(participants, now, window.map(|window| now + window), words);
+        let expires_at = window.map(|window| now + window);
+        let mut new = NewSession::new(participants, now, expires_at, words);
+        (new.virtual_tn, new.sharing) = (virtual_tn, self.options.sharing);
         self.respond(|slot| async move { service.open(new, now, deadline, &slot).await }).await
     }
 
@@ -107,7 +113,10 @@ impl Service {
                 OpenSession::NoFreeTn { opted_out } if found_no_expired => {
                     return Err(Error::ParticipantOptedOut(opted_out));
                 }
-                OpenSession::NoFreeTn { .. } => {
+                OpenSession::Unavailable(why) if found_no_expired || !may_be_expired(why) => {
+                    return Err(Error::TnUnavailable(why));
+                }
+                OpenSession::NoFreeTn { .. } | OpenSession::Unavailable(_) => {
                     let expired_sessions = self.store.expired_sessions(EXPIRED_AT_A_TIME, now).await?;
                     found_no_expired = expired_sessions.is_empty();
                     for session in expired_sessions {
@@ -210,6 +219,18 @@ impl Service {
         .await
     }
 
+    /// Lets a live session expire after this time from now, or never.
+    ///
+    /// # Errors
+    /// When there is no such live session.
+    pub async fn set_expiry(&self, id: SessionId, window: Option<TimeDelta>) -> Result<Session> {
+        let now = self.now();
+        let expires_at = window.map(|window| now + window);
+        let changed = self.store.set_expiry(id, expires_at, now).await?.ok_or(Error::SessionNotFound)?;
+        tracing::info!(session = %id, "expiry changed");
+        Ok(changed)
+    }
+
     /// A live session.
     ///
     /// # Errors
@@ -218,12 +239,12 @@ impl Service {
         self.store.session(id, self.now()).await?.ok_or(Error::SessionNotFound)
     }
 
-    /// The live sessions, and how many there are.
+    /// The live sessions that pass the filter, and how many there are.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn sessions(&self, page: Page) -> Result<(Part<Session>, u64)> {
-        Ok(self.store.sessions(page, self.now()).await?)
+    pub async fn sessions(&self, filter: SessionFilter, page: Page) -> Result<(Part<Session>, u64)> {
+        Ok(self.store.sessions(filter, page, self.now()).await?)
     }
 
     /// The messages of a stored session, live or ended.
@@ -257,4 +278,9 @@ impl Service {
         let notices = Outbound::all(self.options.wording.expired_notices(session), now);
         self.store.end_session(session.id, EndCause::Expired, notices, now, lease_until).await
     }
+}
+
+/// Whether sessions that have expired and are not ended yet may be the reason.
+fn may_be_expired(why: Unavailable) -> bool {
+    matches!(why, Unavailable::Full | Unavailable::Busy(_))
 }

@@ -16,6 +16,7 @@ pub use table::{Kind, SETTINGS, Setting};
 
 use crate::{
     aws::SecretArn,
+    domain::Sharing,
     http::Auth,
     limits,
     service::{OptOutWords, Options, Wording},
@@ -36,7 +37,8 @@ use table::{
     ALLOW_UNAUTHENTICATED, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS, LOG_LEVEL,
     LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG,
     NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
-    SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG,
+    SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG, SESSIONS_PER_TN,
+    TN_COOL_OFF_MINUTES, TN_COOL_OFF_STRICT,
 };
 use tracing::Level;
 use url::Url;
@@ -191,6 +193,11 @@ fn options(reader: &mut Reader<'_>) -> Options {
         request_limit: send_budget + limits::REQUEST_OVERHEAD,
         lease: seconds(reader, &LEASE_SECONDS),
         lookup_settle: seconds(reader, &LOOKUP_SETTLE_SECONDS),
+        sharing: Sharing {
+            sessions_per_tn: reader.number(&SESSIONS_PER_TN),
+            cool_off: TimeDelta::minutes(reader.number(&TN_COOL_OFF_MINUTES).into()),
+            strict: reader.switch(&TN_COOL_OFF_STRICT),
+        },
         reply_quota: ReplyQuota {
             per_hour: reader.number(&NO_SESSION_MSG_PER_HOUR),
             per_minute: reader.number(&NO_SESSION_MSG_PER_MINUTE),

@@ -99,6 +99,12 @@ settings! {
         "Added to a relayed text if one of its pictures cannot be passed on; empty: nothing is added.";
     OPT_OUT_WORDS, Some(OptOutWords::DEFAULT), Kind::Text,
         "The words that opt out as STOP does, separated by commas.";
+    SESSIONS_PER_TN, Some("1"), Kind::Number { least: 1, most: 10_000 },
+        "How many live sessions a TN carries; nobody is in two of them.";
+    TN_COOL_OFF_MINUTES, Some("60"), Kind::Number { least: 0, most: 43_200 },
+        "Minutes after the end of a session in which its TN is the last choice for its participants with others.";
+    TN_COOL_OFF_STRICT, Some("false"), Kind::Switch,
+        "True: in that time it is not chosen at all.";
     STORAGE, Some("sqlite"), Kind::OneOf(&["sqlite", "dynamodb"]),
         "The store; in AWS Lambda the default is dynamodb, and sqlite is refused.";
     SQLITE_PATH, Some("local-sqlite/sms-proxy.db"), Kind::Other("the path of a file"),

@@ -29,6 +29,8 @@ pub(super) enum Line {
     Tn {
         number: String,
         added_at: i64,
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        draining: bool,
     },
     Session(SessionLine),
     OptOut {
@@ -128,8 +130,8 @@ impl Line {
     /// The record in the line.
     pub(super) fn entry(self) -> Result<Entry, String> {
         Ok(match self {
-            Self::Tn { number: tn, added_at } => {
-                Entry::Tn { number: number(&tn)?, added_at: time(added_at)? }
+            Self::Tn { number: tn, added_at, draining } => {
+                Entry::Tn { number: number(&tn)?, added_at: time(added_at)?, draining }
             }
             Self::Session(line) => line.entry()?,
             Self::OptOut { tn, person } => Entry::OptOut { tn: number(&tn)?, person: number(&person)? },
@@ -179,8 +181,8 @@ fn id<T: FromStr<Err: ToString>>(text: &str) -> Result<T, String> {
 impl From<&Entry> for Line {
     fn from(entry: &Entry) -> Self {
         match entry {
-            Entry::Tn { number, added_at } => {
-                Self::Tn { number: number.digits(), added_at: millis(*added_at) }
+            Entry::Tn { number, added_at, draining } => {
+                Self::Tn { number: number.digits(), added_at: millis(*added_at), draining: *draining }
             }
             Entry::Session { session, ended_at } => {
                 let [a, b] = session.participants;

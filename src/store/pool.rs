@@ -1,7 +1,7 @@
 //! The pool of virtual TNs.
 
 use super::Result;
-use crate::domain::{Number, Page, Part, PoolSize, Session, SessionId, VirtualTn};
+use crate::domain::{Number, Page, Part, PoolSize, Session, VirtualTn};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -19,8 +19,16 @@ pub trait Pool: Send + Sync + 'static {
     /// A number of the pool; `None`: it is not in the pool.
     async fn tn(&self, tn: Number, now: DateTime<Utc>) -> Result<Option<VirtualTn>>;
 
-    /// The pool's numbers, and its size.
-    async fn tns(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<VirtualTn>, PoolSize)>;
+    /// The pool's numbers, and its size, with room for `sessions_per_tn` sessions on each.
+    async fn tns(
+        &self,
+        page: Page,
+        sessions_per_tn: u32,
+        now: DateTime<Utc>,
+    ) -> Result<(Part<VirtualTn>, PoolSize)>;
+
+    /// Lets a number take no new sessions, or take them again; `None`: it is not in the pool.
+    async fn drain_tn(&self, tn: Number, draining: bool, now: DateTime<Utc>) -> Result<Option<VirtualTn>>;
 }
 
 /// The outcome of [`Pool::add_tn`].
@@ -41,8 +49,8 @@ pub enum RemoveTn {
     Removed,
     /// It was not in the pool.
     NotInPool,
-    /// It has this live session.
-    InUse(SessionId),
+    /// It has live sessions.
+    InUse(VirtualTn),
     /// It has this session, which has expired and must be ended first.
     HeldByExpired(Session),
 }

@@ -1,16 +1,21 @@
 //! Sessions.
 
 use super::Result;
-use crate::domain::{EndCause, Message, NewSession, Outbound, Page, Part, Role, Session, SessionId};
+use crate::domain::{
+    EndCause, Message, NewSession, Outbound, Page, Part, Role, Session, SessionFilter, SessionId, Unavailable,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 /// Store methods for sessions.
 #[async_trait]
 pub trait Sessions: Send + Sync + 'static {
-    /// Opens the session on a free TN, picked at random among those that neither participant has opted out of, and
-    /// stores its start notices, leased through `lease_until`. Two sessions never get the same TN. `NoFreeTn` never means
-    /// contention. The cost does not grow with the pool.
+    /// Opens the session on a TN, and stores its start notices, leased through `lease_until`. Nobody gets two sessions on a
+    /// TN.
+    ///
+    /// The TN is the one that the session must get, or the one of the pair's previous session, or is picked at random
+    /// among those that have room and that [`Choice`](crate::domain::Choice) admits. `NoFreeTn` and `Unavailable` never
+    /// mean contention. The cost grows neither with the pool nor with the sessions of others.
     async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession>;
 
     /// Ends the session, frees its TN, stores the notices and withdraws the session's unsent messages. Of several
@@ -31,11 +36,25 @@ pub trait Sessions: Send + Sync + 'static {
         lease_until: Option<DateTime<Utc>>,
     ) -> Result<Option<Vec<Message>>>;
 
+    /// Changes when a live session expires; `None`: it is not live. Of this and an end at the same moment one wins.
+    async fn set_expiry(
+        &self,
+        id: SessionId,
+        expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>>;
+
     /// A live session.
     async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>>;
 
-    /// The live sessions, oldest first, and their number in all. `blocked` of the participants may be unset.
-    async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)>;
+    /// The live sessions that pass the filter, oldest first, and their number in all. `blocked` of the participants may be
+    /// unset.
+    async fn sessions(
+        &self,
+        filter: SessionFilter,
+        page: Page,
+        now: DateTime<Utc>,
+    ) -> Result<(Part<Session>, u64)>;
 
     /// At most `limit` sessions that have expired and are not ended yet, earliest expiry first.
     async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>>;
@@ -51,12 +70,13 @@ pub enum OpenSession {
         /// Its start notices, leased to the caller.
         notices: Vec<Message>,
     },
-    /// Every TN that neither participant has opted out of has a session that is not ended yet; some of those may have
-    /// expired.
+    /// No TN will do. Sessions that have expired and are not ended yet may be in the way.
     NoFreeTn {
-        /// The participants who have opted out of a TN that is free.
+        /// The participants who have opted out of a TN that would do.
         opted_out: Vec<Role>,
     },
+    /// The TN that the session must get will not do, for this reason. The same holds of expired sessions.
+    Unavailable(Unavailable),
     /// This participant is a TN of the pool.
     ParticipantIsTn(Role),
 }

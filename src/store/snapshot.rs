@@ -34,7 +34,7 @@ pub enum Exported {
 pub enum Imported {
     /// All are stored.
     Done,
-    /// This one conflicts with a stored record or, for a session, its TN is not free.
+    /// This one conflicts with a stored record or, for a session, its TN is not in the pool.
     Conflict(EntryKey),
 }
 
@@ -44,12 +44,14 @@ pub enum Imported {
 /// replies to strangers, which are used for an hour only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// A number of the pool. Whether it is free follows from the sessions.
+    /// A number of the pool. How many sessions it has follows from those.
     Tn {
         /// The number.
         number: Number,
         /// When it was added.
         added_at: DateTime<Utc>,
+        /// Whether it takes no new sessions.
+        draining: bool,
     },
     /// A session, without who is blocked.
     Session {

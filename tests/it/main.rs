@@ -31,6 +31,7 @@ mod routes;
 mod secret;
 mod sessions;
 mod settings;
+mod sharing;
 mod snapshot;
 mod spread;
 mod store_faults;

@@ -1,70 +1,24 @@
-//! The sharded free list of TNs, with a sampled size estimate.
-//!
-//! The first [`SINGLE_SHARD_LIMIT`] TNs of the pool are in one shard, so that in a small pool one query finds a free one.
-//! The others are in any of [`keys::FREE_SHARDS`], because a shard takes 250 sessions a second, at four transactional
-//! write units each.
-//!
-//! The size estimate decides only in which shard a TN is put and in which shard a search begins. Every search covers all
-//! shards before it finds that no TN is free.
+//! The sharded free list of TNs that take sessions, with a sampled size estimate.
 
 use super::{
     Dynamo,
     change::Change,
-    item::{Attribute, Item},
+    free_slot::{FreeSlot, SAMPLE_RATE},
+    item::Item,
     keys::{self, Key},
+    tn_item::TnItem,
 };
-use crate::{domain::Number, store::Result};
-use aws_sdk_dynamodb::types::AttributeValue;
+use crate::{
+    domain::{Choice, Number, Sharing},
+    store::Result,
+};
+use futures_util::future::join_all;
 use std::sync::atomic::Ordering;
 
-/// The size of the pool from which on TNs are put in all shards.
-const SINGLE_SHARD_LIMIT: u64 = 1_000;
-/// One number in 97 is counted, so that thousands that are added together do not contend. It is chosen by the remainder and
-/// not by the last digits, because round numbers are sold separately.
-const SAMPLE_RATE: u64 = 97;
-/// The number of free TNs that are read to pick one. If a participant has opted out of all of these, more are read.
+/// The number of TNs that are reopened at a time in each shard of the pool.
+const REOPENED_AT_A_TIME: usize = 10;
+/// The number of free TNs that are read to pick one. If none of these will do, more are read.
 const PICK_FROM: i32 = 10;
-
-/// An entry of the free list: its shard, and its random sort key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct FreeSlot {
-    shard: u32,
-    sort_key: String,
-}
-
-impl FreeSlot {
-    /// A slot for one more TN of a pool of this size.
-    pub(super) fn next(pool_size: u64) -> Self {
-        let shard = if pool_size < SINGLE_SHARD_LIMIT { 0 } else { rand::random_range(0..keys::FREE_SHARDS) };
-        Self { shard, sort_key: format!("{:016x}", rand::random::<u64>()) }
-    }
-
-    /// A random slot in a pool of this size: each shard is as likely as its share of the TNs.
-    pub(super) fn random(pool_size: u64) -> Self {
-        // Up to this many were added since the last counted one.
-        Self::next(rand::random_range(0..pool_size.saturating_add(SAMPLE_RATE)))
-    }
-
-    pub(super) fn key(&self) -> Key {
-        keys::free(self.shard, &self.sort_key)
-    }
-
-    /// The entry of a free TN.
-    pub(super) fn item(&self, tn: Number) -> Item {
-        Item::new(&self.key()).with("tn_number", tn)
-    }
-}
-
-impl Attribute for FreeSlot {
-    fn write(&self) -> Option<AttributeValue> {
-        format!("{}#{}", self.shard, self.sort_key).write()
-    }
-
-    fn read(value: Option<&AttributeValue>) -> Option<Self> {
-        let (shard, sort_key) = value?.as_s().ok()?.split_once('#')?;
-        Some(Self { shard: shard.parse().ok()?, sort_key: sort_key.to_owned() })
-    }
-}
 
 /// Counts a TN that is added (`by` 1) or removed (-1), if it is in the sample.
 pub(super) fn count_tn(tn: Number, by: i64) -> Option<Change> {
@@ -72,13 +26,44 @@ pub(super) fn count_tn(tn: Number, by: i64) -> Option<Change> {
     tn.as_u64().is_multiple_of(SAMPLE_RATE).then(count)
 }
 
+/// What is stored of the pool as a whole.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PoolItem {
+    /// The estimated number of TNs.
+    pub(super) size: u64,
+    /// Each TN with fewer sessions than this is in the free list, unless it is draining; absent: each TN is.
+    listed_below: Option<u32>,
+}
+
+impl PoolItem {
+    fn lists_all_below(self, limit: u32) -> bool {
+        self.listed_below.is_none_or(|below| below >= limit)
+    }
+}
+
+/// The outcome of picking a TN.
+pub(super) enum Pick {
+    /// This TN will do.
+    Tn(TnItem),
+    /// No TN will do.
+    Nothing,
+    /// The free list has changed while it was read.
+    Changed,
+}
+
 impl Dynamo {
-    /// Estimates the size of the pool from its counter, and caches the estimate.
-    pub(super) fn cache_pool_size(&self, pool: Option<&Item>) -> Result<u64> {
-        let counted: Option<i64> = pool.map_or(Ok(None), |item| item.get("counted_tns"))?;
+    /// Reads the item of the pool, and caches the estimated size.
+    pub(super) fn pool_item(&self, pool: Option<&Item>) -> Result<PoolItem> {
+        let Some(item) = pool else { return Ok(PoolItem::default()) };
+        let counted: Option<i64> = item.get("counted_tns")?;
         let size = u64::try_from(counted.unwrap_or(0)).unwrap_or(0).saturating_mul(SAMPLE_RATE);
         self.pool_size.store(size, Ordering::Relaxed);
-        Ok(size)
+        Ok(PoolItem { size, listed_below: item.get("listed_below")? })
+    }
+
+    /// A TN of the pool, as stored.
+    pub(super) async fn tn_item(&self, tn: Number) -> Result<Option<TnItem>> {
+        self.calls.get(keys::tn(tn)).await?.as_ref().map(TnItem::read).transpose()
     }
 
     /// A slot for a TN that becomes free, by the cached size of the pool.
@@ -86,8 +71,55 @@ impl Dynamo {
         FreeSlot::random(self.pool_size.load(Ordering::Relaxed))
     }
 
-    /// Picks a random free TN that is not in `opted_out`. The cost does not grow with the pool.
-    pub(super) async fn pick(&self, pool_size: u64, opted_out: &[Number]) -> Result<Option<(Number, Key)>> {
+    /// Picks a TN that will do: the one that the two prefer, or a random one; one that is cooling off only if no other
+    /// will do. The cost does not grow with the pool.
+    pub(super) async fn pick(&self, pool: PoolItem, choice: &Choice, sharing: &Sharing) -> Result<Pick> {
+        if let Some(tn) = choice.preferred
+            && let Some(tn) = self.tn_item(tn).await?
+            && tn.obstacle(choice, sharing).is_none()
+        {
+            return Ok(Pick::Tn(tn));
+        }
+        let limit = sharing.sessions_per_tn;
+        let mut has_all = pool.lists_all_below(limit);
+        loop {
+            match self.pick_among(pool, limit, |tn| choice.admits(tn, false)).await? {
+                Pick::Nothing if !has_all => has_all = self.reopen(pool, limit).await?,
+                Pick::Nothing => break,
+                picked => return Ok(picked),
+            }
+        }
+        match choice.has_cooling() {
+            true => self.pick_among(pool, limit, |tn| choice.admits(tn, true)).await,
+            false => Ok(Pick::Nothing),
+        }
+    }
+
+    /// A random TN with room that `admits` admits.
+    async fn pick_among(&self, pool: PoolItem, limit: u32, admits: impl Fn(Number) -> bool) -> Result<Pick> {
+        loop {
+            let Some((tn, slot)) = self.random_slot(pool.size, &admits).await? else {
+                return Ok(Pick::Nothing);
+            };
+            let tn = self.tn_item(tn).await?;
+            match tn.filter(|tn| tn.slot.as_ref().is_some_and(|own| own.key() == slot)) {
+                Some(tn) if tn.sessions < limit => return Ok(Pick::Tn(tn)),
+                // The limit has been lowered since.
+                Some(tn) => {
+                    self.note_closing(pool, limit).await?;
+                    let _unless_it_has_changed = self.calls.write(tn.becoming(&tn.closed())).await?;
+                }
+                None => return Ok(Pick::Changed),
+            }
+        }
+    }
+
+    /// A random entry of the free list whose TN `admits` admits.
+    async fn random_slot(
+        &self,
+        pool_size: u64,
+        admits: impl Fn(Number) -> bool,
+    ) -> Result<Option<(Number, Key)>> {
         let FreeSlot { shard: first, sort_key } = FreeSlot::random(pool_size);
         // The larger side first: even in a small pool it is rarely empty.
         let backwards = sort_key.as_str() >= "8";
@@ -101,7 +133,7 @@ impl Dynamo {
                 let free = |item| match Item::read(item) {
                     Ok(item) => {
                         let tn: Number = item.get("tn_number")?;
-                        Ok((!opted_out.contains(&tn)).then_some((tn, item.key()?)))
+                        Ok(admits(tn).then_some((tn, item.key()?)))
                     }
                     Err(error) => {
                         unreadable = Some(error);
@@ -116,5 +148,40 @@ impl Dynamo {
         }
         // Free TNs that only a newer release can read are an error.
         unreadable.map_or(Ok(None), Err)
+    }
+
+    /// Notes that TNs with this number of sessions leave the free list, before one does.
+    pub(super) async fn note_closing(&self, pool: PoolItem, limit: u32) -> Result<()> {
+        if pool.listed_below.is_none_or(|below| below > limit) {
+            let note = Change::upsert(keys::pool())
+                .when("attribute_not_exists(listed_below) OR listed_below > :listed_below")
+                .set("listed_below", limit);
+            let _unless_it_is_lower = self.calls.write(vec![note]).await?;
+        }
+        Ok(())
+    }
+
+    /// Puts TNs that were full with fewer sessions than this back into the free list; whether those are all. The maximum
+    /// has been raised.
+    async fn reopen(&self, pool: PoolItem, limit: u32) -> Result<bool> {
+        let full = "attribute_not_exists(free_slot) AND attribute_not_exists(draining) AND sessions < :limit";
+        let mut has_all = true;
+        for shard in keys::TN_SHARDS.chars() {
+            let query = self.calls.query(&keys::TABLE, format!("TN#{shard}")).filter(full);
+            let full = query.with("limit", limit).limit(REOPENED_AT_A_TIME).items().await?;
+            has_all &= full.len() < REOPENED_AT_A_TIME;
+            let reopening = full.iter().map(|item| async move {
+                let tn = TnItem::read(item)?;
+                self.calls.write(tn.becoming(&tn.open(FreeSlot::random(pool.size)))).await
+            });
+            for reopened in join_all(reopening).await {
+                has_all &= reopened?.is_ok();
+            }
+        }
+        if has_all {
+            let done = Change::update(keys::pool()).when_equal("listed_below", pool.listed_below);
+            let _unless_another_is_full = self.calls.write(vec![done.set("listed_below", limit)]).await?;
+        }
+        Ok(has_all)
     }
 }

@@ -83,6 +83,11 @@ pub(super) fn route(tn: Number, sender: Number) -> Key {
     Key::new(person(sender), format!("R#{}", tn.digits()))
 }
 
+/// The TN of a route, if the key is one of a route.
+pub(super) fn tn_of_route(key: &Key) -> Option<Number> {
+    key.sk.strip_prefix("R#")?.parse().ok()
+}
+
 /// The partition of a person's routes, opt-outs and reply counters.
 pub(super) fn person(number: Number) -> String {
     format!("P#{}", number.digits())

@@ -3,11 +3,13 @@
 mod calls;
 mod change;
 mod free_list;
+mod free_slot;
 mod gauges;
 mod history;
 mod item;
 mod keys;
 mod messages;
+mod opening;
 mod opt_outs;
 mod outbox;
 mod pending;
@@ -21,6 +23,7 @@ mod schema;
 mod session_items;
 mod sessions;
 mod snapshot;
+mod tn_item;
 
 pub use schema::create_table;
 

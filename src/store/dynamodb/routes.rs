@@ -37,7 +37,7 @@ impl Dynamo {
             return Ok(Route::NotOurTn);
         }
         // For the caller, which ends the session: its TN becomes free.
-        self.cache_pool_size(found[1].as_ref())?;
+        self.pool_item(found[1].as_ref())?;
         let session = fill_blocked(session, &found[2..])?;
         let is_tn = session.sides(sender).is_some_and(|(own, _)| own.blocked == Some(Blocked::IsTn));
         Ok(if is_tn { Route::SenderIsTn } else { Route::Expired(session) })

@@ -5,9 +5,10 @@ use super::{
     change::Change,
     item::Item,
     keys::{self, Key},
+    tn_item::TnItem,
 };
 use crate::{
-    domain::{MessageId, Participant, Role, Session, SessionId},
+    domain::{MessageId, Number, Participant, Role, Session, SessionId},
     store::Result,
 };
 use chrono::{DateTime, Utc};
@@ -58,7 +59,7 @@ pub(super) fn is_live(item: Option<&Item>, now: DateTime<Utc>) -> Result<bool> {
     item.filter(|item| !is_ended(item)).map_or(Ok(false), |item| item.is_unexpired(now))
 }
 
-/// Requires that the session has not ended. Its expiry never changes, so it needs no condition.
+/// Requires that the session has not ended.
 pub(super) fn while_not_ended(change: Change) -> Change {
     change.when("attribute_exists(pk)").when_absent("ended_at")
 }
@@ -67,13 +68,36 @@ pub(super) fn not_ended(id: SessionId) -> Change {
     while_not_ended(Change::check(keys::session(id)))
 }
 
-/// Opens a session on its TN, whose entry in the free list has this key. The first change is that of the session.
-pub(super) fn opening(session: &Session, notices: Vec<MessageId>, free: Key) -> Vec<Change> {
-    let mut live = session_item(&keys::live(session), session);
-    if let Some(expiry) = session.expires_at {
-        let sk = keys::pending_sk(keys::EXPIRY, expiry, session.created_at, &session.id);
-        live = live.with("pending_pk", keys::pending_of(&session.id)).with("pending_sk", sk);
-    }
+/// The place of the TN's change among those of [`opening`].
+pub(super) const TN_PART: usize = 2;
+
+/// The entry in the list of live sessions.
+fn live_entry(session: &Session) -> Item {
+    let live = session_item(&keys::live(session), session);
+    let Some(expiry) = session.expires_at else { return live };
+    let sk = keys::pending_sk(keys::EXPIRY, expiry, session.created_at, &session.id);
+    live.with("pending_pk", keys::pending_of(&session.id)).with("pending_sk", sk)
+}
+
+/// Changes when a session expires, if it has not ended and its expiry is still that of `from`.
+pub(super) fn expiring(from: &Session, to: &Session, tn: &TnItem) -> Vec<Change> {
+    let route = |participant: Participant| {
+        let route = Change::update(keys::route(from.tn, participant.number));
+        route.when_equal("session_id", Some(from.id)).set("expires_at", to.expires_at)
+    };
+    let mut changes = vec![
+        while_not_ended(Change::update(keys::session(from.id)))
+            .when_equal("expires_at", from.expires_at)
+            .set("expires_at", to.expires_at),
+        Change::put(live_entry(to)),
+    ];
+    changes.extend(tn.becoming(&tn.expiring(to.expires_at)));
+    changes.extend(from.participants.map(route));
+    changes
+}
+
+/// Opens a session on its TN, which is full with `limit` of them. The first change is that of the session.
+pub(super) fn opening(session: &Session, notices: Vec<MessageId>, tn: &TnItem, limit: u32) -> Vec<Change> {
     // The route keeps when the participant's previous session on the TN ended.
     let route = |participant: Participant| {
         let key = keys::route(session.tn, participant.number);
@@ -83,15 +107,9 @@ pub(super) fn opening(session: &Session, notices: Vec<MessageId>, free: Key) -> 
     let mut changes = vec![
         // The start notices, so that a rollback finds them without an index.
         Change::insert(session_item(&keys::session(session.id), session).with("notices", notices)),
-        Change::update(keys::tn(session.tn))
-            .when("attribute_exists(pk)")
-            .when_absent("session_id")
-            .set("session_id", session.id)
-            .set("expires_at", session.expires_at)
-            .remove("free_slot"),
-        Change::delete(free).when("attribute_exists(pk)"),
-        Change::put(live),
+        Change::put(live_entry(session)),
     ];
+    changes.extend(tn.becoming(&tn.with(session, limit)));
     changes.extend(session.participants.map(route));
     changes
 }
@@ -102,35 +120,36 @@ pub(super) fn ended(session: &Session, ended_at: DateTime<Utc>) -> Item {
 }
 
 impl Dynamo {
-    /// Ends a session, without its messages. The first change requires that it has not ended.
-    pub(super) fn ending(&self, session: &Session, now: DateTime<Utc>) -> Vec<Change> {
-        let slot = self.slot_of_freed();
+    /// Ends a session, without its messages. The first change requires that it has not ended, and expires when it did.
+    pub(super) async fn ending(&self, session: &Session, now: DateTime<Utc>) -> Result<Vec<Change>> {
         let mut changes = vec![
             while_not_ended(Change::update(keys::session(session.id)))
+                .when_equal("expires_at", session.expires_at)
                 .set("ended_at", now)
                 .set("ttl_at", self.ttl(now)),
             Change::delete(keys::live(session)),
-            Change::update(keys::tn(session.tn))
-                .when_equal("session_id", Some(session.id))
-                .set("free_slot", slot.clone())
-                .remove("session_id")
-                .remove("expires_at"),
-            Change::put(slot.item(session.tn)),
         ];
-        let previous_end = |participant: Participant| {
-            let route = Item::new(&keys::route(session.tn, participant.number));
-            Change::put(route.with("previous_end", now).with("ttl_at", self.ttl(now)))
+        if let Some(tn) = self.tn_item(session.tn).await? {
+            changes.extend(tn.becoming(&tn.without(session.id, self.slot_of_freed())));
+        }
+        let [a, b] = session.participants.map(|participant| participant.number);
+        let ended_route = |[person, partner]: [Number; 2]| {
+            let route = Item::new(&keys::route(session.tn, person));
+            let route = route.with("previous_end", now).with("previous_partner", partner);
+            Change::put(route.with("ttl_at", self.ttl(now)))
         };
-        changes.extend(session.participants.map(previous_end));
-        changes
+        changes.extend([[a, b], [b, a]].map(ended_route));
+        Ok(changes)
     }
 
     /// Keeps the end of a session in its routes, unless they have a later one.
     pub(super) async fn keep_end(&self, session: &Session, ended_at: DateTime<Utc>) -> Result<()> {
-        for participant in session.participants {
-            let route = Change::upsert(keys::route(session.tn, participant.number))
+        let [a, b] = session.participants.map(|participant| participant.number);
+        for [person, partner] in [[a, b], [b, a]] {
+            let route = Change::upsert(keys::route(session.tn, person))
                 .when("attribute_not_exists(previous_end) OR previous_end < :previous_end")
-                .set("previous_end", ended_at);
+                .set("previous_end", ended_at)
+                .set("previous_partner", partner);
             let without_session = route.clone().when_absent("session_id").set("ttl_at", self.ttl(ended_at));
             if self.calls.write(vec![without_session]).await?.is_err() {
                 let _has_a_later_one = self.calls.write(vec![route]).await?;

@@ -5,13 +5,11 @@ use super::{
     item::{Item, VERSION},
     keys::{self, Key, TABLE},
     messages::leased,
-    opt_outs::{blocked_keys, fill_blocked, opted_out_tns},
+    opt_outs::{blocked_keys, fill_blocked},
     session_items,
 };
 use crate::{
-    domain::{
-        EndCause, Message, MessageId, NewSession, Number, Outbound, Page, Part, Role, Session, SessionId,
-    },
+    domain::{EndCause, Message, NewSession, Outbound, Page, Part, Session, SessionFilter, SessionId},
     store::{OpenSession, Result, Sessions, skip_unreadable},
 };
 use async_trait::async_trait;
@@ -25,26 +23,7 @@ const MIN_PAGE: i32 = 50;
 #[async_trait]
 impl Sessions for Dynamo {
     async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
-        self.optimistic(|| async {
-            let [a, b] = new.participants;
-            let keys = [keys::tn(a), keys::tn(b), keys::opt_outs(a), keys::opt_outs(b), keys::pool()];
-            let found = self.calls.get_all(&keys).await?;
-            if let Some((role, _)) = [Role::A, Role::B].into_iter().zip(&found).find(|(_, tn)| tn.is_some()) {
-                return Ok(Some(OpenSession::ParticipantIsTn(role)));
-            }
-            let opted_out = [opted_out_tns(found[2].as_ref())?, opted_out_tns(found[3].as_ref())?];
-            let pool_size = self.cache_pool_size(found[4].as_ref())?;
-            let Some((tn, free)) = self.pick(pool_size, &opted_out.concat()).await? else {
-                let opted_out = self.opted_out_of_free(opted_out).await?;
-                return Ok(Some(OpenSession::NoFreeTn { opted_out }));
-            };
-            let stored_on = self.try_open(&new, tn, free, lease_until).await?;
-            Ok(stored_on.map(|tn| {
-                let (session, notices) = opened(&new, tn, lease_until);
-                OpenSession::Opened { session, notices }
-            }))
-        })
-        .await
+        self.optimistic(|| self.attempt_to_open(&new, lease_until)).await
     }
 
     async fn end_session(
@@ -61,6 +40,29 @@ impl Sessions for Dynamo {
         Ok(is_ended.await?.then(|| leased(notices)))
     }
 
+    async fn set_expiry(
+        &self,
+        id: SessionId,
+        expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>> {
+        self.optimistic(|| async {
+            let item = self.calls.get(keys::session(id)).await?;
+            let Some(item) = item.filter(|item| !session_items::is_ended(item)) else {
+                return Ok(Some(None));
+            };
+            let session = self.with_blocked(&item).await?;
+            if session.is_expired(now) {
+                return Ok(Some(None));
+            }
+            let to = Session { expires_at, ..session.clone() };
+            let Some(tn) = self.tn_item(session.tn).await? else { return Ok(None) };
+            let changes = session_items::expiring(&session, &to, &tn);
+            Ok(self.calls.write(changes).await?.is_ok().then_some(Some(to)))
+        })
+        .await
+    }
+
     async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
         self.timed(async {
             let item = self.calls.get(keys::session(id)).await?;
@@ -71,7 +73,12 @@ impl Sessions for Dynamo {
         .await
     }
 
-    async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
+    async fn sessions(
+        &self,
+        filter: SessionFilter,
+        page: Page,
+        now: DateTime<Utc>,
+    ) -> Result<(Part<Session>, u64)> {
         self.timed_list(async {
             let after = page.after.as_deref().and_then(|cursor| {
                 let (time, id) = cursor.split_once('-')?;
@@ -79,7 +86,7 @@ impl Sessions for Dynamo {
             });
             let limit = page.limit.map(|limit| limit as usize);
             let shards = keys::LIVE_SHARDS.chars();
-            let shards = shards.map(|shard| self.live_sessions(shard, after.clone(), limit, now));
+            let shards = shards.map(|shard| self.live_sessions(shard, filter, after.clone(), limit, now));
             let (mut live, mut total) = (Vec::new(), 0);
             for (sessions, of_shard) in try_join_all(shards).await? {
                 live.extend(sessions);
@@ -99,41 +106,6 @@ impl Sessions for Dynamo {
 }
 
 impl Dynamo {
-    /// The participants who have opted out of a TN that is free, given the TNs that each has opted out of.
-    async fn opted_out_of_free(&self, tns: [Vec<Number>; 2]) -> Result<Vec<Role>> {
-        let mut opted_out = Vec::new();
-        for (role, tns) in [Role::A, Role::B].into_iter().zip(tns) {
-            let keys: Vec<Key> = tns.into_iter().map(keys::tn).collect();
-            let is_free = |item: &Item| item.has("free_slot");
-            opted_out.extend(self.calls.get_readable(&keys).await?.iter().any(is_free).then_some(role));
-        }
-        Ok(opted_out)
-    }
-
-    /// Opens the session on this TN; returns the TN that it is stored with. `None`: the TN is no longer free.
-    async fn try_open(
-        &self,
-        new: &NewSession,
-        tn: Number,
-        free: Key,
-        lease_until: DateTime<Utc>,
-    ) -> Result<Option<Number>> {
-        let (session, notices) = opened(new, tn, lease_until);
-        let ids: Vec<MessageId> = notices.iter().map(|notice| notice.outbound.id).collect();
-        let mut changes = session_items::opening(&session, ids, free);
-        changes.extend(notices.iter().map(|notice| self.insert(notice)));
-        let written = self.calls.write(changes).await;
-        if matches!(written, Ok(Ok(()))) {
-            return Ok(Some(tn));
-        }
-        // If the session is stored, an earlier attempt succeeded, and its response was lost.
-        match (self.calls.get(keys::session(new.id)).await?, written) {
-            (Some(item), _) => item.get("tn_number").map(Some),
-            (None, Ok(_)) => Ok(None),
-            (None, Err(error)) => Err(error),
-        }
-    }
-
     /// Makes one attempt to end the session; whether this call ended it. `None`: what was read had changed.
     async fn try_end(
         &self,
@@ -143,7 +115,7 @@ impl Dynamo {
         now: DateTime<Utc>,
     ) -> Result<Option<bool>> {
         let found = self.calls.get_all(&[keys::session(id), keys::pool()]).await?;
-        self.cache_pool_size(found[1].as_ref())?;
+        self.pool_item(found[1].as_ref())?;
         let Some(item) = &found[0] else {
             let is_final = cause != EndCause::RolledBack || self.refuse_opening(id, now).await?;
             return Ok(is_final.then_some(false));
@@ -159,7 +131,7 @@ impl Dynamo {
             EndCause::RolledBack => item.get("notices")?,
             EndCause::Deleted | EndCause::Expired => Vec::new(),
         };
-        let mut changes = self.ending(&session, now);
+        let mut changes = self.ending(&session, now).await?;
         changes.extend(notices.iter().map(|notice| self.insert(notice)));
         changes.extend(self.withdrawing(id, cause, &starts, now).await?);
         match self.calls.write(changes).await {
@@ -184,14 +156,23 @@ impl Dynamo {
     async fn live_sessions(
         &self,
         shard: char,
+        filter: SessionFilter,
         after: Option<String>,
         limit: Option<usize>,
         now: DateTime<Utc>,
     ) -> Result<(Vec<Session>, u64)> {
         // The filter keeps items of a newer release, which are an error.
-        let live = "attribute_not_exists(expires_at) OR expires_at > :now OR item_version > :program_version";
-        let all = self.calls.query(&TABLE, format!("LIVE#{shard}")).filter(live);
+        let mut shown = "(attribute_not_exists(expires_at) OR expires_at > :now)".to_owned();
+        if filter.participant.is_some() {
+            shown += " AND (person_a = :participant OR person_b = :participant)";
+        }
+        if filter.virtual_tn.is_some() {
+            shown += " AND tn_number = :tn";
+        }
+        let all = self.calls.query(&TABLE, format!("LIVE#{shard}"));
+        let all = all.filter(&format!("{shown} OR item_version > :program_version"));
         let all = all.with("now", now).with("program_version", VERSION);
+        let all = all.with("participant", filter.participant).with("tn", filter.virtual_tn);
         let (page, before) = match after {
             None => (all.clone(), 0),
             Some(cursor) => (all.clone().sk(">", &cursor), all.clone().sk("<=", cursor).count().await?),
@@ -209,7 +190,7 @@ impl Dynamo {
     }
 
     /// The expired sessions, without those that are skipped. Starts no read after the deadline.
-    async fn expired_until(
+    pub(super) async fn expired_until(
         &self,
         deadline: Instant,
         limit: usize,
@@ -250,10 +231,4 @@ impl Dynamo {
         }
         Ok(not_ended)
     }
-}
-
-/// The session on this TN, with its start notices.
-fn opened(new: &NewSession, tn: Number, lease_until: DateTime<Utc>) -> (Session, Vec<Message>) {
-    let (session, notices) = new.on(tn);
-    (session, notices.map(|notice| Message::new(notice, Some(lease_until))).into())
 }

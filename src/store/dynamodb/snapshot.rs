@@ -1,17 +1,16 @@
 //! Export and import.
 
 use super::{
-    Dynamo,
+    Dynamo, LIST_FACTOR,
     calls::Calls,
     change::Change,
-    free_list::FreeSlot,
     item::Item,
-    keys, messages,
+    messages,
     opt_outs::opted_out_tns,
-    session_items::{self, ended, opening},
+    session_items::{self, TN_PART, ended, opening},
 };
 use crate::{
-    domain::{OptChange, State},
+    domain::{OptChange, Session, State},
     store::{Entry, Exported, Imported, Result, Snapshot, StoreError},
 };
 use async_trait::async_trait;
@@ -88,11 +87,9 @@ impl Dynamo {
     /// Stores an entry. `false`: it conflicts with a stored one, and nothing was written.
     async fn import_one(&self, entry: &Entry) -> Result<bool> {
         let changes = match entry {
-            Entry::Tn { number, added_at } => self.adding(*number, *added_at).await?,
+            Entry::Tn { number, added_at, draining } => self.adding(*number, *added_at, *draining).await?,
             Entry::Session { session, ended_at: None } => {
-                let Some(tn) = self.calls.get(keys::tn(session.tn)).await? else { return Ok(false) };
-                let Some(slot) = tn.get::<Option<FreeSlot>>("free_slot")? else { return Ok(false) };
-                opening(session, Vec::new(), slot.key())
+                return self.import_session(session).await;
             }
             Entry::Session { session, ended_at: Some(ended_at) } => {
                 self.keep_end(session, *ended_at).await?;
@@ -108,12 +105,34 @@ impl Dynamo {
     }
 }
 
+impl Dynamo {
+    /// Stores a session that is not ended. Whether its TN has room is checked when the next session is opened.
+    async fn import_session(&self, session: &Session) -> Result<bool> {
+        let patient = self.clone().with_limit(self.limit * LIST_FACTOR);
+        patient
+            .optimistic(|| async {
+                let Some(tn) = self.tn_item(session.tn).await? else { return Ok(Some(false)) };
+                let changes = opening(session, Vec::new(), &tn, u32::MAX);
+                Ok(match self.calls.write(changes).await? {
+                    Ok(()) => Some(true),
+                    // Another import has changed the TN meanwhile.
+                    Err(refused) if refused == [TN_PART] => None,
+                    Err(_) => Some(false),
+                })
+            })
+            .await
+    }
+}
+
 /// The entries that an item holds: one, some opt-outs, or none.
 fn read(item: &Item) -> Result<Vec<Entry>> {
     let key = item.key()?;
     let (kind, rest) = key.pk.split_once('#').unwrap_or((&key.pk, ""));
     let entry = match (kind, key.sk.chars().next()) {
-        ("TN", _) => Entry::Tn { number: item.get("tn_number")?, added_at: item.get("added_at")? },
+        ("TN", _) => {
+            let draining = item.get("draining")?;
+            Entry::Tn { number: item.get("tn_number")?, added_at: item.get("added_at")?, draining }
+        }
         ("S", _) if session_items::is_tombstone(item) => return Ok(Vec::new()),
         ("S", _) => Entry::Session { session: session_items::read(item)?, ended_at: item.get("ended_at")? },
         ("P", Some('O')) => {

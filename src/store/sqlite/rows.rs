@@ -96,6 +96,23 @@ pub(super) fn first<T>(
     rows.next()?.map(read).transpose()
 }
 
+/// The first row of a query that `read` does not skip, read by it. No more rows are read.
+pub(super) fn first_that<T>(
+    db: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+    mut read: impl FnMut(&Row<'_>) -> Result<Option<T>>,
+) -> Result<Option<T>> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    while let Some(row) = rows.next()? {
+        if let Some(found) = read(row)? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// The only value of a query such as `SELECT count(*)`.
 pub(super) fn count(db: &Connection, sql: &str, params: impl rusqlite::Params) -> Result<u64> {
     Ok(first(db, sql, params, |row| Ok(row.get::<_, i64>(0)?))?.unwrap_or(0).unsigned_abs())

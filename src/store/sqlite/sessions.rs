@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Blocked, EndCause, Message, NewSession, Number, Outbound, Page, Part, Participant, Role, Session,
-        SessionId,
+        Blocked, Choice, EndCause, History, Message, NewSession, Number, OnTn, Outbound, Page, Part,
+        Participant, Role, Session, SessionFilter, SessionId, Sharing, Unavailable,
     },
     store::{OpenSession, Result, Sessions, StoreError},
 };
@@ -35,12 +35,32 @@ impl Sessions for Sqlite {
         self.writer.write(move |db| end(db, session, cause, notices, now, lease_until)).await
     }
 
+    async fn set_expiry(
+        &self,
+        id: SessionId,
+        expires_at: Option<DateTime<Utc>>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Session>> {
+        let set = move |db: &Connection| {
+            let Some(session) = live(db, id, now)? else { return Ok(None) };
+            let sql = "UPDATE session SET expires_at = ?2 WHERE id = ?1";
+            run(db, sql, params![id.to_string(), expires_at.map(millis)])?;
+            Ok(Some(Session { expires_at, ..session }))
+        };
+        self.writer.write(set).await
+    }
+
     async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
         self.readers.read(move |db| live(db, id, now)).await
     }
 
-    async fn sessions(&self, page: Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
-        self.readers.read(move |db| list(db, &page, now)).await
+    async fn sessions(
+        &self,
+        filter: SessionFilter,
+        page: Page,
+        now: DateTime<Utc>,
+    ) -> Result<(Part<Session>, u64)> {
+        self.readers.read(move |db| list(db, filter, &page, now)).await
     }
 
     async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
@@ -86,9 +106,10 @@ pub(super) fn live(db: &Connection, id: SessionId, now: DateTime<Utc>) -> Result
     first(db, &sql, params![millis(now), id.to_string()], read)
 }
 
-/// The session of a TN that is not ended, whether or not it has expired.
-pub(super) fn on_tn(db: &Connection, tn: Number) -> Result<Option<Session>> {
-    first(db, &select("s.tn = ?1 AND s.ended_at IS NULL"), [integer(tn)], read)
+/// A session of a TN that has expired and is not ended.
+pub(super) fn expired_on(db: &Connection, tn: Number, now: DateTime<Utc>) -> Result<Option<Session>> {
+    let expired = select("s.tn = ?1 AND s.ended_at IS NULL AND s.expires_at <= ?2 LIMIT 1");
+    first(db, &expired, [integer(tn), millis(now)], read)
 }
 
 /// The session of the route from this sender to this TN, whether or not it has expired, and when the sender's previous
@@ -107,16 +128,26 @@ pub(super) fn of_sender(
     first(db, &SQL, [integer(tn), integer(sender)], |row| Ok((read(row)?, row.some_time(10)?)))
 }
 
-fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<(Part<Session>, u64)> {
+fn list(
+    db: &Connection,
+    filter: SessionFilter,
+    page: &Page,
+    now: DateTime<Utc>,
+) -> Result<(Part<Session>, u64)> {
+    let shown = format!(
+        "{LIVE} AND (?2 IS NULL OR ?2 IN (s.participant_a, s.participant_b)) AND (?3 IS NULL OR s.tn = ?3)"
+    );
+    let (participant, tn) = (filter.participant.map(integer), filter.virtual_tn.map(integer));
     let (after_time, after_id) = page.after.as_deref().and_then(read_cursor).unwrap_or((i64::MIN, ""));
     let items = all(
         db,
-        &select(&format!("{LIVE} AND (s.created_at, s.id) > (?2, ?3) ORDER BY s.created_at, s.id LIMIT ?4")),
-        params![millis(now), after_time, after_id, one_more(page.limit)],
+        &select(&format!("{shown} AND (s.created_at, s.id) > (?4, ?5) ORDER BY s.created_at, s.id LIMIT ?6")),
+        params![millis(now), participant, tn, after_time, after_id, one_more(page.limit)],
         read,
     )?;
     let cursor = |session: &Session| format!("{}-{}", millis(session.created_at), session.id);
-    let total = count(db, &format!("SELECT count(*) FROM session s WHERE {LIVE}"), [millis(now)])?;
+    let total = format!("SELECT count(*) FROM session s WHERE {shown}");
+    let total = count(db, &total, params![millis(now), participant, tn])?;
     Ok((Part::cut(items, page.limit, cursor), total))
 }
 
@@ -131,28 +162,77 @@ fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result
             return Ok(OpenSession::ParticipantIsTn(role));
         }
     }
-    let Some(tn) = free_list::pick(db, new.participants)? else {
-        return Ok(OpenSession::NoFreeTn { opted_out: opted_out_of_free(db, new)? });
+    let [a, b] = new.participants;
+    let histories = [history(db, a)?, history(db, b)?];
+    let choice = Choice::new(new.participants, &histories, &new.sharing, new.created_at);
+    let tn = match new.virtual_tn {
+        Some(tn) => match free_list::obstacle(db, tn, &choice, &new.sharing)? {
+            Some(why) => return Ok(OpenSession::Unavailable(why)),
+            None => tn,
+        },
+        None => match free_list::pick(db, &choice, &new.sharing)? {
+            Some(tn) => tn,
+            None => return Ok(OpenSession::NoFreeTn { opted_out: opted_out(db, &choice, &new.sharing)? }),
+        },
     };
     let (session, notices) = new.on(tn);
-    insert(db, &session, None)?;
+    insert(db, &session, new.sharing.sessions_per_tn)?;
     let notices = messages::insert_new(db, notices.into(), Some(lease_until))?;
     Ok(OpenSession::Opened { session, notices })
 }
 
-/// The participants who have opted out of a free TN, given that each free TN has one of the two opted out.
-fn opted_out_of_free(db: &Connection, new: &NewSession) -> Result<Vec<Role>> {
-    let mut opted_out = Vec::new();
-    for (role, person) in [Role::A, Role::B].into_iter().zip(new.participants) {
-        let sql = "SELECT 1 FROM tn JOIN opt_out ON opt_out.tn = tn.value AND person = ?1 WHERE pick_key IS NOT NULL";
-        opted_out.extend(exists(db, sql, [integer(person)])?.then_some(role));
-    }
-    Ok(opted_out)
+/// What decides which TNs will do for this person.
+fn history(db: &Connection, person: Number) -> Result<History> {
+    let on_tns =
+        "SELECT tn, session_id IS NOT NULL, previous_end, previous_partner FROM route WHERE sender = ?1";
+    let opted_out = "SELECT tn FROM opt_out WHERE person = ?1";
+    Ok(History {
+        on_tns: all(db, on_tns, [integer(person)], |row| {
+            let previous = match row.some_time(2)? {
+                Some(end) => Some((end, row.number(3)?)),
+                None => None,
+            };
+            Ok(OnTn { tn: row.number(0)?, is_busy: row.get(1)?, previous })
+        })?,
+        opted_out: all(db, opted_out, [integer(person)], |row| row.number(0))?,
+    })
 }
 
-/// Stores a session. One that is not ended takes its TN, and its participants get their routes; one that is ended leaves
-/// its end in them.
-pub(super) fn insert(db: &Connection, session: &Session, ended_at: Option<DateTime<Utc>>) -> Result<()> {
+/// The participants who have opted out of a TN that would do.
+fn opted_out(db: &Connection, choice: &Choice, sharing: &Sharing) -> Result<Vec<Role>> {
+    let mut roles = Vec::new();
+    for (tn, role) in choice.opted_out() {
+        let obstacle = free_list::obstacle(db, tn, choice, sharing)?;
+        if matches!(obstacle, Some(Unavailable::OptedOut(_))) && !roles.contains(&role) {
+            roles.push(role);
+        }
+    }
+    Ok(roles)
+}
+
+/// Stores a session that is not ended. Its TN has one more, and is full with `limit` of them.
+pub(super) fn insert(db: &Connection, session: &Session, limit: u32) -> Result<()> {
+    insert_record(db, session, None)?;
+    let routes = "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
+         ON CONFLICT DO UPDATE SET session_id = excluded.session_id WHERE session_id IS NULL";
+    let [a, b] = session.participants.map(|participant| integer(participant.number));
+    if run(db, routes, params![integer(session.tn), a, b, session.id.to_string()])? != 2 {
+        return Err(StoreError::Unreadable("a participant already has a session on this TN".into()));
+    }
+    free_list::take(db, session.tn, limit)
+}
+
+/// Stores a session that is ended, and its end in the routes of its participants.
+pub(super) fn insert_ended(db: &Connection, session: &Session, ended_at: DateTime<Utc>) -> Result<()> {
+    insert_record(db, session, Some(ended_at))?;
+    let ends = "INSERT INTO route (tn, sender, previous_end, previous_partner) VALUES (?1, ?2, ?4, ?3), (?1, ?3, ?4, ?2)
+         ON CONFLICT DO UPDATE SET previous_end = excluded.previous_end, previous_partner = excluded.previous_partner
+         WHERE previous_end IS NULL OR previous_end < excluded.previous_end";
+    let [a, b] = session.participants.map(|participant| integer(participant.number));
+    run(db, ends, params![integer(session.tn), a, b, millis(ended_at)]).map(drop)
+}
+
+fn insert_record(db: &Connection, session: &Session, ended_at: Option<DateTime<Utc>>) -> Result<()> {
     let (id, tn) = (session.id.to_string(), integer(session.tn));
     let [a, b] = session.participants.map(|participant| integer(participant.number));
     run(
@@ -168,18 +248,8 @@ pub(super) fn insert(db: &Connection, session: &Session, ended_at: Option<DateTi
             session.expires_at.map(millis),
             ended_at.map(millis)
         ],
-    )?;
-    if let Some(ended_at) = ended_at {
-        let ends = "INSERT INTO route (tn, sender, previous_end) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
-             ON CONFLICT DO UPDATE SET previous_end = max(ifnull(previous_end, 0), excluded.previous_end)";
-        return run(db, ends, params![tn, a, b, millis(ended_at)]).map(drop);
-    }
-    let routes = "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
-         ON CONFLICT DO UPDATE SET session_id = excluded.session_id WHERE session_id IS NULL";
-    if run(db, routes, params![tn, a, b, id])? != 2 {
-        return Err(StoreError::Unreadable("a participant already has a session on this TN".into()));
-    }
-    free_list::take(db, session.tn)
+    )
+    .map(drop)
 }
 
 pub(super) fn end(
@@ -194,7 +264,9 @@ pub(super) fn end(
     let Some(session) = not_ended.filter(|session| cause.allows(session, now)) else { return Ok(None) };
     run(db, "UPDATE session SET ended_at = ?2 WHERE id = ?1", params![id.to_string(), millis(now)])?;
     let [a, b] = session.participants.map(|participant| integer(participant.number));
-    let routes = "UPDATE route SET session_id = NULL, previous_end = ?4 WHERE tn = ?1 AND sender IN (?2, ?3)";
+    let routes =
+        "UPDATE route SET session_id = NULL, previous_end = ?4, previous_partner = iif(sender = ?2, ?3, ?2)
+         WHERE tn = ?1 AND sender IN (?2, ?3)";
     run(db, routes, params![integer(session.tn), a, b, millis(now)])?;
     free_list::release(db, session.tn)?;
     for message in messages::unsettled(db, id)? {

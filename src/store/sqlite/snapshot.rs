@@ -37,8 +37,8 @@ fn export(db: &Connection, before: DateTime<Utc>) -> Result<Exported> {
     if leased > 0 {
         return Ok(Exported::Leased(usize::try_from(leased).unwrap_or(usize::MAX)));
     }
-    let mut entries = all(db, "SELECT value, added_at FROM tn", [], |row| {
-        Ok(Entry::Tn { number: row.number(0)?, added_at: row.time(1)? })
+    let mut entries = all(db, "SELECT value, added_at, draining FROM tn", [], |row| {
+        Ok(Entry::Tn { number: row.number(0)?, added_at: row.time(1)?, draining: row.get(2)? })
     })?;
     let session = |(session, ended_at)| Entry::Session { session: unblocked(session), ended_at };
     entries.extend(sessions::every(db)?.into_iter().map(session));
@@ -64,14 +64,14 @@ fn unblocked(mut session: Session) -> Session {
 /// Stores an entry. `false`: it conflicts with a stored one, and nothing was written.
 fn insert(db: &Connection, entry: &Entry) -> Result<bool> {
     match entry {
-        Entry::Tn { number, added_at } => return free_list::add(db, *number, *added_at),
-        Entry::Session { session, ended_at } => {
-            let has_tn = ended_at.is_some() || free_list::is_free(db, session.tn)?;
-            if sessions::is_stored(db, session.id)? || !has_tn {
-                return Ok(false);
-            }
-            sessions::insert(db, session, *ended_at)?;
+        Entry::Tn { number, added_at, draining } => return free_list::add(db, *number, *added_at, *draining),
+        Entry::Session { session, .. } if sessions::is_stored(db, session.id)? => return Ok(false),
+        Entry::Session { session, ended_at: Some(ended_at) } => {
+            sessions::insert_ended(db, session, *ended_at)?;
         }
+        Entry::Session { session, .. } if !free_list::is_tn(db, session.tn)? => return Ok(false),
+        // Whether it has room is checked when the next session is opened.
+        Entry::Session { session, .. } => sessions::insert(db, session, u32::MAX)?,
         Entry::OptOut { tn, person } => opt_outs::set(db, OptChange { tn: *tn, person: *person, out: true })?,
         Entry::Inbound { id, .. } if messages::is_known(db, *id)? => return Ok(false),
         Entry::Inbound { id, received_at } => messages::insert_tombstone(db, *id, *received_at)?,

@@ -5,7 +5,7 @@ use super::fixtures::{
     side, stranger, talking, tn,
 };
 use sms_proxy::{
-    domain::{Blocked, EndCause, Page, Participant, Role, Route, Session, SessionId},
+    domain::{Blocked, EndCause, Page, Participant, Role, Route, Session, SessionFilter, SessionId},
     store::{AddTn, RemoveTn},
 };
 
@@ -15,7 +15,7 @@ pub async fn a_session_is_live_until_the_millisecond_before_its_expiry(store: Sh
     assert_eq!(store.session(session.id, before).await.unwrap(), Some(session.clone()));
     assert_eq!(store.session(session.id, after).await.unwrap(), None);
     for (now, live) in [(before, 1), (after, 0)] {
-        let (part, total) = store.sessions(Page::default(), now).await.unwrap();
+        let (part, total) = store.sessions(SessionFilter::default(), Page::default(), now).await.unwrap();
         assert_eq!((part.items.len(), total), (live, live as u64));
     }
     assert_eq!(store.expired_sessions(10, before).await.unwrap(), []);
@@ -63,7 +63,7 @@ async fn listed(store: &Shared, limit: u32, now: i64) -> Vec<Session> {
     let mut page = Page { limit: Some(limit), after: None };
     let mut sessions = Vec::new();
     loop {
-        let (part, _) = store.sessions(page.clone(), at(now)).await.unwrap();
+        let (part, _) = store.sessions(SessionFilter::default(), page.clone(), at(now)).await.unwrap();
         assert!(part.items.len() <= limit as usize);
         sessions.extend(part.items);
         let Some(next) = part.next else { return sessions };
@@ -90,11 +90,15 @@ pub async fn sessions_are_listed_oldest_first_each_exactly_once(store: Shared) {
     for limit in [1, 2, 3, 9, 10, 11] {
         assert_eq!(listed(&store, limit, 60).await, whole, "{limit} a page");
     }
-    let (part, total) = store.sessions(Page { limit: Some(4), after: None }, at(60)).await.unwrap();
+    let (part, total) =
+        store.sessions(SessionFilter::default(), Page { limit: Some(4), after: None }, at(60)).await.unwrap();
     assert_eq!((part.items.len(), total), (4, 10), "the total is of all pages");
-    let (_, total) = store.sessions(Page { limit: Some(4), after: part.next }, at(60)).await.unwrap();
+    let (_, total) = store
+        .sessions(SessionFilter::default(), Page { limit: Some(4), after: part.next }, at(60))
+        .await
+        .unwrap();
     assert_eq!(total, 10);
-    let (all, _) = store.sessions(Page::default(), at(59)).await.unwrap();
+    let (all, _) = store.sessions(SessionFilter::default(), Page::default(), at(59)).await.unwrap();
     assert_eq!((all.items.len(), all.next), (11, None), "without a limit, all");
 }
 
@@ -104,10 +108,14 @@ pub async fn paging_goes_on_when_the_session_at_the_cursor_has_ended(store: Shar
     for n in 0..6 {
         sessions.push(talking(&store, [alice(), bob()], n, None).await);
     }
-    let (first, _) = store.sessions(Page { limit: Some(3), after: None }, at(10)).await.unwrap();
+    let (first, _) =
+        store.sessions(SessionFilter::default(), Page { limit: Some(3), after: None }, at(10)).await.unwrap();
     assert_eq!(first.items, sessions[..3]);
     assert!(end(&store, sessions[2].id, EndCause::Deleted, 10).await);
-    let (rest, _) = store.sessions(Page { limit: Some(3), after: first.next }, at(10)).await.unwrap();
+    let (rest, _) = store
+        .sessions(SessionFilter::default(), Page { limit: Some(3), after: first.next }, at(10))
+        .await
+        .unwrap();
     assert_eq!(rest.items, sessions[3..]);
 }
 

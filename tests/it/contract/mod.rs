@@ -3,6 +3,7 @@
 //! A case gets an empty store of its own and uses nothing but the trait. To put another backend under the same
 //! tests, add one line to the end of this file.
 
+mod choosing;
 pub mod expected;
 pub mod fixtures;
 mod forget;
@@ -16,6 +17,8 @@ mod races;
 mod receive;
 mod sessions;
 mod settle;
+mod sharing;
+mod sharing_races;
 
 use fixtures::Shared;
 
@@ -66,6 +69,28 @@ macro_rules! suite {
                     a_relay_that_is_cancelled_with_its_session_has_the_same_reason_however_it_comes
                     a_relay_whose_lease_expired_stays_revoked
                     rolling_back_a_session_cancels_its_unsent_notices_too
+                }
+                sharing {
+                    a_number_carries_as_many_sessions_as_it_may
+                    nobody_gets_two_sessions_on_a_number
+                    the_sender_tells_the_session_of_a_text
+                    a_number_shows_how_many_sessions_it_has_and_the_only_one
+                    the_maximum_can_be_raised_and_lowered
+                    a_draining_number_gets_no_new_session_and_keeps_those_it_has
+                    sessions_are_listed_by_person_and_by_number
+                    the_expiry_of_a_live_session_can_be_changed
+                }
+                choosing {
+                    a_chosen_number_is_got_or_the_reason_is_told
+                    a_number_that_is_cooling_off_is_the_last_choice
+                    with_strict_cool_off_a_late_text_finds_no_other_partner
+                    a_pair_gets_the_number_of_its_last_session_again_if_numbers_are_shared
+                }
+                sharing_races {
+                    a_person_with_many_at_once_gets_a_session_on_each_number
+                    as_many_sessions_open_at_once_as_there_is_room_for
+                    of_an_end_and_a_new_expiry_at_once_one_wins
+                    a_number_that_drains_while_sessions_open_gets_none_afterwards
                 }
                 listing {
                     a_session_is_live_until_the_millisecond_before_its_expiry

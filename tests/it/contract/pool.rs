@@ -9,6 +9,11 @@ use sms_proxy::{
 };
 use std::collections::HashSet;
 
+/// The size of a pool in which each TN has one session at most.
+fn pool_size(total: u64, in_use: u64) -> PoolSize {
+    PoolSize { total, in_use, sessions: in_use, room: total - in_use }
+}
+
 pub async fn the_store_answers(store: Shared) {
     store.ping().await.unwrap();
 }
@@ -20,7 +25,7 @@ pub async fn a_number_is_added_once(store: Shared) {
     assert_eq!(store.add_tn(tn(1), at(2)).await.unwrap(), AddTn::Duplicate);
     assert_eq!(
         store.tn(tn(1), at(2)).await.unwrap(),
-        Some(VirtualTn { number: tn(1), session: Some(session.id) })
+        Some(VirtualTn { number: tn(1), session: Some(session.id), sessions: 1, draining: false })
     );
 }
 
@@ -57,7 +62,15 @@ pub async fn a_free_number_is_removed_and_one_that_is_not_there_is_not(store: Sh
 pub async fn a_number_with_a_live_session_is_not_removed(store: Shared) {
     let session = conversation(&store, Some(60)).await;
     for now in [at(0), at(60) - MS] {
-        assert_eq!(store.remove_tn(session.tn, now).await.unwrap(), RemoveTn::InUse(session.id));
+        assert_eq!(
+            store.remove_tn(session.tn, now).await.unwrap(),
+            RemoveTn::InUse(VirtualTn {
+                number: session.tn,
+                session: Some(session.id),
+                sessions: 1,
+                draining: false
+            })
+        );
     }
     assert_eq!(store.session(session.id, at(1)).await.unwrap(), Some(session.clone()));
     assert!(end(&store, session.id, EndCause::Deleted, 2).await);
@@ -84,11 +97,11 @@ pub async fn a_removed_number_can_be_added_again_and_gets_sessions_again(store: 
 
 pub async fn a_number_shows_its_live_session(store: Shared) {
     fill_pool(&store, 1).await;
-    let free = Some(VirtualTn { number: tn(1), session: None });
+    let free = Some(VirtualTn { number: tn(1), session: None, sessions: 0, draining: false });
     assert_eq!(store.tn(tn(1), at(0)).await.unwrap(), free);
     assert_eq!(store.tn(tn(2), at(0)).await.unwrap(), None);
     let session = talking(&store, [alice(), bob()], 0, Some(60)).await;
-    let in_use = Some(VirtualTn { number: tn(1), session: Some(session.id) });
+    let in_use = Some(VirtualTn { number: tn(1), session: Some(session.id), sessions: 1, draining: false });
     assert_eq!(store.tn(tn(1), at(60) - MS).await.unwrap(), in_use);
     assert_eq!(store.tn(tn(1), at(60)).await.unwrap(), free, "an expired session counts as ended");
     assert!(end(&store, session.id, EndCause::Deleted, 1).await);
@@ -96,9 +109,9 @@ pub async fn a_number_shows_its_live_session(store: Shared) {
 }
 
 pub async fn an_empty_pool_is_listed_as_empty(store: Shared) {
-    let (part, size) = store.tns(Page { limit: Some(5), after: None }, at(0)).await.unwrap();
+    let (part, size) = store.tns(Page { limit: Some(5), after: None }, 1, at(0)).await.unwrap();
     assert_eq!((part.items, part.next), (vec![], None));
-    assert_eq!(size, PoolSize { total: 0, in_use: 0 });
+    assert_eq!(size, pool_size(0, 0));
 }
 
 /// The numbers of the pool, read in pages of this size.
@@ -106,7 +119,7 @@ async fn listed(store: &Shared, limit: u32) -> Vec<Number> {
     let mut page = Page { limit: Some(limit), after: None };
     let mut numbers = Vec::new();
     loop {
-        let (part, _) = store.tns(page.clone(), at(1)).await.unwrap();
+        let (part, _) = store.tns(page.clone(), 1, at(1)).await.unwrap();
         assert!(part.items.len() <= limit as usize);
         numbers.extend(part.items.iter().map(|tn| tn.number));
         let Some(next) = part.next else { return numbers };
@@ -124,11 +137,11 @@ pub async fn paging_shows_each_number_exactly_once(store: Shared) {
     for limit in [1, 2, 5, 22, 23, 24] {
         assert_eq!(listed(&store, limit).await, whole, "in the same order, {limit} a page");
     }
-    let (all, size) = store.tns(Page::default(), at(1)).await.unwrap();
+    let (all, size) = store.tns(Page::default(), 1, at(1)).await.unwrap();
     assert_eq!((all.items.len(), all.next), (23, None), "without a limit, all");
-    let (part, same) = store.tns(Page { limit: Some(4), after: None }, at(1)).await.unwrap();
+    let (part, same) = store.tns(Page { limit: Some(4), after: None }, 1, at(1)).await.unwrap();
     assert_eq!((part.items.len(), same), (4, size), "each page says how many there are in all");
-    assert_eq!(size, PoolSize { total: 23, in_use: 1 });
+    assert_eq!(size, pool_size(23, 1));
 }
 
 pub async fn paging_shows_what_stays_exactly_once_while_others_come_and_go(store: Shared) {
@@ -138,7 +151,7 @@ pub async fn paging_shows_what_stays_exactly_once_while_others_come_and_go(store
     let mut seen = Vec::new();
     let mut page = Page { limit: Some(3), after: None };
     for step in 0.. {
-        let (part, _) = store.tns(page.clone(), at(1)).await.unwrap();
+        let (part, _) = store.tns(page.clone(), 1, at(1)).await.unwrap();
         seen.extend(part.items.into_iter().map(|tn| tn.number));
         let Some(next) = part.next else { break };
         page.after = Some(next);
@@ -156,16 +169,16 @@ pub async fn paging_shows_what_stays_exactly_once_while_others_come_and_go(store
 
 pub async fn the_size_of_the_pool_counts_live_sessions_only(store: Shared) {
     fill_pool(&store, 4).await;
-    let size = async |now| store.tns(Page { limit: Some(1), after: None }, now).await.unwrap().1;
-    assert_eq!(size(at(0)).await, PoolSize { total: 4, in_use: 0 });
+    let size = async |now| store.tns(Page { limit: Some(1), after: None }, 1, now).await.unwrap().1;
+    assert_eq!(size(at(0)).await, pool_size(4, 0));
     let first = talking(&store, [person(1), person(2)], 0, None).await;
     talking(&store, [person(3), person(4)], 0, Some(60)).await;
-    assert_eq!(size(at(60) - MS).await, PoolSize { total: 4, in_use: 2 });
-    assert_eq!(size(at(60)).await, PoolSize { total: 4, in_use: 1 });
+    assert_eq!(size(at(60) - MS).await, pool_size(4, 2));
+    assert_eq!(size(at(60)).await, pool_size(4, 1));
     assert!(end(&store, first.id, EndCause::Deleted, 61).await);
-    assert_eq!(size(at(61)).await, PoolSize { total: 4, in_use: 0 });
+    assert_eq!(size(at(61)).await, pool_size(4, 0));
     store.remove_tn(first.tn, at(62)).await.unwrap();
-    assert_eq!(size(at(62)).await, PoolSize { total: 3, in_use: 0 });
+    assert_eq!(size(at(62)).await, pool_size(3, 0));
 }
 
 /// Opens a session on each of this many numbers and ends all of them; returns the numbers in the order of the picks.

@@ -30,7 +30,7 @@ pub async fn of_many_concurrent_adds_of_a_number_one_succeeds(store: Shared) {
         assert_eq!(count(&answers, &AddTn::Added), 1);
         assert_eq!(count(&answers, &AddTn::Duplicate), CALLERS - 1);
     }
-    assert_eq!(store.tns(Page::default(), at(0)).await.unwrap().1.total, 20);
+    assert_eq!(store.tns(Page::default(), 1, at(0)).await.unwrap().1.total, 20);
 }
 
 pub async fn of_many_concurrent_removals_of_a_number_one_succeeds(store: Shared) {
@@ -315,6 +315,6 @@ pub async fn a_number_is_removed_or_gets_a_session_but_never_both(store: Shared)
             assert!(end(&store, session.id, EndCause::RolledBack, 1).await);
             assert_eq!(store.remove_tn(session.tn, at(1)).await.unwrap(), RemoveTn::Removed);
         }
-        assert_eq!(store.tns(Page::default(), at(1)).await.unwrap().1.total, 0);
+        assert_eq!(store.tns(Page::default(), 1, at(1)).await.unwrap().1.total, 0);
     }
 }

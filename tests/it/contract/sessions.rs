@@ -11,7 +11,10 @@ use super::{
     },
 };
 use sms_proxy::{
-    domain::{Blocked, EndCause, Kind, Message, Outbound, Page, Role, Session, SessionId, Settlement, State},
+    domain::{
+        Blocked, EndCause, Kind, Message, Outbound, Page, Role, Session, SessionFilter, SessionId,
+        Settlement, State,
+    },
     store::OpenSession,
 };
 
@@ -38,7 +41,7 @@ pub async fn no_session_opens_when_no_number_is_free_or_one_participant_is_a_num
     fill_pool(&store, 2).await;
     assert_eq!(ask([tn(1), bob()]).await, OpenSession::ParticipantIsTn(Role::A));
     assert_eq!(ask([alice(), tn(2)]).await, OpenSession::ParticipantIsTn(Role::B));
-    let (part, total) = store.sessions(Page::default(), at(60)).await.unwrap();
+    let (part, total) = store.sessions(SessionFilter::default(), Page::default(), at(60)).await.unwrap();
     assert_eq!((part.items, total), (vec![], 0));
     talking(&store, [alice(), bob()], 0, Some(60)).await;
     talking(&store, [alice(), bob()], 0, Some(61)).await;
@@ -129,7 +132,7 @@ pub async fn an_ended_session_is_gone_and_its_number_is_free(store: Shared) {
     let session = conversation(&store, None).await;
     assert!(end(&store, session.id, EndCause::Deleted, 1).await);
     assert_eq!(store.session(session.id, at(1)).await.unwrap(), None);
-    let (part, total) = store.sessions(Page::default(), at(1)).await.unwrap();
+    let (part, total) = store.sessions(SessionFilter::default(), Page::default(), at(1)).await.unwrap();
     assert_eq!((part.items, total), (vec![], 0));
     assert_eq!(route(&store, session.tn, alice(), at(1)).await, stranger(None));
     let next = talking(&store, [alice(), eve()], 2, None).await;

@@ -11,7 +11,9 @@ use crate::contract::{
 };
 use futures_util::future::join_all;
 use sms_proxy::{
-    domain::{Decision, Delivery, EndCause, Message, Page, Receipt, Session, Settlement, State},
+    domain::{
+        Decision, Delivery, EndCause, Message, Page, Receipt, Session, SessionFilter, Settlement, State,
+    },
     store::{AddTn, OpenSession, Receipted, Received, RemoveTn, StoreError},
 };
 use std::fmt::Debug;
@@ -55,7 +57,7 @@ fn receipt(of: &Message) -> Receipt {
 }
 
 async fn sessions(store: &Shared) -> Vec<Session> {
-    store.sessions(Page::default(), at(1)).await.unwrap().0.items
+    store.sessions(SessionFilter::default(), Page::default(), at(1)).await.unwrap().0.items
 }
 
 #[tokio::test]
@@ -202,9 +204,10 @@ async fn failed_reads_are_retried_and_complete() {
         waiting(&store, relay(&session), 1, 1).await;
         let lost = uncertain(&store, relay(&session), 2).await;
         same(fail, async || store.tn(session.tn, at(1)).await.unwrap()).await;
-        same(fail, async || store.tns(page(), at(1)).await.unwrap().0.items).await;
+        same(fail, async || store.tns(page(), 1, at(1)).await.unwrap().0.items).await;
         same(fail, async || store.session(session.id, at(1)).await.unwrap()).await;
-        same(fail, async || store.sessions(page(), at(1)).await.unwrap().0.items).await;
+        same(fail, async || store.sessions(SessionFilter::default(), page(), at(1)).await.unwrap().0.items)
+            .await;
         same(fail, async || store.expired_sessions(9, at(60)).await.unwrap()).await;
         same(fail, async || route(&store, session.tn, alice(), at(1)).await).await;
         same(fail, async || route(&store, session.tn, eve(), at(1)).await).await;

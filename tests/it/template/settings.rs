@@ -60,11 +60,14 @@ fn the_parameters_allow_what_the_program_allows() {
             Kind::Text => assert_eq!(parameter["MinLength"], 1, "{name}"),
             Kind::OptionalText => assert_eq!(parameter["MinLength"], Value::Null, "{name}"),
             Kind::Switch | Kind::Secret { .. } | Kind::Other(_) => {
-                assert!(["SECRETS_ARN", "DYNAMODB_TABLE"].contains(&name.as_str()), "{name}");
+                assert!(
+                    ["SECRETS_ARN", "DYNAMODB_TABLE", "TN_COOL_OFF_STRICT"].contains(&name.as_str()),
+                    "{name}"
+                );
             }
         }
     }
-    assert_eq!(numbers, 4);
+    assert_eq!(numbers, 6);
 }
 
 #[test]
