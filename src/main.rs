@@ -168,16 +168,23 @@ async fn maintain(settings: &Settings) -> Outcome<()> {
     Ok(())
 }
 
+/// Whether SIGHUP is ignored, as `nohup` makes it. That is inherited.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+}
+
 /// Completes on Ctrl-C, SIGTERM, or the SIGHUP of a terminal that is closed.
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut hangup = signal(SignalKind::hangup())?;
+    let mut hangup = (!ignores_hangup()).then(|| signal(SignalKind::hangup())).transpose()?;
     Ok(async move {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
+            Some(_) = async { hangup.as_mut()?.recv().await } => {}
         }
         tracing::info!("stopping");
     })

@@ -1,5 +1,6 @@
 //! Ids of our own: v4 UUIDs, written as 32 lower-case hexadecimal digits.
 
+use super::Number;
 use std::{fmt, str::FromStr};
 use uuid::Uuid;
 
@@ -73,9 +74,10 @@ impl SessionId {
 }
 
 impl MessageId {
-    /// The id of the first message that an inbound text causes: the same each time the text is posted.
+    /// The id of the first message that an inbound text to a number causes: the same each time the text is posted, in
+    /// whichever form.
     #[must_use]
-    pub fn for_inbound(id: &str) -> Self {
-        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()))
+    pub fn for_inbound(id: &str, to: Number) -> Self {
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_OID, format!("{} {id}", to.digits()).as_bytes()))
     }
 }

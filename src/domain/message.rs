@@ -62,7 +62,7 @@ impl Inbound {
     /// The key that identifies duplicates of the text.
     #[must_use]
     pub fn dedupe_key(&self) -> Option<MessageId> {
-        self.id.as_deref().map(MessageId::for_inbound)
+        self.id.as_deref().map(|id| MessageId::for_inbound(id, self.to))
     }
 
     /// Assigns ids to the messages that this text causes. The first of them gets the dedupe key, so that no separate

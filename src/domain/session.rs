@@ -91,6 +91,12 @@ pub enum EndCause {
 }
 
 impl EndCause {
+    /// Whether the session counts as a previous one of its participants. One that was never reported as created does not.
+    #[must_use]
+    pub fn is_past(self) -> bool {
+        self != Self::RolledBack
+    }
+
     /// Whether a session that is not ended yet may end for this cause.
     #[must_use]
     pub fn allows(self, session: &Session, now: DateTime<Utc>) -> bool {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub(super) struct App {
     pub(super) service: Service,
     pub(super) auth: Arc<Auth>,
-    pub(super) refusals: Arc<Refusals>,
+    pub(super) refusals: Arc<[Refusals; 2]>,
     pub(super) health: Arc<Health>,
     pub(super) lists: Lists,
     pub(super) sandbox: Option<Arc<Sandbox>>,

@@ -35,6 +35,14 @@ impl ApiError {
         Self { reason, message: message.into(), challenge: None }
     }
 
+    pub(super) fn reason(&self) -> Reason {
+        self.reason
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
     pub(super) fn invalid_number(field: &str, problem: InvalidNumber) -> Self {
         Self::new(Reason::InvalidNumber, format!("{field} {problem}"))
     }

@@ -5,6 +5,7 @@ use super::{
     body::{media_type, read},
     encoding::text,
     error::ApiError,
+    reason::Reason,
 };
 use crate::{
     limits,
@@ -25,29 +26,45 @@ use std::{
 pub(super) struct Refusals(Mutex<Option<Instant>>);
 
 impl Refusals {
-    /// Warns of a post without the token, at most once per [`limits::WARNING`]: Flowroute gives a text up after some tries.
-    fn warn(&self) {
+    /// Warns of a refused post, at most once per [`limits::WARNING`]: Flowroute gives a text up after some tries.
+    fn warn(&self, refused: &ApiError) {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= limits::WARNING) {
             *last = Some(Instant::now());
             tracing::warn!(
-                "posts without the webhook's token are refused; if they are Flowroute's, texts are lost: its callback URL \
-                 must end with ?token= and the value of WEBHOOK_TOKEN"
+                reason = refused.reason().as_str(),
+                "posts to the webhook are refused; if they are Flowroute's, texts are lost: {}",
+                refused.message()
             );
         }
     }
 }
 
-/// `POST /`. 200 means: do not resend. The text and what it causes are stored, or it causes nothing.
+/// `POST /`, which warns of refusals.
 pub(super) async fn receive(
+    service: State<Service>,
+    auth: State<Arc<Auth>>,
+    State(refusals): State<Arc<[Refusals; 2]>>,
+    request: Request,
+) -> Result<StatusCode, ApiError> {
+    let received = receive_post(service, auth, request).await;
+    if let Err(refused) = &received
+        && refused.reason().status().is_client_error()
+    {
+        // Strangers without a token do not hide what is refused of Flowroute's posts.
+        refusals[usize::from(refused.reason() == Reason::Unauthorized)].warn(refused);
+    }
+    received
+}
+
+/// 200 means: do not resend. The text and what it causes are stored, or it causes nothing.
+async fn receive_post(
     State(service): State<Service>,
     State(auth): State<Arc<Auth>>,
-    State(refusals): State<Arc<Refusals>>,
     request: Request,
 ) -> Result<StatusCode, ApiError> {
     let (head, body) = request.into_parts();
     if !auth.admits_webhook(head.uri.query(), &head.headers) {
-        refusals.warn();
         return Err(ApiError::no_webhook_token());
     }
     if !matches!(

@@ -35,7 +35,7 @@ pub struct InvalidWords;
 impl OptOutWords {
     /// The words besides `STOP` that opt out unless others are set. `QUIT`, `END` and `CANCEL` are not among them: two
     /// people who text each other use them.
-    pub const DEFAULT: &str = "STOPALL,UNSUBSCRIBE,REVOKE,OPTOUT,OPT OUT";
+    pub const DEFAULT: &str = "STOPALL,STOP ALL,UNSUBSCRIBE,REVOKE,OPTOUT,OPT OUT";
 
     /// Reads a text. One with a picture is never just a word.
     pub(super) fn read(&self, content: &Content) -> Option<OptWord> {

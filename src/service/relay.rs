@@ -6,6 +6,7 @@ use crate::{
         Blocked, Content, Decision, IgnoreReason, Inbound, Kind, Message, Number, OptChange, Receipt, Route,
         Session, Text,
     },
+    limits,
     store::{Arrival, Received},
 };
 use std::sync::Arc;
@@ -124,6 +125,7 @@ impl Service {
         let (options, text) = (Arc::clone(&self.options), inbound.clone());
         let decide = Arc::new(move |route: &Route| decide(route, &text, &options.wording));
         let quota = self.options.reply_quota;
+        let id = inbound.id.as_deref().map(shown);
         let word = self.options.wording.opt_out.read(&inbound.content);
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota };
         match self.store.receive(arrival, decide).await? {
@@ -139,6 +141,7 @@ impl Service {
             }
             Received::Ignored(IgnoreReason::PreviousSession) => {
                 tracing::warn!(
+                    id,
                     from,
                     to,
                     "text not relayed: it was sent before the sender's previous session ended"
@@ -164,7 +167,13 @@ impl Service {
     pub async fn receive_receipt(&self, receipt: Receipt) -> Result<()> {
         let receipted = self.store.receipt(&receipt, self.now()).await?;
         let outbound = receipt.message.map(|id| id.to_string());
-        tracing::info!(outbound, level = receipt.delivery.level, ?receipted, "delivery receipt");
+        let (level, code) = (receipt.delivery.level, receipt.delivery.code.as_deref());
+        tracing::info!(outbound, level, code, ?receipted, "delivery receipt");
         Ok(())
     }
+}
+
+/// An id of the provider's, as the log shows it.
+fn shown(id: &str) -> String {
+    id.chars().filter(|c| !c.is_control()).take(limits::STORED_WORD).collect()
 }

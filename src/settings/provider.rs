@@ -81,8 +81,10 @@ pub(super) fn address(reader: &mut Reader<'_>, setting: &Setting) -> Option<Url>
 /// Reads the base path. An address that is given stands for its path.
 pub(super) fn base_path(reader: &mut Reader<'_>, public_url: Option<&Url>) -> Option<String> {
     let given = reader.given(&BASE_PATH);
-    if given.as_ref().is_some_and(|text| text.contains(['?', '#', '@']) || text.contains(char::is_whitespace))
-    {
+    // Other characters are written in more than one way in a URL.
+    let is_plain =
+        |text: &String| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~%/:".contains(&byte));
+    if given.as_ref().is_some_and(|text| !is_plain(text)) {
         reader.unexpected(&BASE_PATH, "the value");
     }
     let path = match given {

@@ -18,15 +18,13 @@ struct Ended {
 }
 
 impl LastWrite {
-    /// Keeps the outcome of a write, and returns it. A record of a newer release does not count as a failure.
-    pub(super) fn keep<T>(&self, outcome: Result<T>) -> Result<T> {
-        let kept = match &outcome {
-            Ok(_) | Err(StoreError::Unreadable(_)) => Ok(()),
-            Err(error) => Err(error.clone()),
+    /// Keeps the outcome of a write. A record of a newer release does not count as a failure.
+    pub(super) fn keep(&self, outcome: Result<()>) {
+        let outcome = match outcome {
+            Err(StoreError::Unreadable(_)) => Ok(()),
+            outcome => outcome,
         };
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(Ended { at: Instant::now(), outcome: kept });
-        outcome
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Ended { at: Instant::now(), outcome });
     }
 
     /// The outcome of the last write; `None` if that was more than [`limits::WRITE_CHECK`] ago.

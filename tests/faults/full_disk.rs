@@ -8,6 +8,7 @@ use std::{
     io::{ErrorKind, Write},
     path::PathBuf,
     process::Command,
+    time::Duration,
 };
 use test_support::{
     Backend,
@@ -90,6 +91,14 @@ async fn nothing_is_accepted_or_lost_while_the_disk_is_full_and_the_service_reco
     }
     assert!(refused.len() >= 25, "the disk is not full: {} of 30 were refused", refused.len());
     assert_nothing_can_be_changed(&server, &conversation).await;
+    // Rounds of maintenance write so little that they may succeed.
+    for n in 0..8 {
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        server.call("GET", "/health", None).await.assert_error(503, "store_unavailable");
+        if n == 3 {
+            assert_eq!(poster.post(&refused[0]).await, Some(503));
+        }
+    }
     filler.remove();
 
     poster.deliver_all(&refused).await;

@@ -235,6 +235,15 @@ async fn a_database_that_cannot_be_written_is_refused_with_the_file_and_the_user
 }
 
 #[tokio::test]
+async fn a_directory_in_place_of_the_file_is_named() {
+    let folder = TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("data")).unwrap();
+    let (code, said) = Binary::refusal(folder.path(), &[("SQLITE_PATH", "data")]).await;
+    assert_eq!(code, 1);
+    assert!(said.contains("data: it is a directory"), "{said}");
+}
+
+#[tokio::test]
 async fn a_directory_that_cannot_be_created_is_named() {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("taken"), "").unwrap();

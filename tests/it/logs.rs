@@ -97,9 +97,15 @@ async fn posts_without_the_webhooks_token_are_warned_of_once_a_minute_with_what_
         let text = flat(&fresh_id(), ALICE, TN, WORDS);
         assert_eq!(server.call("POST", path, Some(text)).await.status, 401);
     }
+    // Of Flowroute's own posts that are refused there is another warning.
+    for body in ["{", "[]", "{\"to\": 1}"] {
+        let request = server.request("POST", &format!("/?token={TOKEN}")).body(body);
+        assert_eq!(read(request.header("content-type", "application/json")).await.status, 400);
+    }
     let log = server.stop().await;
-    let warnings = warnings(&log);
-    assert_eq!(warnings.len(), 1, "{log}");
+    let (malformed, warnings): (Vec<_>, Vec<_>) =
+        warnings(&log).into_iter().partition(|line| line.contains("malformed_json"));
+    assert_eq!((malformed.len(), warnings.len()), (1, 1), "{log}");
     assert!(warnings[0].contains("?token=") && warnings[0].contains("WEBHOOK_TOKEN"), "{log}");
     assert!(!log.contains(TOKEN) && !log.contains(WRONG_TOKEN), "{log}");
 }

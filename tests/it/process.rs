@@ -3,11 +3,14 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 use sms_proxy::domain::{Kind, Page, SessionId, State};
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 use test_support::{
     ALICE, BOB, Backend, Loopback, Records, Reply, TN,
-    binary::{Binary, Server, WAIT_LIMIT, command, eventually, read},
+    binary::{Binary, Server, WAIT_LIMIT, command, eventually, prepare, read},
     flat,
     flowroute_standin::{FlowrouteStandin, Mode},
     fresh_id, on_each_backend,
@@ -286,4 +289,19 @@ async fn the_health_command_reports_the_servers_health() {
     let unwell = Loopback::always(Reply::answer(503, "")).await;
     let (code, said) = health_of(unwell.url("http").trim_start_matches("http://")).await;
     assert!(code == 1 && said.contains("503"), "{code}: {said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_was_started_with_nohup_outlives_its_terminal() {
+    let folder = TempDir::new().unwrap();
+    let mut command = Command::new("/bin/sh");
+    prepare(&mut command, folder.path(), &[]);
+    command.args(["-c", "trap '' HUP; exec \"$0\"", env!("CARGO_BIN_EXE_sms-proxy")]);
+    let server = Binary::start(command).listening().await;
+    server.binary.signal("HUP");
+    for _ in 0..3 {
+        server.ok("GET", "/health", None).await;
+    }
+    let log = server.stop().await;
+    assert_eq!(log.matches("stopping").count(), 1, "by SIGTERM: {log}");
 }

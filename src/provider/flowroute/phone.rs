@@ -17,12 +17,15 @@ pub(super) enum Phone {
 /// The names that a field may have in an object that stands for a phone number.
 const FIELDS: [&str; 7] = ["phone_number", "number", "phone", "value", "address", "to", "from"];
 /// More recipients of one text are not looked at.
-const MOST: usize = 100;
+const MOST: usize = 1_000;
 
 /// The phone numbers of a field: a string or a number, an object that has it, or a list of these. Blank ones are left out.
 pub(super) fn phones(field: Json<'_>) -> Vec<Phone> {
     let elements = field.elements().unwrap_or_else(|| vec![field]);
     let mut phones = Vec::new();
+    if elements.len() > MOST {
+        tracing::warn!("a text has {} recipients, of which {MOST} are looked at", elements.len());
+    }
     for element in elements.into_iter().take(MOST) {
         let inner = element.fields().and_then(|fields| FIELDS.iter().find_map(|name| fields.get(name)));
         let value = inner.unwrap_or(element);

@@ -1,6 +1,6 @@
 //! Reads time stamps (docs/flowroute.md#what-is-accepted).
 
-use chrono::{DateTime, Datelike, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDateTime, SubsecRound, Utc};
 use serde_json::Value;
 
 /// Years in which a text can have been sent. A time outside of them stands for "unknown", such as 1970 or the year 1.
@@ -18,7 +18,8 @@ pub(super) fn time(value: &Value) -> Option<DateTime<Utc>> {
         },
         _ => None,
     };
-    time.filter(|time| YEARS.contains(&time.year()))
+    // Stores keep milliseconds: a receipt that is posted again must equal the stored one.
+    time.filter(|time| YEARS.contains(&time.year())).map(|time| time.trunc_subsecs(3))
 }
 
 /// A number of seconds, milliseconds, microseconds or nanoseconds.

@@ -126,10 +126,8 @@ fn text_event(fields: &Fields<'_>, id: Option<Json<'_>>, media: &Media) -> Resul
         tracing::warn!(id = shown, "the post announces a picture without a usable address");
     }
     let sent_at = sent_at(fields, shown.as_deref());
-    let is_single = recipients.len() == 1;
     let to_each = recipients.into_iter().map(|to| Inbound {
-        // The id identifies duplicates, so the texts of one post must differ in it.
-        id: id.as_ref().map(|id| if is_single { id.clone() } else { format!("{id} {}", to.digits()) }),
+        id: id.clone(),
         from,
         to,
         content: content.clone(),

@@ -102,7 +102,8 @@ impl Calls {
             }
             _ => self.transact(changes).await,
         };
-        self.last_write.keep(written)
+        self.last_write.keep(written.as_ref().map(|_| ()).map_err(Clone::clone));
+        written
     }
 
     /// Idempotent by the client request token: repeated after a lost response, the transaction succeeds.

@@ -26,7 +26,7 @@ impl Dynamo {
                 texts
             }
             (Decision::Expire(notices), Route::Expired(session)) => {
-                also.extend(self.ending(&session, *now).await?);
+                also.extend(self.ending(&session, EndCause::Expired, *now).await?);
                 also.extend(self.withdrawing(session.id, EndCause::Expired, &[], *now).await?);
                 // A transaction must not have an item twice.
                 let own = inbound.dedupe_key().map(keys::message);

@@ -8,10 +8,22 @@ use super::{
     tn_item::TnItem,
 };
 use crate::{
-    domain::{MessageId, Number, Participant, Role, Session, SessionId},
+    domain::{EndCause, MessageId, Number, Participant, Role, Session, SessionId},
     store::Result,
 };
 use chrono::{DateTime, Utc};
+
+/// The attributes of a route that are those of its session.
+const OF_SESSION: [&str; 8] = [
+    "session_id",
+    "tn_number",
+    "person_a",
+    "person_b",
+    "created_at",
+    "expires_at",
+    "a_opted_out",
+    "b_opted_out",
+];
 
 /// An item with the attributes of a session, which all its items have.
 fn session_item(key: &Key, session: &Session) -> Item {
@@ -121,7 +133,12 @@ pub(super) fn ended(session: &Session, ended_at: DateTime<Utc>) -> Item {
 
 impl Dynamo {
     /// Ends a session, without its messages. The first change requires that it has not ended, and expires when it did.
-    pub(super) async fn ending(&self, session: &Session, now: DateTime<Utc>) -> Result<Vec<Change>> {
+    pub(super) async fn ending(
+        &self,
+        session: &Session,
+        cause: EndCause,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Change>> {
         let mut changes = vec![
             while_not_ended(Change::update(keys::session(session.id)))
                 .when_equal("expires_at", session.expires_at)
@@ -134,9 +151,14 @@ impl Dynamo {
         }
         let [a, b] = session.participants.map(|participant| participant.number);
         let ended_route = |[person, partner]: [Number; 2]| {
-            let route = Item::new(&keys::route(session.tn, person));
-            let route = route.with("previous_end", now).with("previous_partner", partner);
-            Change::put(route.with("ttl_at", self.ttl(now)))
+            let key = keys::route(session.tn, person);
+            if cause.is_past() {
+                let route = Item::new(&key).with("previous_end", now).with("previous_partner", partner);
+                return Change::put(route.with("ttl_at", self.ttl(now)));
+            }
+            // What it has of an earlier session stays.
+            let route = Change::update(key).when_equal("session_id", Some(session.id));
+            OF_SESSION.iter().fold(route, |route, name| route.remove(name)).set("ttl_at", self.ttl(now))
         };
         changes.extend([[a, b], [b, a]].map(ended_route));
         Ok(changes)

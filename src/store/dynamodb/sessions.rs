@@ -131,7 +131,7 @@ impl Dynamo {
             EndCause::RolledBack => item.get("notices")?,
             EndCause::Deleted | EndCause::Expired => Vec::new(),
         };
-        let mut changes = self.ending(&session, now).await?;
+        let mut changes = self.ending(&session, cause, now).await?;
         changes.extend(notices.iter().map(|notice| self.insert(notice)));
         changes.extend(self.withdrawing(id, cause, &starts, now).await?);
         match self.calls.write(changes).await {

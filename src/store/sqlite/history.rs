@@ -42,7 +42,7 @@ impl History for Sqlite {
             let texts = run(db, tombstones, params![millis(before), limit])?;
             Ok(texts + messages::forget(db, before, limit)? + sessions::forget(db, before, limit)?)
         };
-        self.writer.write(forget).await
+        self.writer.write_little(forget).await
     }
 
     async fn gauges(&self, up_to: u32) -> Result<Gauges> {

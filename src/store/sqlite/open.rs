@@ -44,6 +44,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|e| OpenError::Create(folder.into(), e))?;
     }
+    if path.is_dir() {
+        return Err(OpenError::Other(path.into(), "it is a directory".into()));
+    }
     let other = |e: rusqlite::Error| match e.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::Foreign(path.into()),
         Some(ErrorCode::DatabaseCorrupt) => OpenError::Corrupt(path.into(), describe(&e)),
@@ -69,9 +72,9 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-/// Writes as much as a text takes, and something else each time, since SQLite does not write what is there already.
+/// Writes more than a text takes, and something else each time, since SQLite does not write what is there already.
 pub(super) fn test_write(db: &Connection) -> rusqlite::Result<()> {
-    let sql = "INSERT INTO test_write (only, content) VALUES (1, randomblob(32768))
+    let sql = "INSERT INTO test_write (only, content) VALUES (1, randomblob(65536))
          ON CONFLICT DO UPDATE SET content = excluded.content";
     db.execute(sql, []).map(drop)
 }

@@ -40,7 +40,7 @@ impl Outbox for Sqlite {
             let transitions = expired.iter().filter_map(|message| message.reclaim(now));
             transitions.map(|transition| messages::apply(db, &transition)).collect::<Result<Vec<_>>>()
         };
-        Ok(self.writer.write(reclaim).await?.len())
+        Ok(self.writer.write_little(reclaim).await?.len())
     }
 
     async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
@@ -89,13 +89,13 @@ impl Outbox for Sqlite {
              ON CONFLICT DO UPDATE SET holder = ?1, until = ?3 WHERE holder = ?1 OR until < ?2 OR until > ?4";
         let values = [now, until, until + CLOCK_TOLERANCE].map(millis);
         let acquire = move |db: &Connection| run(db, sql, params![holder, values[0], values[1], values[2]]);
-        Ok(self.writer.write(acquire).await? == 1)
+        Ok(self.writer.write_little(acquire).await? == 1)
     }
 
     async fn release_drain_lease(&self, holder: &str) -> Result<()> {
         let holder = holder.to_owned();
         let release = move |db: &Connection| run(db, "DELETE FROM drain_lease WHERE holder = ?1", [holder]);
-        self.writer.write(release).await.map(drop)
+        self.writer.write_little(release).await.map(drop)
     }
 }
 

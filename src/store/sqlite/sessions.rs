@@ -264,10 +264,14 @@ pub(super) fn end(
     let Some(session) = not_ended.filter(|session| cause.allows(session, now)) else { return Ok(None) };
     run(db, "UPDATE session SET ended_at = ?2 WHERE id = ?1", params![id.to_string(), millis(now)])?;
     let [a, b] = session.participants.map(|participant| integer(participant.number));
-    let routes =
-        "UPDATE route SET session_id = NULL, previous_end = ?4, previous_partner = iif(sender = ?2, ?3, ?2)
-         WHERE tn = ?1 AND sender IN (?2, ?3)";
-    run(db, routes, params![integer(session.tn), a, b, millis(now)])?;
+    let route = [integer(session.tn), a, b];
+    if cause.is_past() {
+        let ends = "UPDATE route SET previous_end = ?4, previous_partner = iif(sender = ?2, ?3, ?2)
+             WHERE tn = ?1 AND sender IN (?2, ?3)";
+        run(db, ends, params![route[0], a, b, millis(now)])?;
+    }
+    run(db, "DELETE FROM route WHERE tn = ?1 AND sender IN (?2, ?3) AND previous_end IS NULL", route)?;
+    run(db, "UPDATE route SET session_id = NULL WHERE tn = ?1 AND sender IN (?2, ?3)", route)?;
     free_list::release(db, session.tn)?;
     for message in messages::unsettled(db, id)? {
         if let Some(transition) = message.withdraw(cause, now) {

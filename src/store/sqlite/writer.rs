@@ -26,10 +26,13 @@ trait Write: Send {
     fn run(self: Box<Self>, db: &Connection) -> (Reply, bool);
     fn refuse(self: Box<Self>, error: StoreError);
     fn is_abandoned(&self) -> bool;
+    /// Whether its success shows that a text can be stored.
+    fn is_proof(&self) -> bool;
 }
 
 struct Job<T, F> {
     work: F,
+    is_proof: bool,
     reply: oneshot::Sender<Result<T>>,
 }
 
@@ -39,7 +42,7 @@ where
     F: FnOnce(&Connection) -> Result<T> + Send + 'static,
 {
     fn run(self: Box<Self>, db: &Connection) -> (Reply, bool) {
-        let Self { work, reply } = *self;
+        let Self { work, reply, .. } = *self;
         let result = work(db);
         let keep = result.is_ok();
         let send = move |end: std::result::Result<(), StoreError>| {
@@ -55,6 +58,10 @@ where
 
     fn is_abandoned(&self) -> bool {
         self.reply.is_closed()
+    }
+
+    fn is_proof(&self) -> bool {
+        self.is_proof
     }
 }
 
@@ -109,8 +116,25 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        self.enqueue(work, true).await
+    }
+
+    /// The same for work that may write little or nothing: it may succeed although the disk has no room for a text.
+    pub(super) async fn write_little<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        self.enqueue(work, false).await
+    }
+
+    async fn enqueue<T, F>(&self, work: F, is_proof: bool) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
         let (reply, result) = oneshot::channel();
-        let queued = Queued { since: Instant::now(), write: Box::new(Job { work, reply }) };
+        let queued = Queued { since: Instant::now(), write: Box::new(Job { work, is_proof, reply }) };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         let permit = tokio::time::timeout(limits::SQLITE_QUEUE, queue.reserve()).await.map_err(|_| busy())?;
         permit.map_err(|_| stopped())?.send(queued);
@@ -161,13 +185,15 @@ impl Database {
         let begun = self.files.check().and_then(|()| {
             self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)
         });
-        let transaction = match self.last.keep(begun) {
+        let transaction = match begun {
             Ok(transaction) => transaction,
             Err(error) => {
+                self.last.keep(Err(error.clone()));
                 batch.into_iter().for_each(|queued| queued.write.refuse(error.clone()));
                 return;
             }
         };
+        let is_proof = batch.iter().any(|queued| queued.write.is_proof());
         let mut replies = Vec::with_capacity(batch.len());
         let mut broken = None;
         for queued in batch {
@@ -188,7 +214,9 @@ impl Database {
             Some(error) => Err(error),
             None => transaction.commit().map_err(StoreError::from).and_then(|()| self.files.check()),
         };
-        let end = self.last.keep(end);
+        if is_proof || end.is_err() {
+            self.last.keep(end.clone());
+        }
         for reply in replies {
             reply(end.clone());
         }

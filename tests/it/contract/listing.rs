@@ -201,7 +201,10 @@ pub async fn a_route_keeps_the_end_of_the_senders_previous_session_on_the_same_n
             assert_eq!(route_of(person).await, with_end);
         }
         assert!(end(&store, session.id, cause, ended).await);
-        expected = Some(at(ended));
+        // One that was rolled back was none to its participants.
+        if cause != EndCause::RolledBack {
+            expected = Some(at(ended));
+        }
     }
     assert_eq!(store.remove_tn(tn(1), at(91)).await.unwrap(), RemoveTn::Removed);
     fill_pool(&store, 2).await;

@@ -24,7 +24,7 @@ pub async fn a_new_text_is_stored_with_its_messages_leased_to_the_caller(store: 
     let text = arrival(Some("in-1"), alice(), session.tn, 5);
     let leased = accepted(&store, text, Decision::Send(texts.clone())).await;
     let [first, second] = [0, 1].map(|n: usize| leased[n].outbound.id);
-    assert_eq!(first, MessageId::for_inbound("in-1"), "the first message recognises the text");
+    assert_eq!(first, MessageId::for_inbound("in-1", tn(1)), "the first message recognises the text");
     assert_ne!(second, first);
     let expected: Vec<_> = texts
         .into_iter()
@@ -111,7 +111,7 @@ pub async fn a_text_is_decided_by_the_session_that_is_live_at_that_moment(store:
     let last = Arrival { now: at(60) - MS, ..text("in-1", 60) };
     assert_decided_by(&store, last, &session, live(&session)).await;
     assert_decided_by(&store, text("in-2", 60), &session, Route::Expired(session.clone())).await;
-    assert!(end(&store, session.id, EndCause::RolledBack, 30).await);
+    assert!(end(&store, session.id, EndCause::Deleted, 30).await);
     assert_decided_by(&store, text("in-3", 31), &session, stranger(None)).await;
     let next = talking(&store, [alice(), bob()], 32, None).await;
     assert_eq!(next.tn, session.tn);
@@ -187,7 +187,7 @@ pub async fn a_relay_to_a_blocked_participant_is_stored_as_failed(store: Shared)
     let text = || arrival(Some("in-1"), alice(), session.tn, 5);
     let send = || Decision::Send(vec![blocked.clone()]);
     assert_eq!(accepted(&store, text(), send()).await, []);
-    let id = MessageId::for_inbound("in-1");
+    let id = MessageId::for_inbound("in-1", tn(1));
     let new = never_tried(Outbound { id, created_at: at(5), text: blocked.clone() });
     let expected = closed(&new, State::Failed, at(5), Some(Blocked::OptedOut.as_str()));
     assert_eq!(stored(&store, &new).await, expected);

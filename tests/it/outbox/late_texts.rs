@@ -2,13 +2,14 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use test_support::{ALICE, App, BOB, Backend, EVE, TN, fresh_id, on_each_backend};
+use test_support::{ALICE, App, BOB, Backend, EVE, Outcome, TN, fresh_id, on_each_backend};
 
 on_each_backend! {
     the_first_session_of_a_number_loses_no_text_however_wrong_a_clock_is
     a_late_text_is_not_relayed_to_the_senders_next_partner
     only_the_senders_own_previous_session_counts
     a_late_text_after_the_session_is_answered_as_a_strangers
+    a_session_that_was_not_created_makes_no_text_late
 }
 
 /// A text that Flowroute took at this time.
@@ -92,4 +93,17 @@ async fn a_late_text_after_the_session_is_answered_as_a_strangers(backend: Backe
         assert_eq!(answers[0].0, ALICE);
         assert!(answers[0].1.contains("An active session was not found"), "{answers:?}");
     }
+}
+
+async fn a_session_that_was_not_created_makes_no_text_late(backend: Backend) {
+    let app = backend.app().await;
+    app.add_tn(TN).await;
+    app.provider.always(Outcome::Refused);
+    let pair = json!({"participant_a": ALICE, "participant_b": BOB});
+    app.call("POST", "/session", Some(pair)).await.assert_error(502, "provider_rejected");
+    app.provider.always(Outcome::Sent);
+    app.open_session(ALICE, EVE, None).await;
+    app.provider.clear();
+    text_at(&app, ALICE, app.clock.now() - TimeDelta::seconds(20), "hello, Eve").await;
+    assert_eq!(relayed(&app), to(EVE, "hello, Eve"));
 }

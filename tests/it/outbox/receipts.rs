@@ -2,12 +2,13 @@
 
 use axum::http::Request;
 use serde_json::{Value, json};
-use test_support::{ALICE, Answer, App, Backend, Outcome, TN, on_each_backend};
+use test_support::{ALICE, Answer, App, BOB, Backend, Outcome, TN, on_each_backend};
 
 on_each_backend! {
     the_final_state_of_a_message_is_kept_with_it_whatever_came_before_or_after
     a_receipt_without_a_level_or_with_another_is_taken
     a_receipt_that_says_that_the_recipient_has_opted_out_stops_further_texts
+    a_repeated_receipt_opts_nobody_out_again
     a_receipt_with_our_id_settles_an_unknown_message
     a_receipt_of_an_unknown_message_is_accepted_and_ignored
     of_a_receipt_only_what_can_be_one_is_kept
@@ -120,5 +121,25 @@ async fn a_receipt_that_says_that_the_recipient_has_opted_out_stops_further_text
         let failed: Vec<_> = messages.iter().filter(|message| message["state"] == "failed").collect();
         assert_eq!(failed.len(), 1);
         assert_eq!(failed[0]["reason"], "the recipient has opted out of this number (STOP)");
+    }
+}
+
+async fn a_repeated_receipt_opts_nobody_out_again(backend: Backend) {
+    // Flowroute's stamps have no digits of a second, or six.
+    for stamp in ["2026-11-26T10:00:00Z", "2026-11-26T10:00:00.123456Z", "2026-11-26T10:00:00.000001Z"] {
+        let app = backend.app().await;
+        let session = app.conversation(None).await;
+        app.text(ALICE, TN, "hi").await;
+        let provider_id = app.messages(&session).await[2]["provider_id"].clone();
+        let mut receipt = receipt(provider_id.as_str().unwrap(), 2, "failed", &json!(1110));
+        receipt["data"]["attributes"]["timestamp"] = stamp.into();
+        assert_eq!(post(&app, None, &receipt).await.status, 200);
+        app.text(BOB, TN, "UNSTOP").await;
+        for _ in 0..2 {
+            assert_eq!(post(&app, None, &receipt).await.status, 200);
+        }
+        app.provider.clear();
+        app.text(ALICE, TN, "are you there?").await;
+        assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "are you there?".to_owned())], "{stamp}");
     }
 }

@@ -2,11 +2,13 @@
 
 use super::{arrived, json_api, to_bob};
 use serde_json::json;
-use test_support::{ALICE, BOB, Backend, EVE, TN, fresh_id, fresh_number, logged, on_each_backend};
+use test_support::{ALICE, BOB, Backend, EVE, TN, fresh_id, fresh_number, logged, number, on_each_backend};
 
 on_each_backend! {
     a_text_to_a_list_of_numbers_arrives_once_through_the_tn_among_them
     a_text_to_several_tns_arrives_through_each
+    a_text_that_is_posted_again_in_another_form_arrives_once
+    one_of_our_tns_is_found_among_hundreds_of_numbers
     senders_and_tns_are_recognised_however_their_numbers_are_written
     nobody_is_answered_who_cannot_be_texted
 }
@@ -125,4 +127,41 @@ async fn nobody_is_answered_who_cannot_be_texted(backend: Backend) {
         }
     }
     assert!(logged().contains("post ignored reason=UnanswerableSender"), "{}", logged());
+}
+
+async fn a_text_that_is_posted_again_in_another_form_arrives_once(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(None).await;
+    let other = fresh_number();
+    app.add_tn(&other).await;
+    let forms =
+        [json!(TN), json!([TN]), json!([TN, other]), json!([TN, EVE]), json!(format!("{TN},{other}"))];
+    for first in &forms {
+        for second in &forms {
+            let id = fresh_id();
+            for to in [first, second, first] {
+                let flat = json!({"id": id, "to": to, "from": ALICE, "body": "hi"});
+                assert_eq!(app.post(flat).await.status, 200);
+            }
+            let mut data =
+                json!({"data": {"id": id, "type": "message", "attributes": {"from": ALICE, "body": "hi"}}});
+            data["data"]["attributes"]["to"] = second.clone();
+            assert_eq!(app.post(data).await.status, 200);
+            let mut through_tn = arrived(&app);
+            through_tn.retain(|(to, _)| to == BOB);
+            assert_eq!(through_tn, to_bob("hi"), "{first}, then {second}");
+        }
+    }
+}
+
+async fn one_of_our_tns_is_found_among_hundreds_of_numbers(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(None).await;
+    for foreign in [99, 100, 500] {
+        let mut to: Vec<String> = (0..foreign).map(|n| number(5_000 + n)).collect();
+        to.push(TN.to_owned());
+        let text = json!({"id": fresh_id(), "to": to, "from": ALICE, "body": "hi"});
+        assert_eq!(app.post(text).await.status, 200);
+        assert_eq!(arrived(&app), to_bob("hi"), "{foreign}");
+    }
 }

@@ -330,7 +330,9 @@ fn values_in_the_file_are_checked_like_those_in_the_environment() {
 
 #[test]
 fn a_base_path_is_a_path() {
-    for bad in ["/a b", "/a?b", "/a#b", "https://user@example.com/a", "https://example.com/a b"] {
+    for bad in
+        ["/a b", "/sämü", "\"/sms\"", "/a?b", "/a#b", "https://user@example.com/a", "https://example.com/a b"]
+    {
         complaint("BASE_PATH", &[("BASE_PATH", bad)], None);
     }
 }

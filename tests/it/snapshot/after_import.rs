@@ -61,7 +61,7 @@ async fn stored_ids_are_recognised_as_duplicates(backend: Backend) {
     let (source, targets) = moved(backend).await;
     for SnapshotStore { app, .. } in &targets {
         app.post(flat(RELAYED, ALICE, tn_of(&source.talk), "the first")).await;
-        app.post(flat(STOPPED, BOB, tn_of(&source.talk), "an id that opted out before")).await;
+        app.post(flat(STOPPED, &number(3), tn_of(&source.blocked), "an id that opted out before")).await;
         assert_eq!(app.provider.asked(), 0);
     }
 }
