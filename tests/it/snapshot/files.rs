@@ -102,6 +102,42 @@ async fn missing_added_or_reordered_lines_are_refused() {
     }
 }
 
+/// Orders and kinds as the file has them: the kind's name in a line, in words, and the fields that it is sorted by.
+const ORDERS: [(&str, &str, &str); 5] = [
+    ("tn", "TN", "number"),
+    ("session", "session", "created_at, then id"),
+    ("opt_out", "opt-out", "tn, then person"),
+    ("inbound", "inbound text", "id"),
+    ("message", "message", "created_at, then kind and recipient, then id"),
+];
+
+#[tokio::test]
+async fn a_record_out_of_order_is_refused_with_the_order_and_both_lines() {
+    let (all, target) = fixture().await;
+    let first = |kind: &str| all.iter().position(|line| line.starts_with(&format!("{{\"{kind}\":"))).unwrap();
+    for (kind, words, order) in ORDERS {
+        let (n, line) = (first(kind), first(kind) + 2);
+        let mut twice = all.clone();
+        twice.insert(n, all[n].clone());
+        let why = format!("records must be sorted and unique: this {words} is the one on line {line} again");
+        assert_refused(&target, file(&twice), Some(line + 1), &why).await;
+        let mut swapped = all.clone();
+        swapped.swap(n, n + 1);
+        let why =
+            format!("this {words} comes before the one on line {line} ({words}s are sorted by {order})");
+        assert_refused(&target, file(&swapped), Some(line + 1), &why).await;
+    }
+    for pair in ORDERS.windows(2) {
+        let ((_, earlier, _), (kind, later, _)) = (pair[0], pair[1]);
+        let (n, line) = (first(kind) - 1, first(kind) + 1);
+        let mut swapped = all.clone();
+        swapped.swap(n, n + 1);
+        let order = "first TNs, then sessions, opt-outs, inbound texts, messages";
+        let why = format!("this {earlier} comes before the {later} on line {line} ({order})");
+        assert_refused(&target, file(&swapped), Some(line + 1), &why).await;
+    }
+}
+
 /// Each of these changes one line into something that there can't be.
 #[tokio::test]
 async fn impossible_records_are_refused() {
