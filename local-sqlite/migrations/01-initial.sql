@@ -17,6 +17,7 @@ CREATE TABLE tn (
 CREATE INDEX tn_open ON tn (pick_key) WHERE pick_key IS NOT NULL;
 CREATE INDEX tn_full ON tn (sessions) WHERE pick_key IS NULL AND draining = 0;
 
+-- `request` is a hash of what was requested with an idempotency key; the id is then a hash of the key.
 CREATE TABLE session (
     id            TEXT PRIMARY KEY,
     tn            INTEGER NOT NULL,
@@ -25,6 +26,7 @@ CREATE TABLE session (
     created_at    INTEGER NOT NULL,
     expires_at    INTEGER,
     ended_at      INTEGER,
+    request       TEXT,
     CHECK (participant_a <> participant_b)
 ) STRICT;
 CREATE INDEX session_not_ended ON session (created_at, id) WHERE ended_at IS NULL;

@@ -60,6 +60,12 @@ id! {
 }
 
 impl SessionId {
+    /// The id of the session that a request with this idempotency key opens: a hash of the key.
+    #[must_use]
+    pub fn for_key(key: &str) -> Self {
+        Self(Uuid::new_v5(&Uuid::NAMESPACE_URL, key.as_bytes()))
+    }
+
     /// The id as a number.
     #[must_use]
     pub fn as_u128(self) -> u128 {

@@ -2,6 +2,7 @@
 
 use super::{Kind, MessageId, Number, Outbound, Participant, Role, Session, SessionId, Sharing};
 use chrono::{DateTime, Utc};
+use uuid::Uuid;
 
 /// A requested session, before a TN is found for it.
 ///
@@ -20,6 +21,8 @@ pub struct NewSession {
     pub virtual_tn: Option<Number>,
     /// How it may share a TN with others.
     pub sharing: Sharing,
+    /// What was requested with an idempotency key, as a hash; the id is then [that of the key](SessionId::for_key).
+    pub request: Option<String>,
     /// What both are told at the start.
     pub start_notice: String,
     notice_ids: [MessageId; 2],
@@ -41,9 +44,26 @@ impl NewSession {
             expires_at,
             virtual_tn: None,
             sharing: Sharing::default(),
+            request: None,
             start_notice,
             notice_ids: [MessageId::random(), MessageId::random()],
         }
+    }
+
+    /// The same session, opened by a request with an idempotency key: another one with that key opens no other.
+    #[must_use]
+    pub fn with_key(self, key: &str) -> Self {
+        let [a, b] = self.participants.map(Number::digits);
+        let window = self.expires_at.map(|expiry| (expiry - self.created_at).num_milliseconds());
+        let requested = format!("{a} {b} {window:?} {:?}", self.virtual_tn.map(Number::digits));
+        let request = Uuid::new_v5(&Uuid::NAMESPACE_OID, requested.as_bytes()).simple().to_string();
+        Self { id: SessionId::for_key(key), request: Some(request), ..self }
+    }
+
+    /// The ids of the start notices.
+    #[must_use]
+    pub fn notice_ids(&self) -> [MessageId; 2] {
+        self.notice_ids
     }
 
     /// The session on this TN, which neither participant has opted out of, and its start notices.

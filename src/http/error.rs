@@ -109,6 +109,7 @@ impl From<Error> for ApiError {
             Error::SameParticipant => Reason::SameParticipant,
             Error::ParticipantIsTn(_) => Reason::ParticipantIsTn,
             Error::ParticipantOptedOut(_) => Reason::ParticipantOptedOut,
+            Error::KeyReused => Reason::IdempotencyKeyReused,
             Error::NoTnAvailable => Reason::NoTnAvailable,
             Error::SessionNotFound | Error::SessionNotStored => Reason::SessionNotFound,
             Error::ProviderRejected { .. } => Reason::ProviderRejected,

@@ -44,6 +44,8 @@ reasons! {
     InvalidNumber = "invalid_number", BAD_REQUEST;
     /// `expiry_window` is not a whole number of minutes in its range.
     InvalidExpiryWindow = "invalid_expiry_window", BAD_REQUEST;
+    /// The `Idempotency-Key` is empty, too long, not visible ASCII, or there are several.
+    InvalidIdempotencyKey = "invalid_idempotency_key", BAD_REQUEST;
     /// `limit` is out of range.
     InvalidLimit = "invalid_limit", BAD_REQUEST;
     /// `after` is not a cursor of this list.
@@ -82,6 +84,8 @@ reasons! {
     BodyTooSlow = "body_too_slow", REQUEST_TIMEOUT;
     /// The body is larger than its limit.
     BodyTooLarge = "body_too_large", PAYLOAD_TOO_LARGE;
+    /// The idempotency key was used with another body.
+    IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY;
     /// The body has another content type or content encoding than expected.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE;
     /// The service has a defect.

@@ -125,12 +125,39 @@ impl From<domain::Session> for Session {
     }
 }
 
+/// The longest `Idempotency-Key`, in characters.
+const LONGEST_KEY: usize = 255;
+
+/// The `Idempotency-Key` of a request, if it has one.
+pub(super) struct IdempotencyKey(Option<String>);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let mut keys = parts.headers.get_all("idempotency-key").iter();
+        let (Some(key), more) = (keys.next(), keys.next()) else { return Ok(Self(None)) };
+        let key = key.as_bytes();
+        let is_key = (1..=LONGEST_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+        match String::from_utf8(key.to_vec()) {
+            Ok(key) if is_key && more.is_none() => Ok(Self(Some(key))),
+            _ => {
+                let message = format!(
+                    "Idempotency-Key must be sent once, with 1 to {LONGEST_KEY} visible ASCII characters"
+                );
+                Err(ApiError::new(Reason::InvalidIdempotencyKey, message))
+            }
+        }
+    }
+}
+
 pub(super) async fn open(
     State(service): State<Service>,
+    IdempotencyKey(key): IdempotencyKey,
     body::Json(request): body::Json<OpenRequest>,
 ) -> Result<Json<Opened>, ApiError> {
-    let session =
-        service.open_session(request.participants, request.expiry_window, request.virtual_tn).await?;
+    let OpenRequest { participants, expiry_window, virtual_tn } = request;
+    let session = service.open_session(participants, expiry_window, virtual_tn, key.as_deref()).await?;
     let session = Session::from(session);
     Ok(Json(Opened {
         message: "created session",

@@ -35,6 +35,9 @@ pub enum Error {
     /// Each free number of the pool is one that these participants have opted out of.
     #[error("{} opted out of the free virtual TNs with STOP; add another TN with POST /tn", names(.0))]
     ParticipantOptedOut(Vec<Role>),
+    /// The idempotency key was used with another body.
+    #[error("this Idempotency-Key was used with another body; use a new key for a new session")]
+    KeyReused,
     /// All numbers of the pool are in use.
     #[error("Could not create session -- No virtual TNs available")]
     NoTnAvailable,

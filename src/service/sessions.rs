@@ -37,6 +37,7 @@ impl Service {
         participants: [Number; 2],
         window: Option<TimeDelta>,
         virtual_tn: Option<Number>,
+        idempotency_key: Option<&str>,
     ) -> Result<Session> {
         if participants[0] == participants[1] {
             return Err(Error::SameParticipant);
@@ -48,6 +49,9 @@ impl Service {
         let expires_at = window.map(|window| now + window);
         let mut new = NewSession::new(participants, now, expires_at, words);
         (new.virtual_tn, new.sharing) = (virtual_tn, self.options.sharing);
+        if let Some(key) = idempotency_key {
+            new = new.with_key(key);
+        }
         self.respond(|slot| async move { service.open(new, now, deadline, &slot).await }).await
     }
 
@@ -63,15 +67,23 @@ impl Service {
             self.ping().await?;
         }
         let mut expired = Vec::new();
-        let opened = self.open_on_free_tn(new, now, deadline, &mut expired).await;
+        let has_key = new.request.is_some();
+        let opened = self.open_on_tn(new, now, deadline, &mut expired).await;
         let (session, notices) = match opened {
-            Ok((session, notices)) => (session, notices),
+            Ok(Opened::New(session, notices)) => (session, notices),
+            Ok(Opened::Repeated(session)) => {
+                slot.publish(session.clone());
+                self.dispatch(expired, deadline).await;
+                tracing::info!(session = %session.id, "request repeated: its session was opened before");
+                return Ok(session);
+            }
             Err(error) => {
                 self.dispatch(expired, deadline).await;
                 return Err(error);
             }
         };
-        if !slot.publish(session.clone()) {
+        // With a key, the request is repeated, and finds the session.
+        if !slot.publish(session.clone()) && !has_key {
             // The request timed out. Its messages return to the outbox first, so that the rollback withdraws them.
             self.defer(notices).await;
             let (rolled_back, _) = tokio::join!(self.roll_back(session.id), self.dispatch(expired, deadline));
@@ -82,28 +94,31 @@ impl Service {
     }
 
     /// Opens the session, ending expired ones if no TN is free; the notices of those are added to `expired`.
-    async fn open_on_free_tn(
+    async fn open_on_tn(
         &self,
         new: NewSession,
         now: DateTime<Utc>,
         deadline: Instant,
         expired: &mut Vec<Message>,
-    ) -> Result<(Session, Vec<Message>)> {
+    ) -> Result<Opened> {
         let mut found_no_expired = false;
         for _ in 0..OPEN_ATTEMPTS {
             if Instant::now() >= deadline {
                 break;
             }
             let opened = match self.store.open_session(new.clone(), self.lease_until(now)).await {
-                // The session may have been opened, or may still be. A rollback that fails is retried later.
-                Err(error @ StoreError::Unavailable(_)) => {
+                // The session may have been opened, or may still be. A rollback that fails is retried later. With a key, the
+                // request is repeated, and finds the session.
+                Err(error @ StoreError::Unavailable(_)) if new.request.is_none() => {
                     let _ = self.roll_back(new.id).await;
                     return Err(error.into());
                 }
                 opened => opened?,
             };
             match opened {
-                OpenSession::Opened { session, notices } => return Ok((session, notices)),
+                OpenSession::Opened { session, notices } => return Ok(Opened::New(session, notices)),
+                OpenSession::Repeated(session) => return Ok(Opened::Repeated(session)),
+                OpenSession::KeyReused => return Err(Error::KeyReused),
                 OpenSession::ParticipantIsTn(role) => return Err(Error::ParticipantIsTn(role)),
                 // After one more attempt: a caller that ended the last expired session may have freed more TNs than it took.
                 OpenSession::NoFreeTn { opted_out } if found_no_expired && opted_out.is_empty() => {
@@ -278,6 +293,14 @@ impl Service {
         let notices = Outbound::all(self.options.wording.expired_notices(session), now);
         self.store.end_session(session.id, EndCause::Expired, notices, now, lease_until).await
     }
+}
+
+/// A session that is open, or was.
+enum Opened {
+    /// It is new, and these are its start notices.
+    New(Session, Vec<Message>),
+    /// A request with the same idempotency key opened it before.
+    Repeated(Session),
 }
 
 /// Whether sessions that have expired and are not ended yet may be the reason.

@@ -60,6 +60,8 @@ pub(super) struct SessionLine {
     expires_at: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ended_at: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -184,7 +186,7 @@ impl From<&Entry> for Line {
             Entry::Tn { number, added_at, draining } => {
                 Self::Tn { number: number.digits(), added_at: millis(*added_at), draining: *draining }
             }
-            Entry::Session { session, ended_at } => {
+            Entry::Session { session, ended_at, request } => {
                 let [a, b] = session.participants;
                 Self::Session(SessionLine {
                     id: session.id.to_string(),
@@ -194,6 +196,7 @@ impl From<&Entry> for Line {
                     created_at: millis(session.created_at),
                     expires_at: session.expires_at.map(millis),
                     ended_at: ended_at.map(millis),
+                    request: request.clone(),
                 })
             }
             Entry::OptOut { tn, person } => Self::OptOut { tn: tn.digits(), person: person.digits() },
@@ -256,7 +259,7 @@ impl SessionLine {
             created_at: time(self.created_at)?,
             expires_at: some_time(self.expires_at)?,
         };
-        Ok(Entry::Session { session, ended_at: some_time(self.ended_at)? })
+        Ok(Entry::Session { session, ended_at: some_time(self.ended_at)?, request: self.request.clone() })
     }
 }
 

@@ -16,13 +16,17 @@ pub trait Sessions: Send + Sync + 'static {
     /// The TN is the one that the session must get, or the one of the pair's previous session, or is picked at random
     /// among those that have room and that [`Choice`](crate::domain::Choice) admits. `NoFreeTn` and `Unavailable` never
     /// mean contention. The cost grows neither with the pool nor with the sessions of others.
+    ///
+    /// With an idempotency key: of several callers with the same key and request, at the same time or later, one gets
+    /// `Opened`, and the others `Repeated`. A session that was rolled back leaves its key unused.
     async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession>;
 
     /// Ends the session, frees its TN, stores the notices and withdraws the session's unsent messages. Of several
     /// callers, one gets `Some`; the others get `None`, as does a call whose cause does not [allow](EndCause::allows) it.
     ///
     /// Idempotent: a caller whose response was lost may repeat the call with the same notices, and gets the result of the
-    /// first call. After the rollback of a session that is not stored, a late write cannot open it.
+    /// first call. After the rollback of a session that is not stored, a late write cannot open it. The rollback of a session
+    /// with an idempotency key removes its record.
     ///
     /// A relay that a lagging index hides is cancelled when it is next due.
     ///
@@ -75,6 +79,10 @@ pub enum OpenSession {
         /// The participants who have opted out of a TN that would do.
         opted_out: Vec<Role>,
     },
+    /// This session, live or ended, was opened before by a request with the same key.
+    Repeated(Session),
+    /// The key was used for another request.
+    KeyReused,
     /// The TN that the session must get will not do, for this reason. The same holds of expired sessions.
     Unavailable(Unavailable),
     /// This participant is a TN of the pool.

@@ -59,6 +59,8 @@ pub enum Entry {
         session: Session,
         /// When it was ended.
         ended_at: Option<DateTime<Utc>>,
+        /// What was requested with its idempotency key, as a hash.
+        request: Option<String>,
     },
     /// A person has opted out of a TN.
     OptOut {

@@ -10,6 +10,7 @@ mod documents;
 mod domain;
 mod durability;
 mod flowroute;
+mod idempotency;
 mod init_phase;
 mod lambda;
 mod layers;

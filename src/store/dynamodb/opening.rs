@@ -2,6 +2,7 @@
 
 use super::{
     Dynamo,
+    change::Change,
     free_list::{Pick, PoolItem},
     keys::{self, Key, TABLE},
     opt_outs::opted_out_tns,
@@ -23,6 +24,11 @@ impl Dynamo {
         new: &NewSession,
         lease_until: DateTime<Utc>,
     ) -> Result<Option<OpenSession>> {
+        if new.request.is_some()
+            && let Some(opened) = self.opened_with_key(new, lease_until).await?
+        {
+            return Ok(Some(opened));
+        }
         let [a, b] = new.participants;
         let keys = [keys::tn(a), keys::tn(b), keys::pool()];
         let (found, of_a, of_b) =
@@ -55,6 +61,31 @@ impl Dynamo {
         Ok(stored_on.map(|tn| {
             let (session, notices) = opened(new, tn, lease_until);
             OpenSession::Opened { session, notices }
+        }))
+    }
+
+    /// The session of this idempotency key, if it is stored.
+    async fn opened_with_key(
+        &self,
+        new: &NewSession,
+        lease_until: DateTime<Utc>,
+    ) -> Result<Option<OpenSession>> {
+        let Some(item) = self.calls.get(keys::session(new.id)).await? else { return Ok(None) };
+        if session_items::is_tombstone(&item) {
+            // Of a rollback that was repeated.
+            let unused = Change::delete(keys::session(new.id)).when_absent("tn_number");
+            let _unless_it_is_opened = self.calls.write(vec![unused]).await?;
+            return Ok(None);
+        }
+        let session = session_items::read(&item)?;
+        Ok(Some(if item.get::<Option<String>>("request")? != new.request {
+            OpenSession::KeyReused
+        } else if item.get::<Vec<MessageId>>("notices")? == new.notice_ids() {
+            // By an earlier attempt of this call, whose response was lost.
+            let (session, notices) = opened(new, session.tn, lease_until);
+            OpenSession::Opened { session, notices }
+        } else {
+            OpenSession::Repeated(session)
         }))
     }
 
@@ -120,11 +151,15 @@ impl Dynamo {
         }
         let (session, notices) = opened(new, tn.number, lease_until);
         let ids: Vec<MessageId> = notices.iter().map(|notice| notice.outbound.id).collect();
-        let mut changes = session_items::opening(&session, ids, tn, limit);
+        let mut changes = session_items::opening(&session, ids, new.request.clone(), tn, limit);
         changes.extend(notices.iter().map(|notice| self.insert(notice)));
         let written = self.calls.write(changes).await;
         if matches!(written, Ok(Ok(()))) {
             return Ok(Some(tn.number));
+        }
+        if new.request.is_some() {
+            // Another caller with the same key may have opened it.
+            return written.map(|_| None);
         }
         // If the session is stored, an earlier attempt succeeded, and its response was lost.
         match (self.calls.get(keys::session(new.id)).await?, written) {

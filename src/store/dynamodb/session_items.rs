@@ -109,7 +109,13 @@ pub(super) fn expiring(from: &Session, to: &Session, tn: &TnItem) -> Vec<Change>
 }
 
 /// Opens a session on its TN, which is full with `limit` of them. The first change is that of the session.
-pub(super) fn opening(session: &Session, notices: Vec<MessageId>, tn: &TnItem, limit: u32) -> Vec<Change> {
+pub(super) fn opening(
+    session: &Session,
+    notices: Vec<MessageId>,
+    request: Option<String>,
+    tn: &TnItem,
+    limit: u32,
+) -> Vec<Change> {
     // The route keeps when the participant's previous session on the TN ended.
     let route = |participant: Participant| {
         let key = keys::route(session.tn, participant.number);
@@ -118,7 +124,11 @@ pub(super) fn opening(session: &Session, notices: Vec<MessageId>, tn: &TnItem, l
     };
     let mut changes = vec![
         // The start notices, so that a rollback finds them without an index.
-        Change::insert(session_item(&keys::session(session.id), session).with("notices", notices)),
+        Change::insert(
+            session_item(&keys::session(session.id), session)
+                .with("notices", notices)
+                .with("request", request),
+        ),
         Change::put(live_entry(session)),
     ];
     changes.extend(tn.becoming(&tn.with(session, limit)));
@@ -127,8 +137,8 @@ pub(super) fn opening(session: &Session, notices: Vec<MessageId>, tn: &TnItem, l
 }
 
 /// The item of a session that has ended.
-pub(super) fn ended(session: &Session, ended_at: DateTime<Utc>) -> Item {
-    session_item(&keys::session(session.id), session).with("ended_at", ended_at)
+pub(super) fn ended(session: &Session, request: Option<String>, ended_at: DateTime<Utc>) -> Item {
+    session_item(&keys::session(session.id), session).with("ended_at", ended_at).with("request", request)
 }
 
 impl Dynamo {

@@ -2,11 +2,12 @@
 
 use super::{
     Dynamo,
+    change::Change,
     item::{Item, VERSION},
     keys::{self, Key, TABLE},
     messages::leased,
     opt_outs::{blocked_keys, fill_blocked},
-    session_items,
+    session_items::{self, while_not_ended},
 };
 use crate::{
     domain::{EndCause, Message, NewSession, Outbound, Page, Part, Session, SessionFilter, SessionId},
@@ -132,6 +133,10 @@ impl Dynamo {
             EndCause::Deleted | EndCause::Expired => Vec::new(),
         };
         let mut changes = self.ending(&session, cause, now).await?;
+        if cause == EndCause::RolledBack && item.has("request") {
+            // Its idempotency key can be used again.
+            changes[0] = while_not_ended(Change::delete(keys::session(id)));
+        }
         changes.extend(notices.iter().map(|notice| self.insert(notice)));
         changes.extend(self.withdrawing(id, cause, &starts, now).await?);
         match self.calls.write(changes).await {

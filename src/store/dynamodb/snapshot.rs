@@ -88,12 +88,14 @@ impl Dynamo {
     async fn import_one(&self, entry: &Entry) -> Result<bool> {
         let changes = match entry {
             Entry::Tn { number, added_at, draining } => self.adding(*number, *added_at, *draining).await?,
-            Entry::Session { session, ended_at: None } => {
-                return self.import_session(session).await;
+            Entry::Session { session, ended_at: None, request } => {
+                return self.import_session(session, request.clone()).await;
             }
-            Entry::Session { session, ended_at: Some(ended_at) } => {
+            Entry::Session { session, ended_at: Some(ended_at), request } => {
                 self.keep_end(session, *ended_at).await?;
-                vec![Change::insert(ended(session, *ended_at).with("ttl_at", self.ttl(*ended_at)))]
+                vec![Change::insert(
+                    ended(session, request.clone(), *ended_at).with("ttl_at", self.ttl(*ended_at)),
+                )]
             }
             Entry::OptOut { tn, person } => {
                 self.opting(OptChange { tn: *tn, person: *person, out: true }).await?
@@ -107,12 +109,12 @@ impl Dynamo {
 
 impl Dynamo {
     /// Stores a session that is not ended. Whether its TN has room is checked when the next session is opened.
-    async fn import_session(&self, session: &Session) -> Result<bool> {
+    async fn import_session(&self, session: &Session, request: Option<String>) -> Result<bool> {
         let patient = self.clone().with_limit(self.limit * LIST_FACTOR);
         patient
             .optimistic(|| async {
                 let Some(tn) = self.tn_item(session.tn).await? else { return Ok(Some(false)) };
-                let changes = opening(session, Vec::new(), &tn, u32::MAX);
+                let changes = opening(session, Vec::new(), request.clone(), &tn, u32::MAX);
                 Ok(match self.calls.write(changes).await? {
                     Ok(()) => Some(true),
                     // Another import has changed the TN meanwhile.
@@ -134,7 +136,11 @@ fn read(item: &Item) -> Result<Vec<Entry>> {
             Entry::Tn { number: item.get("tn_number")?, added_at: item.get("added_at")?, draining }
         }
         ("S", _) if session_items::is_tombstone(item) => return Ok(Vec::new()),
-        ("S", _) => Entry::Session { session: session_items::read(item)?, ended_at: item.get("ended_at")? },
+        ("S", _) => Entry::Session {
+            session: session_items::read(item)?,
+            ended_at: item.get("ended_at")?,
+            request: item.get("request")?,
+        },
         ("P", Some('O')) => {
             let person = rest.parse().map_err(|_| unknown_item())?;
             let tns = opted_out_tns(Some(item))?;

@@ -157,6 +157,12 @@ fn read_cursor(cursor: &str) -> Option<(i64, &str)> {
 }
 
 fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
+    if new.request.is_some()
+        && let Some((session, request)) = with_request(db, new.id)?
+    {
+        let is_same = request == new.request;
+        return Ok(if is_same { OpenSession::Repeated(session) } else { OpenSession::KeyReused });
+    }
     for (role, number) in [Role::A, Role::B].into_iter().zip(new.participants) {
         if is_tn(db, number)? {
             return Ok(OpenSession::ParticipantIsTn(role));
@@ -176,7 +182,7 @@ fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result
         },
     };
     let (session, notices) = new.on(tn);
-    insert(db, &session, new.sharing.sessions_per_tn)?;
+    insert(db, &session, new.request.as_deref(), new.sharing.sessions_per_tn)?;
     let notices = messages::insert_new(db, notices.into(), Some(lease_until))?;
     Ok(OpenSession::Opened { session, notices })
 }
@@ -211,8 +217,8 @@ fn opted_out(db: &Connection, choice: &Choice, sharing: &Sharing) -> Result<Vec<
 }
 
 /// Stores a session that is not ended. Its TN has one more, and is full with `limit` of them.
-pub(super) fn insert(db: &Connection, session: &Session, limit: u32) -> Result<()> {
-    insert_record(db, session, None)?;
+pub(super) fn insert(db: &Connection, session: &Session, request: Option<&str>, limit: u32) -> Result<()> {
+    insert_record(db, session, request, None)?;
     let routes = "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
          ON CONFLICT DO UPDATE SET session_id = excluded.session_id WHERE session_id IS NULL";
     let [a, b] = session.participants.map(|participant| integer(participant.number));
@@ -223,8 +229,13 @@ pub(super) fn insert(db: &Connection, session: &Session, limit: u32) -> Result<(
 }
 
 /// Stores a session that is ended, and its end in the routes of its participants.
-pub(super) fn insert_ended(db: &Connection, session: &Session, ended_at: DateTime<Utc>) -> Result<()> {
-    insert_record(db, session, Some(ended_at))?;
+pub(super) fn insert_ended(
+    db: &Connection,
+    session: &Session,
+    request: Option<&str>,
+    ended_at: DateTime<Utc>,
+) -> Result<()> {
+    insert_record(db, session, request, Some(ended_at))?;
     let ends = "INSERT INTO route (tn, sender, previous_end, previous_partner) VALUES (?1, ?2, ?4, ?3), (?1, ?3, ?4, ?2)
          ON CONFLICT DO UPDATE SET previous_end = excluded.previous_end, previous_partner = excluded.previous_partner
          WHERE previous_end IS NULL OR previous_end < excluded.previous_end";
@@ -232,13 +243,18 @@ pub(super) fn insert_ended(db: &Connection, session: &Session, ended_at: DateTim
     run(db, ends, params![integer(session.tn), a, b, millis(ended_at)]).map(drop)
 }
 
-fn insert_record(db: &Connection, session: &Session, ended_at: Option<DateTime<Utc>>) -> Result<()> {
+fn insert_record(
+    db: &Connection,
+    session: &Session,
+    request: Option<&str>,
+    ended_at: Option<DateTime<Utc>>,
+) -> Result<()> {
     let (id, tn) = (session.id.to_string(), integer(session.tn));
     let [a, b] = session.participants.map(|participant| integer(participant.number));
     run(
         db,
-        "INSERT INTO session (id, tn, participant_a, participant_b, created_at, expires_at, ended_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO session (id, tn, participant_a, participant_b, created_at, expires_at, ended_at, request)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![
             id,
             tn,
@@ -246,7 +262,8 @@ fn insert_record(db: &Connection, session: &Session, ended_at: Option<DateTime<U
             b,
             millis(session.created_at),
             session.expires_at.map(millis),
-            ended_at.map(millis)
+            ended_at.map(millis),
+            request
         ],
     )
     .map(drop)
@@ -278,13 +295,25 @@ pub(super) fn end(
             messages::apply(db, &transition)?;
         }
     }
+    if cause == EndCause::RolledBack {
+        // The key that it was opened with, if there was one, can be used again.
+        run(db, "DELETE FROM session WHERE id = ?1 AND request IS NOT NULL", [id.to_string()])?;
+    }
     messages::insert_new(db, notices, lease_until).map(Some)
 }
 
-/// All sessions, each with its end.
-pub(super) fn every(db: &Connection) -> Result<Vec<(Session, Option<DateTime<Utc>>)>> {
-    let sql = format!("SELECT {COLUMNS}, s.ended_at FROM session s");
-    all(db, &sql, [], |row| Ok((read(row)?, row.some_time(10)?)))
+/// A session, live or ended, and what was requested with its idempotency key.
+fn with_request(db: &Connection, id: SessionId) -> Result<Option<(Session, Option<String>)>> {
+    let sql = format!("SELECT {COLUMNS}, s.request FROM session s WHERE s.id = ?1");
+    first(db, &sql, [id.to_string()], |row| Ok((read(row)?, row.get(10)?)))
+}
+
+/// A session, its end, and what was requested with its idempotency key.
+type Stored = (Session, Option<DateTime<Utc>>, Option<String>);
+
+pub(super) fn every(db: &Connection) -> Result<Vec<Stored>> {
+    let sql = format!("SELECT {COLUMNS}, s.ended_at, s.request FROM session s");
+    all(db, &sql, [], |row| Ok((read(row)?, row.some_time(10)?, row.get(11)?)))
 }
 
 /// Whether a session with this id is stored, live or ended.

@@ -40,7 +40,8 @@ fn export(db: &Connection, before: DateTime<Utc>) -> Result<Exported> {
     let mut entries = all(db, "SELECT value, added_at, draining FROM tn", [], |row| {
         Ok(Entry::Tn { number: row.number(0)?, added_at: row.time(1)?, draining: row.get(2)? })
     })?;
-    let session = |(session, ended_at)| Entry::Session { session: unblocked(session), ended_at };
+    let session =
+        |(session, ended_at, request)| Entry::Session { session: unblocked(session), ended_at, request };
     entries.extend(sessions::every(db)?.into_iter().map(session));
     entries.extend(all(db, "SELECT tn, person FROM opt_out", [], |row| {
         Ok(Entry::OptOut { tn: row.number(0)?, person: row.number(1)? })
@@ -66,12 +67,14 @@ fn insert(db: &Connection, entry: &Entry) -> Result<bool> {
     match entry {
         Entry::Tn { number, added_at, draining } => return free_list::add(db, *number, *added_at, *draining),
         Entry::Session { session, .. } if sessions::is_stored(db, session.id)? => return Ok(false),
-        Entry::Session { session, ended_at: Some(ended_at) } => {
-            sessions::insert_ended(db, session, *ended_at)?;
+        Entry::Session { session, ended_at: Some(ended_at), request } => {
+            sessions::insert_ended(db, session, request.as_deref(), *ended_at)?;
         }
         Entry::Session { session, .. } if !free_list::is_tn(db, session.tn)? => return Ok(false),
         // Whether it has room is checked when the next session is opened.
-        Entry::Session { session, .. } => sessions::insert(db, session, u32::MAX)?,
+        Entry::Session { session, request, .. } => {
+            sessions::insert(db, session, request.as_deref(), u32::MAX)?;
+        }
         Entry::OptOut { tn, person } => opt_outs::set(db, OptChange { tn: *tn, person: *person, out: true })?,
         Entry::Inbound { id, .. } if messages::is_known(db, *id)? => return Ok(false),
         Entry::Inbound { id, received_at } => messages::insert_tombstone(db, *id, *received_at)?,

@@ -9,6 +9,7 @@ pub mod fixtures;
 mod forget;
 mod gauges;
 mod history;
+mod idempotency;
 mod listing;
 mod lost;
 mod outbox;
@@ -79,6 +80,13 @@ macro_rules! suite {
                     a_draining_number_gets_no_new_session_and_keeps_those_it_has
                     sessions_are_listed_by_person_and_by_number
                     the_expiry_of_a_live_session_can_be_changed
+                }
+                idempotency {
+                    the_same_key_and_request_open_one_session
+                    a_key_is_for_one_request
+                    a_key_is_kept_as_long_as_the_record_of_its_session
+                    a_session_that_was_rolled_back_leaves_its_key_unused
+                    of_many_requests_with_a_key_at_once_one_opens_a_session
                 }
                 choosing {
                     a_chosen_number_is_got_or_the_reason_is_told
