@@ -91,23 +91,27 @@ impl Choice {
         let [a, b] = participants;
         let mut choice = Self::default();
         let mut latest: Option<(DateTime<Utc>, Number)> = None;
+        // What is said last is the reason: a session of a participant, else the cool-off, else an opt-out.
+        for (role, history) in [Role::A, Role::B].into_iter().zip(histories) {
+            for tn in &history.opted_out {
+                choice.unavailable.entry(*tn).or_insert(Unavailable::OptedOut(role));
+                choice.opted_out.push((*tn, role));
+            }
+        }
         for (role, other, history) in [(Role::A, b, &histories[0]), (Role::B, a, &histories[1])] {
             for on in &history.on_tns {
+                let is_busy = matches!(choice.unavailable.get(&on.tn), Some(Unavailable::Busy(_)));
                 match on.previous {
                     _ if on.is_busy => _ = choice.unavailable.insert(on.tn, Unavailable::Busy(role)),
                     Some((end, partner)) if partner == other => latest = latest.max(Some((end, on.tn))),
                     Some((end, _)) if end > now - sharing.cool_off => {
                         choice.cooling.insert(on.tn);
-                        if sharing.strict {
-                            choice.unavailable.entry(on.tn).or_insert(Unavailable::CoolingOff(role));
+                        if sharing.strict && !is_busy {
+                            choice.unavailable.insert(on.tn, Unavailable::CoolingOff(role));
                         }
                     }
                     _ => {}
                 }
-            }
-            for tn in &history.opted_out {
-                choice.unavailable.entry(*tn).or_insert(Unavailable::OptedOut(role));
-                choice.opted_out.push((*tn, role));
             }
         }
         // A TN of one session is picked at random, as ever.

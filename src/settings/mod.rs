@@ -153,6 +153,13 @@ impl Settings {
             let what = format!("must be more than LEASE_SECONDS ({})", lease.as_secs());
             reader.problem(LOOKUP_SETTLE_SECONDS.name, what);
         }
+        if self.options.sharing.cool_off > self.options.retention {
+            let longest = self.options.retention.num_minutes();
+            let what = format!(
+                "must be at most {longest}: past sessions are forgotten after MESSAGE_RETENTION_DAYS"
+            );
+            reader.problem(TN_COOL_OFF_MINUTES.name, what);
+        }
         let missing = match (self.auth.api_keys.is_empty(), self.auth.webhook_token.is_none()) {
             (true, true) => Some("API_KEYS and WEBHOOK_TOKEN are not set"),
             (true, false) => Some("API_KEYS is not set"),

@@ -19,6 +19,7 @@ mod lists;
 mod local_server;
 mod logs;
 mod metrics;
+mod model;
 mod newer_release;
 mod numbers;
 mod outbox;

@@ -336,3 +336,17 @@ fn a_base_path_is_a_path() {
         complaint("BASE_PATH", &[("BASE_PATH", bad)], None);
     }
 }
+
+#[test]
+fn a_cool_off_is_not_longer_than_past_sessions_are_kept() {
+    let days = ("MESSAGE_RETENTION_DAYS", "2");
+    let what = complaint("TN_COOL_OFF_MINUTES", &[days, ("TN_COOL_OFF_MINUTES", "2881")], None);
+    assert!(what.contains("at most 2880"), "{what}");
+    assert!(read(&[days, ("TN_COOL_OFF_MINUTES", "2880")], None).is_ok());
+    for wrong in ["-1", "43201", "an hour"] {
+        complaint("TN_COOL_OFF_MINUTES", &[("TN_COOL_OFF_MINUTES", wrong)], None);
+    }
+    for wrong in ["0", "10001", "many"] {
+        complaint("SESSIONS_PER_TN", &[("SESSIONS_PER_TN", wrong)], None);
+    }
+}
