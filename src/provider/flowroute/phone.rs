@@ -17,7 +17,7 @@ pub(super) enum Phone {
 /// The names that a field may have in an object that stands for a phone number.
 const FIELDS: [&str; 7] = ["phone_number", "number", "phone", "value", "address", "to", "from"];
 /// More recipients of one text are not looked at.
-const MOST: usize = 1_000;
+const MOST: usize = 100;
 
 /// The phone numbers of a field: a string or a number, an object that has it, or a list of these. Blank ones are left out.
 pub(super) fn phones(field: Json<'_>) -> Vec<Phone> {
