@@ -1,4 +1,4 @@
-//! Ids of our own: v4 UUIDs, written as 32 lower-case hexadecimal digits.
+//! Ids of our own: UUIDs, random or a hash, written as 32 lower-case hexadecimal digits.
 
 use super::Number;
 use std::{fmt, str::FromStr};

@@ -19,6 +19,7 @@ const SINGLE_SHARD_LIMIT: u64 = 1_000;
 /// One number in 97 is counted, so that thousands that are added together do not contend. It is chosen by the remainder and
 /// not by the last digits, because round numbers are sold separately.
 pub(super) const SAMPLE_RATE: u64 = 97;
+
 /// An entry of the free list: its shard, and its random sort key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct FreeSlot {

@@ -56,7 +56,6 @@ impl Outbox for Dynamo {
                         changes.extend(self.settling(leased, &settlement, now).await?);
                         let Err(refused) = self.calls.write(changes).await? else { return Ok(Some(event)) };
                         // Part 1 is the credit: the id is credited to another message.
-                        // Part 1 is the credit: the id is credited to another message.
                         if matches!(settlement, Settlement::Found { .. }) && refused.contains(&1) {
                             return Ok(None);
                         }

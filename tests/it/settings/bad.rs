@@ -329,15 +329,6 @@ fn values_in_the_file_are_checked_like_those_in_the_environment() {
 }
 
 #[test]
-fn a_base_path_is_a_path() {
-    for bad in
-        ["/a b", "/sämü", "\"/sms\"", "/a?b", "/a#b", "https://user@example.com/a", "https://example.com/a b"]
-    {
-        complaint("BASE_PATH", &[("BASE_PATH", bad)], None);
-    }
-}
-
-#[test]
 fn a_cool_off_is_not_longer_than_past_sessions_are_kept() {
     let days = ("MESSAGE_RETENTION_DAYS", "2");
     let what = complaint("TN_COOL_OFF_MINUTES", &[days, ("TN_COOL_OFF_MINUTES", "2881")], None);

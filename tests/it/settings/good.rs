@@ -262,19 +262,3 @@ fn a_value_in_quotes_is_kept_and_warned_of() {
     }
     assert_eq!(good_file("org_name = \"Cabs & Co\"").warnings, [""; 0]);
 }
-
-#[test]
-fn the_base_path_is_that_of_the_public_url_unless_it_is_set() {
-    for (environment, path) in [
-        (&[][..], None),
-        (&[("PUBLIC_URL", "https://example.com")], None),
-        (&[("PUBLIC_URL", "https://example.com/")], None),
-        (&[("PUBLIC_URL", "https://example.com/a/b/")], Some("/a/b")),
-        (&[("PUBLIC_URL", "https://example.com/a"), ("BASE_PATH", "b")], Some("/b")),
-        (&[("BASE_PATH", "https://example.com/c")], Some("/c")),
-        (&[("BASE_PATH", "https://example.com")], None),
-        (&[("BASE_PATH", "/")], None),
-    ] {
-        assert_eq!(good(environment).base_path.as_deref(), path, "{environment:?}");
-    }
-}

@@ -2,6 +2,7 @@
 
 mod access;
 mod bad;
+mod base_path;
 mod good;
 mod secret_json;
 mod secrets;
