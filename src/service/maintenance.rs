@@ -76,12 +76,14 @@ impl Service {
             let mut round = Round::default();
             // One that fails is logged, and stays pending.
             let _ = service.roll_back_pending(BATCH as usize).await;
-            let parts = [
-                ("expiry", service.expire_sessions(&mut round).await),
-                ("reclaim", service.reclaim(&mut round).await),
-                ("outbox", service.drain_and_reconcile(deadline, &mut round).await),
-                ("retention", service.forget(&mut round).await),
-            ];
+            let mut parts = Vec::new();
+            // If that is not known, the parts find out.
+            if service.store.has_work(service.now()).await.unwrap_or(true) {
+                parts.push(("expiry", service.expire_sessions(&mut round).await));
+                parts.push(("reclaim", service.reclaim(&mut round).await));
+                parts.push(("outbox", service.drain_and_reconcile(deadline, &mut round).await));
+            }
+            parts.push(("retention", service.forget(&mut round).await));
             if round != Round::default() {
                 tracing::info!("maintenance: {round}");
             }

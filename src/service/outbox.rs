@@ -75,11 +75,11 @@ impl Service {
         let renewed = self.pacer.in_turn(has_media, |waited| {
             let (now, held) = (self.now(), leased.clone());
             async move {
+                let until = self.lease_until(now);
                 // Its session may have ended meanwhile.
-                if waited {
-                    self.store.renew(&held, now, self.lease_until(now)).await
-                } else {
-                    Ok(Some(held))
+                match waited {
+                    true => self.store.renew(&held, now, until).await,
+                    false => self.store.confirm(&held, now, until).await,
                 }
             }
         });

@@ -11,8 +11,9 @@ use std::{collections::HashSet, sync::Arc};
 /// Store methods for texts and outbound messages. [`Message`]'s rules decide what may happen to a message.
 #[async_trait]
 pub trait Outbox: Send + Sync + 'static {
-    /// Receives a text: finds its route, calls `decide`, and stores the decision, in one atomic step. If the route changes
-    /// meanwhile, `decide` is called again.
+    /// Receives a text: finds its route, calls `decide`, and stores the decision in one step. If the route changes meanwhile,
+    /// `decide` is called again; only a relay may be stored although its session has just ended, so it is sent after
+    /// [`confirm`](Self::confirm) only.
     ///
     /// Idempotent: of several callers with the same text id, one gets `Stored`.
     async fn receive(&self, arrival: Arrival, decide: Decide) -> Result<Received>;
@@ -25,6 +26,12 @@ pub trait Outbox: Send + Sync + 'static {
         settlement: Settlement,
         now: DateTime<Utc>,
     ) -> Result<Option<MessageEvent>>;
+
+    /// Whether a session has expired, or a message is not settled, so that maintenance has to look closer. A backend for
+    /// which this costs as much as looking may always say so.
+    async fn has_work(&self, _now: DateTime<Utc>) -> Result<bool> {
+        Ok(true)
+    }
 
     /// Makes at most `limit` messages whose lease has expired `unknown`; returns their number. Atomic for each message: a
     /// slow backend stops at its time limit and returns the number until then.
@@ -42,6 +49,15 @@ pub trait Outbox: Send + Sync + 'static {
     /// Extends a lease that is still the newest, immediately before a send that had to wait. `None`: the message must
     /// not be sent by this caller; if by none, it is settled.
     async fn renew(
+        &self,
+        leased: &Message,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<Message>>;
+
+    /// Confirms that a message that [`receive`](Self::receive) has leased may be sent, immediately before the send. `None`:
+    /// its session has ended, and it is settled.
+    async fn confirm(
         &self,
         leased: &Message,
         now: DateTime<Utc>,

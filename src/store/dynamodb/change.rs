@@ -38,9 +38,9 @@ impl Change {
         Self::new(Action::Put(item))
     }
 
-    /// Puts an item that must not exist yet.
-    pub(super) fn insert(item: Item) -> Self {
-        Self::put(item).when_absent("pk")
+    /// Puts an item that must not exist yet. As an update, so that alone it needs no transaction.
+    pub(super) fn insert(key: Key, item: Item) -> Self {
+        Self::update(key).set_all(item).when_absent("pk")
     }
 
     pub(super) fn update(key: Key) -> Self {

@@ -149,7 +149,7 @@ impl Dynamo {
     }
 
     pub(super) fn insert(&self, message: &Message) -> Change {
-        Change::insert(self.item(message))
+        Change::insert(keys::message(message.outbound.id), self.item(message))
     }
 
     /// Changes a stored message, if its status is still that of `from`. `None`: nothing differs.
@@ -172,8 +172,9 @@ impl Dynamo {
 
     /// Inserts the tombstone of a text that caused no message.
     pub(super) fn tombstone(&self, id: MessageId, received_at: DateTime<Utc>) -> Change {
-        let item = Item::new(&keys::message(id)).with("received_at", received_at);
-        Change::insert(item.with("ttl_at", self.ttl(received_at)))
+        let key = keys::message(id);
+        let item = Item::new(&key).with("received_at", received_at).with("ttl_at", self.ttl(received_at));
+        Change::insert(key, item)
     }
 
     /// All attributes of a message.

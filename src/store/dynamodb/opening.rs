@@ -78,7 +78,7 @@ impl Dynamo {
             return Ok(None);
         }
         let session = session_items::read(&item)?;
-        Ok(Some(if item.get::<Option<String>>("request")? != new.request {
+        Ok(Some(if item.get::<Option<String>>("request_hash")? != new.request {
             OpenSession::KeyReused
         } else if item.get::<Vec<MessageId>>("notices")? == new.notice_ids() {
             // By an earlier attempt of this call, whose response was lost.

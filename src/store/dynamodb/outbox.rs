@@ -71,6 +71,10 @@ impl Outbox for Dynamo {
         .await
     }
 
+    async fn has_work(&self, now: DateTime<Utc>) -> Result<bool> {
+        self.timed_list(self.is_any_pending(now)).await
+    }
+
     /// Ends early after half of its time limit, or when the store fails after some were reclaimed.
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
         let (deadline, limit) = (self.list_deadline(), limit as usize);
@@ -131,6 +135,20 @@ impl Outbox for Dynamo {
         let lease = leased.status.lease;
         let renew = |message: &Message, around| message.renew(lease, around, now, until);
         self.hold(leased.outbound.id, now, renew).await
+    }
+
+    async fn confirm(
+        &self,
+        leased: &Message,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<Option<Message>> {
+        let Some(session) = leased.needs_live() else { return Ok(Some(leased.clone())) };
+        let session = self.timed(self.calls.get(keys::session(session))).await?;
+        match is_live(session.as_ref(), now)? {
+            true => Ok(Some(leased.clone())),
+            false => self.renew(leased, now, until).await,
+        }
     }
 
     async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Message>> {
@@ -209,8 +227,9 @@ impl Dynamo {
                 self.opting(OptChange { tn: text.from, person: text.to, out: true }).await
             }
             Settlement::Found { provider_id } => {
-                let credit = Item::new(&keys::credit(provider_id)).with("ttl_at", self.ttl(now));
-                Ok(vec![Change::insert(credit)])
+                let key = keys::credit(provider_id);
+                let credit = Item::new(&key).with("ttl_at", self.ttl(now));
+                Ok(vec![Change::insert(key, credit)])
             }
             _ => Ok(Vec::new()),
         }

@@ -4,16 +4,19 @@ use super::{
     Dynamo,
     change::Change,
     item::Item,
-    keys::{self, BY_PENDING, Key},
+    keys::{self, BY_PENDING, EXPIRY, Key},
     messages,
     query::Query,
 };
 use crate::{
     domain::{CLOCK_TOLERANCE, EndCause, MessageId, SessionId, State, Transition},
-    store::Result,
+    store::{Result, skip_unreadable},
 };
 use chrono::{DateTime, Utc};
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::{
+    future::join_all,
+    stream::{self, StreamExt, TryStreamExt},
+};
 
 /// The number of shards that are read concurrently.
 const CONCURRENCY: usize = 8;
@@ -45,6 +48,22 @@ impl Dynamo {
         let mut entries = self.of_each_shard(limit, |shard| shard.between(&from, &until)).await?;
         entries.sort_by_cached_key(|entry| entry.get::<String>("pending_sk").unwrap_or_default());
         Ok(entries)
+    }
+
+    /// Whether a session has expired, or any message is pending.
+    pub(super) async fn is_any_pending(&self, now: DateTime<Utc>) -> Result<bool> {
+        let expired = format!("{EXPIRY}#{}~", keys::sortable(now));
+        let after_expiries = format!("{EXPIRY}~");
+        let queries = (0..keys::PENDING_SHARDS).map(keys::pending_shard).flat_map(|shard| {
+            let query = self.calls.query(&BY_PENDING, shard);
+            [query.clone().sk("<", &expired), query.sk(">", &after_expiries)]
+        });
+        let mut is_any = false;
+        for entries in join_all(queries.map(|query| query.one_page(1))).await {
+            // An entry of a newer release is for the closer look.
+            is_any |= skip_unreadable(entries)?.is_none_or(|entries| !entries.is_empty());
+        }
+        Ok(is_any)
     }
 
     /// The messages in this state that are due by now, and the last of those that are due much later: among them are all
@@ -90,7 +109,7 @@ impl Dynamo {
     ) -> Result<Vec<Change>> {
         let mut keys: Vec<Key> = also.iter().copied().map(keys::message).collect();
         let query = self.calls.query(&BY_PENDING, keys::pending_of(&session));
-        let query = query.sk(">", format!("{}~", keys::EXPIRY));
+        let query = query.sk(">", format!("{}~", EXPIRY));
         let query = query.filter("session_id = :session").with("session", session);
         for entry in query.one_page(SESSION_READ).await? {
             let key = entry.key()?;

@@ -114,8 +114,8 @@ impl Dynamo {
     pub(super) async fn adding(&self, tn: Number, now: DateTime<Utc>, draining: bool) -> Result<Vec<Change>> {
         let pool = self.calls.get(keys::pool()).await?;
         let item = TnItem::new(tn, draining, FreeSlot::next(self.pool_item(pool.as_ref())?.size));
-        let slot = item.slot.as_ref().map(|slot| Change::insert(slot.item(tn)));
-        let changes = [Change::insert(item.write(now))].into_iter().chain(slot);
+        let slot = item.slot.as_ref().map(|slot| Change::insert(slot.key(), slot.item(tn)));
+        let changes = [Change::insert(keys::tn(tn), item.write(now))].into_iter().chain(slot);
         Ok(changes.chain(count_tn(tn, 1)).collect())
     }
 

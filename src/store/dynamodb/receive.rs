@@ -1,4 +1,4 @@
-//! Receives texts: route, decide and store, as one optimistic transaction.
+//! Receives texts: route, decide and store, in one optimistic write.
 
 use super::{
     Dynamo,
@@ -6,7 +6,6 @@ use super::{
     keys,
     messages::leased,
     quota::{Counter, counters},
-    session_items::not_ended,
 };
 use crate::{
     domain::{Decision, EndCause, Kind, Message, Route, Text},
@@ -21,10 +20,6 @@ impl Dynamo {
         let mut also = Vec::new();
         let mut texts = match (decide(&route), route) {
             (Decision::Ignore(reason), _) => return Ok(Some(Received::Ignored(reason))),
-            (Decision::Send(texts), Route::Live { session, .. }) => {
-                also.push(not_ended(session.id));
-                texts
-            }
             (Decision::Expire(notices), Route::Expired(session)) => {
                 also.extend(self.ending(&session, EndCause::Expired, *now).await?);
                 also.extend(self.withdrawing(session.id, EndCause::Expired, &[], *now).await?);

@@ -122,12 +122,12 @@ pub(super) fn opening(
         let item = session_item(&key, session);
         Change::update(key).when_absent("session_id").set_all(item).remove("ttl_at")
     };
+    let key = keys::session(session.id);
     let mut changes = vec![
         // The start notices, so that a rollback finds them without an index.
         Change::insert(
-            session_item(&keys::session(session.id), session)
-                .with("notices", notices)
-                .with("request", request),
+            key.clone(),
+            session_item(&key, session).with("notices", notices).with("request_hash", request),
         ),
         Change::put(live_entry(session)),
     ];
@@ -138,7 +138,7 @@ pub(super) fn opening(
 
 /// The item of a session that has ended.
 pub(super) fn ended(session: &Session, request: Option<String>, ended_at: DateTime<Utc>) -> Item {
-    session_item(&keys::session(session.id), session).with("ended_at", ended_at).with("request", request)
+    session_item(&keys::session(session.id), session).with("ended_at", ended_at).with("request_hash", request)
 }
 
 impl Dynamo {
@@ -192,7 +192,8 @@ impl Dynamo {
 
     /// Stores a tombstone, so that a late write cannot open the session. `false`: the session is already stored.
     pub(super) async fn refuse_opening(&self, id: SessionId, now: DateTime<Utc>) -> Result<bool> {
-        let tombstone = Item::new(&keys::session(id)).with("ended_at", now).with("ttl_at", self.ttl(now));
-        Ok(self.calls.write(vec![Change::insert(tombstone)]).await?.is_ok())
+        let key = keys::session(id);
+        let tombstone = Item::new(&key).with("ended_at", now).with("ttl_at", self.ttl(now));
+        Ok(self.calls.write(vec![Change::insert(key, tombstone)]).await?.is_ok())
     }
 }

@@ -133,7 +133,7 @@ impl Dynamo {
             EndCause::Deleted | EndCause::Expired => Vec::new(),
         };
         let mut changes = self.ending(&session, cause, now).await?;
-        if cause == EndCause::RolledBack && item.has("request") {
+        if cause == EndCause::RolledBack && item.has("request_hash") {
             // Its idempotency key can be used again.
             changes[0] = while_not_ended(Change::delete(keys::session(id)));
         }

@@ -5,7 +5,7 @@ use super::{
     calls::Calls,
     change::Change,
     item::Item,
-    messages,
+    keys, messages,
     opt_outs::opted_out_tns,
     session_items::{self, TN_PART, ended, opening},
 };
@@ -93,9 +93,8 @@ impl Dynamo {
             }
             Entry::Session { session, ended_at: Some(ended_at), request } => {
                 self.keep_end(session, *ended_at).await?;
-                vec![Change::insert(
-                    ended(session, request.clone(), *ended_at).with("ttl_at", self.ttl(*ended_at)),
-                )]
+                let item = ended(session, request.clone(), *ended_at).with("ttl_at", self.ttl(*ended_at));
+                vec![Change::insert(keys::session(session.id), item)]
             }
             Entry::OptOut { tn, person } => {
                 self.opting(OptChange { tn: *tn, person: *person, out: true }).await?
@@ -139,7 +138,7 @@ fn read(item: &Item) -> Result<Vec<Entry>> {
         ("S", _) => Entry::Session {
             session: session_items::read(item)?,
             ended_at: item.get("ended_at")?,
-            request: item.get("request")?,
+            request: item.get("request_hash")?,
         },
         ("P", Some('O')) => {
             let person = rest.parse().map_err(|_| unknown_item())?;
