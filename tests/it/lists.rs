@@ -2,8 +2,11 @@
 
 use chrono::TimeDelta;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use sms_proxy::store::{Entry, Imported, Snapshot, Sqlite};
+use std::{collections::BTreeMap, sync::Arc};
+use tempfile::TempDir;
 use test_support::{ALICE, App, BOB, Backend, TN, fault_proxy::FaultProxy, number, on_each_backend, unpaced};
+use tokio::task::JoinSet;
 
 on_each_backend! {
     messages_of_successive_sessions_on_one_tn_are_kept_apart
@@ -125,4 +128,32 @@ async fn each_shard_of_a_list_is_read_once() {
         assert_eq!(app.call("GET", &path, None).await.status, 200);
         assert_eq!(proxy.calls(), expected, "{path}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn other_reads_do_not_wait_for_many_long_lists() {
+    let folder = TempDir::new().unwrap();
+    let store = Arc::new(Sqlite::open(folder.path().join("sms-proxy.db")).unwrap());
+    let app = Arc::new(App::on(store.clone(), unpaced()));
+    let session = app.conversation(None).await;
+    let tns = (100..20_000).map(|n| {
+        let (number, added_at) = (number(n).parse().unwrap(), app.clock.now());
+        Entry::Tn { number, added_at, draining: false }
+    });
+    assert_eq!(store.import(tns.collect()).await.unwrap(), Imported::Done);
+
+    let mut lists = JoinSet::new();
+    for _ in 0..200 {
+        let app = Arc::clone(&app);
+        lists.spawn(async move { app.call("GET", "/tn", None).await.status });
+    }
+    assert_eq!(lists.join_next().await.unwrap().unwrap(), 200);
+    let shown = format!("/session/{}", session["session_id"].as_str().unwrap());
+    for _ in 0..20 {
+        assert_eq!(app.call("GET", &shown, None).await.status, 200);
+        assert_eq!(app.call("GET", "/health", None).await.status, 200);
+        app.text(ALICE, TN, "hello").await;
+    }
+    lists.shutdown().await;
+    assert_eq!(app.relays(&session).await, ["sent"; 20]);
 }

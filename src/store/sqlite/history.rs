@@ -32,7 +32,7 @@ impl History for Sqlite {
             let is_stored = sessions::is_stored(db, session)?;
             is_stored.then(|| messages::of_session(db, session, &page)).transpose()
         };
-        self.readers.read(list).await
+        self.readers.list(list).await
     }
 
     async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize> {

@@ -33,7 +33,7 @@ impl Pool for Sqlite {
         sessions_per_tn: u32,
         now: DateTime<Utc>,
     ) -> Result<(Part<VirtualTn>, PoolSize)> {
-        self.readers.read(move |db| list(db, &page, sessions_per_tn, now)).await
+        self.readers.list(move |db| list(db, &page, sessions_per_tn, now)).await
     }
 
     async fn drain_tn(&self, tn: Number, draining: bool, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {

@@ -13,8 +13,9 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-/// The maximum number of concurrent reads; further ones wait.
+/// The maximum number of concurrent reads, and of lists among them; further ones wait.
 const CONCURRENCY: usize = 4;
+const LISTS: usize = 2;
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -22,11 +23,34 @@ pub(super) struct Readers {
     files: Files,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
+    lists: Arc<Semaphore>,
 }
 
 impl Readers {
     pub(super) fn new(path: PathBuf, files: Files) -> Self {
-        Self { path, files, idle: Arc::default(), permits: Arc::new(Semaphore::new(CONCURRENCY)) }
+        Self {
+            path,
+            files,
+            idle: Arc::default(),
+            permits: Arc::new(Semaphore::new(CONCURRENCY)),
+            lists: Arc::new(Semaphore::new(LISTS)),
+        }
+    }
+
+    /// Reads a list, for which other reads need not wait.
+    pub(super) async fn list<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let permit = timeout(limits::STORE_OPERATION, Arc::clone(&self.lists).acquire_owned());
+        let permit =
+            permit.await.map_err(|_| StoreError::Unavailable("too many lists are waiting".into()))?;
+        let list = move |db: &Connection| {
+            let _permit = permit;
+            work(db)
+        };
+        self.read(list).await
     }
 
     /// Runs `work` in one read transaction, on a blocking thread.

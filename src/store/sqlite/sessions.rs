@@ -60,7 +60,7 @@ impl Sessions for Sqlite {
         page: Page,
         now: DateTime<Utc>,
     ) -> Result<(Part<Session>, u64)> {
-        self.readers.read(move |db| list(db, filter, &page, now)).await
+        self.readers.list(move |db| list(db, filter, &page, now)).await
     }
 
     async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
