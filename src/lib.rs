@@ -11,7 +11,7 @@
 //! | module | uses | holds |
 //! |---|---|---|
 //! | [`domain`] | – | values and pure rules: numbers, sessions, messages and their lifecycle |
-//! | [`store`] | aws, domain, limits | the four traits of a store, and its two backends |
+//! | [`store`] | aws, domain, limits | the traits of a store, and its two backends |
 //! | [`provider`] | domain, limits, net | the trait of a provider, Flowroute, the sandbox |
 //! | [`service`] | domain, limits, provider, store, telemetry | what the service does: relay, outbox, maintenance, sessions, pool |
 //! | [`http`] | domain, limits, provider, service, telemetry | the HTTP API; reads Flowroute's posts, shows the sandbox's messages |

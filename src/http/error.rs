@@ -112,6 +112,7 @@ impl From<Error> for ApiError {
             Error::KeyReused => Reason::IdempotencyKeyReused,
             Error::NoTnAvailable => Reason::NoTnAvailable,
             Error::SessionNotFound | Error::SessionNotStored => Reason::SessionNotFound,
+            Error::NotOptedOut => Reason::OptOutNotFound,
             Error::ProviderRejected { .. } => Reason::ProviderRejected,
             Error::Store(failure) => {
                 store_failed(failure);

@@ -10,6 +10,7 @@ mod fields;
 mod health;
 mod message;
 mod observe;
+mod opt_out;
 mod page;
 mod reason;
 mod routes;

@@ -78,6 +78,8 @@ reasons! {
     TnNotFound = "tn_not_found", NOT_FOUND;
     /// No session has this id.
     SessionNotFound = "session_not_found", NOT_FOUND;
+    /// The person has not opted out of the TN.
+    OptOutNotFound = "opt_out_not_found", NOT_FOUND;
     /// The path has no route for this method.
     MethodNotAllowed = "method_not_allowed", METHOD_NOT_ALLOWED;
     /// The body did not arrive before its time limit.

@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{app::App, health, message, sandbox, session, tn, webhook};
+use super::{app::App, health, message, opt_out, sandbox, session, tn, webhook};
 use axum::{
     Router,
     routing::{MethodFilter, MethodRouter, on},
@@ -41,6 +41,8 @@ pub const ROUTES: &[Route] = &[
     route!(POST "/", webhook::receive).unguarded(),
     route!(GET "/health", health::show).unguarded(),
     route!(GET "/message", message::list),
+    route!(GET "/opt-out", opt_out::list),
+    route!(DELETE "/opt-out", opt_out::lift),
     route!(GET "/tn", tn::list),
     route!(POST "/tn", tn::add),
     route!(DELETE "/tn", tn::remove_named),

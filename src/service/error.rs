@@ -47,6 +47,9 @@ pub enum Error {
     /// No session with this id, live or ended, is stored.
     #[error("no stored session has this id")]
     SessionNotStored,
+    /// The person has not opted out of the TN.
+    #[error("this number has not opted out of this virtual TN")]
+    NotOptedOut,
     /// The provider refused a start message, so the session was rolled back.
     #[error("the session was not created: {provider} rejected its start message: {detail}")]
     ProviderRejected {

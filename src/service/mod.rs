@@ -4,6 +4,7 @@
 
 mod error;
 mod maintenance;
+mod opt_outs;
 mod opt_words;
 pub mod outbox;
 mod pacing;

@@ -1,6 +1,6 @@
 //! The contract of a store.
 //!
-//! Four traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`History`]. They speak of what the service needs, never
+//! Five traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`OptOuts`], [`History`]. They speak of what the service needs, never
 //! of rows or keys. **Every method is atomic**, also between processes, unless its comment says that it works record by
 //! record. It returns only when its effect would survive a power cut. Expected outcomes are values; [`StoreError`] is
 //! for the rest.
@@ -17,6 +17,7 @@ mod dynamodb;
 mod error;
 mod history;
 mod last_write;
+mod opt_outs;
 mod outbox;
 mod pool;
 mod sessions;
@@ -27,6 +28,7 @@ pub use dynamodb::{Dynamo, config_of, create_table};
 pub(crate) use error::skip_unreadable;
 pub use error::{Result, StoreError};
 pub use history::{History, Receipted};
+pub use opt_outs::OptOuts;
 pub use outbox::{Arrival, Decide, Due, Others, Outbox, Received, ReplyQuota};
 pub use pool::{AddTn, Pool, RemoveTn};
 pub use sessions::{OpenSession, Sessions};
@@ -34,6 +36,6 @@ pub use snapshot::{Entry, EntryKey, Exported, Imported, Snapshot};
 pub use sqlite::{OpenError, Sqlite};
 
 /// A store. The [module](self) says what holds for every method.
-pub trait Store: Pool + Sessions + Outbox + History {}
+pub trait Store: Pool + Sessions + Outbox + OptOuts + History {}
 
-impl<T: Pool + Sessions + Outbox + History> Store for T {}
+impl<T: Pool + Sessions + Outbox + OptOuts + History> Store for T {}

@@ -10,7 +10,7 @@ use function::{API_KEY, Cloud, WEBHOOK_TOKEN, maintenance};
 use lambda_http::request::from_str;
 use serde_json::{Value, json};
 use test_support::{
-    ALICE, Backend,
+    ALICE, Backend, TN,
     events::{Call, GATEWAYS, HTTP_DEFAULT, HTTP_PROD, HTTP_STAGE_TN, REST_CUSTOM_DOMAIN, REST_PROD},
     flat,
     flowroute_standin::Mode,
@@ -20,6 +20,7 @@ use test_support::{
 on_each_backend! { with 2 threads:
     every_log_line_is_json_and_names_its_request
     every_log_line_of_an_invocation_has_its_id_even_in_maintenance
+    a_relayed_text_writes_one_short_log_line_besides_its_metrics
 }
 
 async fn every_log_line_is_json_and_names_its_request(backend: Backend) {
@@ -125,4 +126,23 @@ fn the_query_passes_through_every_gateway() {
         let expected = [("limit", "5"), ("token", WEBHOOK_TOKEN)].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(pairs, expected, "{event}");
     }
+}
+
+async fn a_relayed_text_writes_one_short_log_line_besides_its_metrics(backend: Backend) {
+    let cloud = Cloud::on(backend).await;
+    let mut function = cloud.instance(HTTP_DEFAULT).await;
+    function.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    function.ok("POST", "/session", Some(pair())).await;
+    let id = "8f5d3c1e-0000-4000-8000-0123456789ab";
+    let (query, body) =
+        (&[("token", WEBHOOK_TOKEN)], Some(flat(&fresh_id(), ALICE, TN, "hello").to_string()));
+    let call = Call { method: "POST", path: "/", query, body, ..Call::default() };
+    let answer = function.runtime.invoke(id, &function.gateway.event(&call)).await;
+    assert_eq!(answer["statusCode"], 200);
+    function.binary.kill();
+    let stdout = function.binary.stdout();
+    let (metrics, lines): (Vec<&str>, Vec<&str>) =
+        stdout.lines().skip_while(|line| !line.contains(id)).partition(|line| line.contains(r#""_aws""#));
+    assert_eq!((metrics.len(), lines.len()), (1, 1), "{stdout}");
+    assert!(lines[0].len() <= 400 && metrics[0].len() <= 400, "{stdout}");
 }

@@ -9,9 +9,31 @@ use super::{
 };
 use crate::{
     domain::{Blocked, Number, OptChange, Role, Session},
-    store::Result,
+    store::{OptOuts, Result},
 };
+use async_trait::async_trait;
 use aws_sdk_dynamodb::types::AttributeValue;
+
+#[async_trait]
+impl OptOuts for Dynamo {
+    async fn opt_outs(&self, person: Number) -> Result<Vec<Number>> {
+        let found = self.timed(self.calls.get(keys::opt_outs(person))).await?;
+        let mut tns = opted_out_tns(found.as_ref())?;
+        tns.sort();
+        Ok(tns)
+    }
+
+    async fn set_opt_out(&self, change: OptChange) -> Result<bool> {
+        self.optimistic(|| async {
+            if self.opt_outs(change.person).await?.contains(&change.tn) == change.out {
+                return Ok(Some(false));
+            }
+            let written = self.calls.write(self.opting(change).await?).await?;
+            Ok(written.is_ok().then_some(true))
+        })
+        .await
+    }
+}
 
 /// The attribute of a route that says that this participant has opted out.
 fn route_flag(role: Role) -> &'static str {

@@ -75,7 +75,9 @@ fn insert(db: &Connection, entry: &Entry) -> Result<bool> {
         Entry::Session { session, request, .. } => {
             sessions::insert(db, session, request.as_deref(), u32::MAX)?;
         }
-        Entry::OptOut { tn, person } => opt_outs::set(db, OptChange { tn: *tn, person: *person, out: true })?,
+        Entry::OptOut { tn, person } => {
+            opt_outs::set(db, OptChange { tn: *tn, person: *person, out: true })?;
+        }
         Entry::Inbound { id, .. } if messages::is_known(db, *id)? => return Ok(false),
         Entry::Inbound { id, received_at } => messages::insert_tombstone(db, *id, *received_at)?,
         Entry::Message(message) if messages::is_known(db, message.outbound.id)? => return Ok(false),

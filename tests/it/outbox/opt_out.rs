@@ -11,6 +11,8 @@ on_each_backend! {
     a_session_gets_no_tn_that_a_participant_has_opted_out_of
     an_opt_out_that_flowroute_reports_counts_like_stop
     a_waiting_text_is_not_sent_to_a_recipient_who_has_opted_out_since
+    a_forged_opt_out_is_listed_and_lifted
+    an_opt_out_that_does_not_exist_is_not_lifted
 }
 
 async fn stop_is_neither_relayed_nor_answered_and_nothing_more_is_sent_to_its_sender(backend: Backend) {
@@ -106,4 +108,51 @@ async fn a_waiting_text_is_not_sent_to_a_recipient_who_has_opted_out_since(backe
     app.text(BOB, TN, "STOP").await;
     app.settle_everything().await;
     assert_eq!((app.provider.taken(), app.relays(&session).await), (vec![], vec![json!("failed")]));
+}
+
+async fn a_forged_opt_out_is_listed_and_lifted(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    let other = fresh_number();
+    app.add_tn(&other).await;
+    let of_bob = format!("/opt-out?number={BOB}");
+    assert_eq!(app.call("GET", &of_bob, None).await.json(), json!({"number": BOB, "virtual_tns": []}));
+    app.text(BOB, TN, "STOP").await;
+    app.text(BOB, &other, "STOP").await;
+    let mut both = [TN, &other];
+    both.sort_unstable();
+    assert_eq!(app.call("GET", &of_bob, None).await.json(), json!({"number": BOB, "virtual_tns": both}));
+
+    let lift = json!({"number": format!("+{BOB}"), "virtual_tn": TN});
+    let lifted = app.call("DELETE", "/opt-out", Some(lift.clone())).await;
+    assert_eq!(
+        (lifted.status, lifted.json()),
+        (200, json!({"message": "successfully lifted opt-out", "number": BOB, "virtual_tn": TN}))
+    );
+    let left = app.call("GET", &of_bob, None).await.json();
+    assert_eq!(left, json!({"number": BOB, "virtual_tns": [other]}));
+    app.text(ALICE, TN, "are you there?").await;
+    assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "are you there?".to_owned())]);
+    assert_eq!(app.relays(&session).await, ["sent"]);
+    app.call("DELETE", "/opt-out", Some(lift)).await.assert_error(404, "opt_out_not_found");
+}
+
+async fn an_opt_out_that_does_not_exist_is_not_lifted(backend: Backend) {
+    let app = backend.app().await;
+    app.conversation(None).await;
+    app.text(ALICE, TN, "STOP").await;
+    for (body, status, reason) in [
+        (json!({"number": BOB, "virtual_tn": TN}), 404, "opt_out_not_found"),
+        (json!({"number": ALICE, "virtual_tn": fresh_number()}), 404, "opt_out_not_found"),
+        (json!({"number": ALICE}), 400, "missing_field"),
+        (json!({"virtual_tn": TN}), 400, "missing_field"),
+        (json!({"number": "911", "virtual_tn": TN}), 400, "invalid_number"),
+        (json!({"number": ALICE, "virtual_tn": TN, "all": true}), 400, "unknown_field"),
+    ] {
+        app.call("DELETE", "/opt-out", Some(body)).await.assert_error(status, reason);
+    }
+    app.call("GET", "/opt-out", None).await.assert_error(400, "missing_field");
+    app.call("GET", "/opt-out?number=911", None).await.assert_error(400, "invalid_number");
+    let listed = app.call("GET", &format!("/opt-out?number={ALICE}"), None).await.json();
+    assert_eq!(listed["virtual_tns"], json!([TN]));
 }
