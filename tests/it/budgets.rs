@@ -3,6 +3,7 @@
 //! The units are exact: every item is smaller than 1 KB, except one long text.
 
 mod other_calls;
+mod shared_tns;
 
 use crate::contract::fixtures::{
     alice, at, bob, conversation, counted, end, fill_pool, notice, person, relay, state, talking, waiting,
