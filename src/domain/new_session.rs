@@ -1,7 +1,7 @@
 //! A session that is to be opened.
 
 use super::{Kind, MessageId, Number, Outbound, Participant, Role, Session, SessionId, Sharing};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 /// A requested session, before a TN is found for it.
@@ -54,10 +54,16 @@ impl NewSession {
     #[must_use]
     pub fn with_key(self, key: &str) -> Self {
         let [a, b] = self.participants.map(Number::digits);
-        let window = self.expires_at.map(|expiry| (expiry - self.created_at).num_milliseconds());
+        let window = self.window().map(|window| window.num_milliseconds());
         let requested = format!("{a} {b} {window:?} {:?}", self.virtual_tn.map(Number::digits));
         let request = Uuid::new_v5(&Uuid::NAMESPACE_OID, requested.as_bytes()).simple().to_string();
         Self { id: SessionId::for_key(key), request: Some(request), ..self }
+    }
+
+    /// The time to its expiry.
+    #[must_use]
+    pub fn window(&self) -> Option<TimeDelta> {
+        self.expires_at.map(|expiry| expiry - self.created_at)
     }
 
     /// The ids of the start notices.

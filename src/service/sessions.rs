@@ -67,11 +67,14 @@ impl Service {
             self.ping().await?;
         }
         let mut expired = Vec::new();
-        let has_key = new.request.is_some();
+        let (has_key, window) = (new.request.is_some(), new.window());
         let opened = self.open_on_tn(new, now, deadline, &mut expired).await;
         let (session, notices) = match opened {
             Ok(Opened::New(session, notices)) => (session, notices),
             Ok(Opened::Repeated(session)) => {
+                // The first answer again, although the expiry may have been changed since.
+                let expires_at = window.map(|window| session.created_at + window);
+                let session = Session { expires_at, ..session };
                 slot.publish(session.clone());
                 self.dispatch(expired, deadline).await;
                 tracing::info!(session = %session.id, "request repeated: its session was opened before");

@@ -1,17 +1,22 @@
 //! `POST /session` with an `Idempotency-Key`.
 
 use axum::{body::Body, http::Request};
-use futures_util::future::join_all;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use test_support::{ALICE, Answer, App, BOB, Backend, EVE, Outcome, TN, number, on_each_backend, unpaced};
+use tokio::task::JoinSet;
 
 on_each_backend! {
     a_request_that_is_repeated_gets_the_same_answer_and_sends_nothing
-    requests_that_arrive_at_once_open_one_session_with_two_start_messages
     a_key_with_another_body_is_refused
     a_request_that_was_refused_may_be_repeated_with_its_key
     a_key_is_one_to_255_visible_characters
+    the_answer_stays_the_same_after_the_expiry_was_changed
+}
+
+on_each_backend! { with 4 threads:
+    requests_that_arrive_at_once_open_one_session_with_two_start_messages
 }
 
 async fn open(app: &App, keys: &[&str], body: &Value) -> Answer {
@@ -59,20 +64,35 @@ async fn a_request_that_is_repeated_gets_the_same_answer_and_sends_nothing(backe
 async fn requests_that_arrive_at_once_open_one_session_with_two_start_messages(backend: Backend) {
     let app = with_pool(backend).await;
     let elsewhere = app.beside(Arc::clone(&app.store), unpaced());
-    for round in 0..5 {
+    for round in 0..20 {
         app.provider.clear();
-        let key = format!("round-{round}");
-        let calls = (0..30).map(|n| {
-            let (app, key) = (if n % 2 == 0 { &app } else { &elsewhere }, key.clone());
-            async move { open(app, &[&key], &pair()).await }
-        });
-        let answers = join_all(calls).await;
+        let mut calls = JoinSet::new();
+        for n in 0..30 {
+            let app = if n % 2 == 0 { app.clone() } else { elsewhere.clone() };
+            calls.spawn(async move { open(&app, &[&format!("round-{round}")], &pair()).await });
+        }
+        let answers = calls.join_all().await;
         for answer in &answers {
             assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
         }
-        assert_eq!(app.provider.taken().len(), 2);
+        assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 1);
+        let told: Vec<String> = app.provider.taken_by().into_iter().map(|(to, _)| to).collect();
+        assert_eq!(told, [ALICE, BOB]);
         app.end_session(&answers[0].json()).await;
     }
+}
+
+async fn the_answer_stays_the_same_after_the_expiry_was_changed(backend: Backend) {
+    let app = with_pool(backend).await;
+    let first = open(&app, &["key"], &pair()).await;
+    let path = format!("/session/{}", first.json()["session_id"].as_str().unwrap());
+    for window in [json!(30), Value::Null] {
+        app.clock.advance(TimeDelta::minutes(1));
+        assert_eq!(app.call("PATCH", &path, Some(json!({"expiry_window": window}))).await.status, 200);
+        let again = open(&app, &["key"], &pair()).await;
+        assert_eq!((again.status, &again.body), (200, &first.body));
+    }
+    assert_eq!(app.call("GET", &path, None).await.json()["expiry_date"], Value::Null);
 }
 
 async fn a_key_with_another_body_is_refused(backend: Backend) {
