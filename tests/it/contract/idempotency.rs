@@ -1,13 +1,14 @@
 //! Sessions that are opened with an idempotency key.
 
 use super::{
-    fixtures::{CALLERS, Shared, alice, at, bob, callers, end, eve, fill_pool, messages, new_session},
+    fixtures::{Shared, alice, at, bob, concurrently, end, eve, fill_pool, messages, new_session},
     sharing::try_open,
 };
 use sms_proxy::{
     domain::{EndCause, NewSession, Number, Page, Session, SessionFilter, SessionId},
     store::OpenSession,
 };
+use std::sync::Arc;
 
 /// A request for a session of these two with this key, each time with other notices, as each request has.
 fn keyed(people: [Number; 2], window: Option<i64>, key: &str) -> NewSession {
@@ -85,10 +86,11 @@ pub async fn of_many_requests_with_a_key_at_once_one_opens_a_session(store: Shar
     fill_pool(&store, 40).await;
     for round in 0..20 {
         let key = format!("key {round}");
-        let answers = callers(&store, |store, n| {
+        let answers = concurrently((0..30).map(|n| {
+            let store = Arc::clone(&store);
             let new = keyed([alice(), if n == 0 { eve() } else { bob() }], None, &key);
             async move { (n, try_open(&store, new).await) }
-        })
+        }))
         .await;
         let first = answers.iter().find_map(|(n, answer)| match answer {
             OpenSession::Opened { session, .. } => Some((*n, session.clone())),
@@ -99,7 +101,7 @@ pub async fn of_many_requests_with_a_key_at_once_one_opens_a_session(store: Shar
             let is_same = (n == 0) == (winner == 0);
             let expected =
                 if is_same { OpenSession::Repeated(session.clone()) } else { OpenSession::KeyReused };
-            assert_eq!(answer, expected, "{n} of {CALLERS}");
+            assert_eq!(answer, expected, "{n}");
         }
         assert_eq!(live(&store).await.len(), 1);
         assert_eq!(messages(&store, session.id).await.len(), 2);

@@ -10,6 +10,7 @@ mod forget;
 mod gauges;
 mod history;
 mod idempotency;
+pub mod invariants;
 mod listing;
 mod lost;
 mod outbox;
@@ -18,7 +19,7 @@ mod races;
 mod receive;
 mod sessions;
 mod settle;
-mod sharing;
+pub mod sharing;
 mod sharing_races;
 
 use fixtures::Shared;
@@ -97,8 +98,11 @@ macro_rules! suite {
                 sharing_races {
                     a_person_with_many_at_once_gets_a_session_on_each_number
                     as_many_sessions_open_at_once_as_there_is_room_for
+                    nobody_is_refused_while_others_end_as_many_sessions_as_they_open
+                    a_pair_whose_session_ends_while_its_next_opens_has_one_at_a_time
                     of_an_end_and_a_new_expiry_at_once_one_wins
                     a_number_that_drains_while_sessions_open_gets_none_afterwards
+                    no_session_is_left_on_a_number_that_is_removed_while_sessions_open
                 }
                 listing {
                     a_session_is_live_until_the_millisecond_before_its_expiry
@@ -219,6 +223,15 @@ async fn open_dynamodb() -> (Shared, ()) {
 
 suite!(sqlite, super::open_sqlite);
 suite!(dynamodb, super::open_dynamodb);
+
+/// Many sessions on a number: the engine takes seconds for what SQLite does at once.
+mod sqlite_with_many_sessions {
+    tests! { super::open_sqlite; sharing_races { six_hundred_sessions_open_at_once_on_three_numbers } }
+}
+
+mod dynamodb_with_many_sessions {
+    tests! { super::open_dynamodb; sharing_races { six_hundred_sessions_open_at_once_on_three_numbers_twice } }
+}
 
 /// Deletion, for backends whose engine does not delete by itself.
 mod sqlite_forgets {
