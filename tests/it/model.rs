@@ -4,9 +4,14 @@
 //! at once, the invariants are checked.
 
 mod expected;
+mod openings;
+mod shown;
 mod steps;
 
-use crate::contract::fixtures::{CALLERS, Shared, at, callers, route};
+use crate::contract::{
+    fixtures::{CALLERS, Shared, at, callers, route},
+    invariants::not_ended,
+};
 use expected::Model;
 use proptest::{
     collection::vec,
@@ -15,12 +20,12 @@ use proptest::{
     test_runner::{TestCaseError, TestError, TestRunner},
 };
 use sms_proxy::{
-    domain::{EndCause, Kind, Number, Page, Route, Session, SessionFilter, SessionId, Sharing},
+    domain::{EndCause, Kind, NewSession, Number, Page, Route, Session, SessionId, Sharing},
     store::{OpenSession, Received, RemoveTn},
 };
 use std::{
     cell::Cell,
-    collections::{BTreeMap, HashSet},
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 use steps::{Checked, Outcome, PEOPLE, Step, TNS, any_sharing, any_step, lines, perform, someone};
@@ -67,7 +72,7 @@ fn sequences<G>(cases: u32, lists_every: usize, open: impl AsyncFn() -> (Shared,
         ..ProptestConfig::with_cases(cases)
     };
     let tries = Cell::new(1);
-    let done = TestRunner::new(config).run(&(any_sharing(), vec(any_step(), 0..50)), |(sharing, steps)| {
+    let done = TestRunner::new(config).run(&(any_sharing(), vec(any_step(0), 0..50)), |(sharing, steps)| {
         for _ in 0..tries.get() {
             let done = runtime.block_on(async {
                 let (store, _guard) = open().await;
@@ -97,7 +102,7 @@ macro_rules! halves {
 }
 
 mod sqlite_answers_and_shows_what_the_model_does {
-    halves! { first second; 2_000, 3, async || test_support::sqlite() }
+    halves! { first second; 2_000, 3, async || test_support::sqlite_in_memory() }
 }
 
 mod dynamodb_answers_and_shows_what_the_model_does {
@@ -112,9 +117,13 @@ const STEPS: usize = 15;
 /// What all callers together know of a round.
 #[derive(Default)]
 struct Known {
-    /// In the order in which they were opened.
+    /// In the order in which they were opened. One that was rolled back may be opened again with its idempotency key.
     begun: Vec<Session>,
     ended: Vec<SessionId>,
+    /// What was answered with the session of an idempotency key.
+    repeated: Vec<(NewSession, Session)>,
+    /// What was refused because its idempotency key was that of another request.
+    reused: Vec<NewSession>,
     relayed: Vec<(Number, Number, Number, SessionId)>,
 }
 
@@ -122,6 +131,8 @@ impl Known {
     fn note(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Opened(_, OpenSession::Opened { session, .. }) => self.begun.push(session),
+            Outcome::Opened(new, OpenSession::Repeated(session)) => self.repeated.push((new, session)),
+            Outcome::Opened(new, OpenSession::KeyReused) => self.reused.push(new),
             Outcome::Ended(Some(id), true) => self.ended.push(id),
             Outcome::EndedExpired(_, ended) => {
                 self.ended.extend(ended.into_iter().filter(|(_, done)| *done).map(|(id, _)| id));
@@ -141,8 +152,8 @@ impl Known {
 }
 
 /// Random steps of one caller. The time passes at its own pace.
-fn steps_of_a_caller(runner: &mut TestRunner) -> Vec<Step> {
-    vec(any_step(), STEPS).new_tree(runner).unwrap().current()
+fn steps_of_a_caller(runner: &mut TestRunner, round: usize) -> Vec<Step> {
+    vec(any_step(round), STEPS).new_tree(runner).unwrap().current()
 }
 
 async fn many_callers_at_once(store: Shared) {
@@ -150,7 +161,7 @@ async fn many_callers_at_once(store: Shared) {
     for round in 0..ROUNDS {
         let sharing = any_sharing().new_tree(&mut runner).unwrap().current();
         let fill = (0..TNS - 1).map(Step::Add);
-        let steps: Vec<Vec<Step>> = (0..CALLERS).map(|_| steps_of_a_caller(&mut runner)).collect();
+        let steps: Vec<Vec<Step>> = (0..CALLERS).map(|_| steps_of_a_caller(&mut runner, round)).collect();
         let begin = 10_000 * round as i64;
         for step in fill {
             perform(&store, &step, sharing, &[], begin).await;
@@ -176,8 +187,12 @@ async fn many_callers_at_once(store: Shared) {
         let context = format!("round {round}, {sharing:?}, {steps:?}");
         // No clock was later than that.
         let left = check_left(&store, &known, sharing, begin + 9_500, &context).await;
-        clear(&store, left, begin + 9_500, &context).await;
+        clear(&store, left, sharing, begin + 9_500, &context).await;
     }
+}
+
+fn people(session: &Session) -> [Number; 2] {
+    session.participants.map(|participant| participant.number)
 }
 
 /// Checks what is left after a round; the sessions that are not ended.
@@ -188,45 +203,68 @@ async fn check_left(
     now: i64,
     context: &str,
 ) -> Vec<Session> {
-    let live = store.sessions(SessionFilter::default(), Page::default(), at(now)).await.unwrap().0.items;
-    let (part, size) = store.tns(Page::default(), sharing.sessions_per_tn, at(now)).await.unwrap();
-    assert_eq!((size.sessions, size.total), (live.len() as u64, part.items.len() as u64), "{context}");
-    for tn in &part.items {
-        let here: Vec<_> = live.iter().filter(|session| session.tn == tn.number).collect();
-        let only = if here.len() == 1 { Some(here[0].id) } else { None };
-        assert_eq!((tn.sessions as usize, tn.session), (here.len(), only), "{context}");
+    let left = not_ended(store, sharing.sessions_per_tn, now, context).await;
+    let mut expected: BTreeMap<String, i32> = BTreeMap::new();
+    let begun = known.begun.iter().map(|session| (session.id, 1));
+    for (id, change) in begun.chain(known.ended.iter().map(|id| (*id, -1))) {
+        *expected.entry(id.to_string()).or_default() += change;
     }
-    let mut left = live;
-    left.extend(store.expired_sessions(1_000, at(now)).await.unwrap());
-    let mut on: BTreeMap<Number, HashSet<Number>> = BTreeMap::new();
-    for session in &left {
-        assert!(part.items.iter().any(|tn| tn.number == session.tn), "{context}: it is in the pool");
-        for person in session.participants {
-            assert!(on.entry(session.tn).or_default().insert(person.number), "{context}: in two sessions");
-        }
+    expected.retain(|_, open| *open != 0);
+    let found = left.iter().map(|session| (session.id.to_string(), 1)).collect();
+    assert_eq!(expected, found, "{context}: one that was opened was not ended, or ended twice");
+    let is_any = |id: SessionId, is_it: &dyn Fn(&Session) -> bool| {
+        known.begun.iter().any(|session| session.id == id && is_it(session))
+    };
+    for (from, tn, to, id) in &known.relayed {
+        let other = |session: &Session| session.sides(*from).map(|(_, other)| other.number);
+        let is_it = |session: &Session| (session.tn, other(session)) == (*tn, Some(*to));
+        assert!(is_any(*id, &is_it), "{context}: a text went to somebody else");
     }
-    for people in on.values() {
-        assert!(people.len() <= 2 * sharing.sessions_per_tn as usize, "{context}: above the maximum");
+    for (new, session) in &known.repeated {
+        let is_it = |begun: &Session| (begun.tn, begun.created_at) == (session.tn, session.created_at);
+        assert!(is_any(new.id, &is_it) && people(session) == new.participants, "{context}: another session");
     }
-    let ended: HashSet<SessionId> = known.ended.iter().copied().collect();
-    assert_eq!(ended.len(), known.ended.len(), "{context}: a session was ended twice");
-    let mut expected: HashSet<SessionId> = known.begun.iter().map(|session| session.id).collect();
-    expected.retain(|id| !ended.contains(id));
-    assert_eq!(left.iter().map(|session| session.id).collect::<HashSet<_>>(), expected, "{context}");
-    for (from, tn, to, session) in &known.relayed {
-        let session = known.begun.iter().find(|begun| begun.id == *session).expect("it was opened");
-        let other = session.sides(*from).map(|(_, other)| other.number);
-        assert_eq!((session.tn, other), (*tn, Some(*to)), "{context}: a text went to somebody else");
+    for new in &known.reused {
+        assert!(is_any(new.id, &|begun| people(begun) != new.participants), "{context}: it was the same");
     }
     left
 }
 
+async fn end(store: &Shared, session: &Session, now: i64, context: &str) {
+    let cause = if session.is_expired(at(now)) { EndCause::Expired } else { EndCause::Deleted };
+    let ended = store.end_session(session.id, cause, vec![], at(now), None).await.unwrap();
+    assert!(ended.is_some(), "{context}");
+}
+
+/// Opens sessions of others until no number has room.
+async fn fill_up(store: &Shared, sharing: Sharing, now: i64, context: &str) -> Vec<Session> {
+    let (_, size) = store.tns(Page::default(), sharing.sessions_per_tn, at(now)).await.unwrap();
+    let mut opened = Vec::new();
+    for n in 0.. {
+        let others = [2 * n, 2 * n + 1].map(|n| someone(PEOPLE + n));
+        let mut new = NewSession::new(others, at(now), None, "hello".into());
+        new.sharing = sharing;
+        match store.open_session(new, at(now + 30)).await.unwrap() {
+            OpenSession::Opened { session, .. } => opened.push(session),
+            refused => {
+                assert_eq!(refused, OpenSession::NoFreeTn { opted_out: vec![] }, "{context}");
+                break;
+            }
+        }
+    }
+    assert_eq!(opened.len() as u64, size.room, "{context}: what has room is found");
+    opened
+}
+
 /// Ends and removes everything.
-async fn clear(store: &Shared, left: Vec<Session>, now: i64, context: &str) {
-    for session in left {
-        let cause = if session.is_expired(at(now)) { EndCause::Expired } else { EndCause::Deleted };
-        let ended = store.end_session(session.id, cause, vec![], at(now), None).await.unwrap();
-        assert!(ended.is_some(), "{context}");
+async fn clear(store: &Shared, left: Vec<Session>, sharing: Sharing, now: i64, context: &str) {
+    let (expired, live): (Vec<_>, Vec<_>) = left.into_iter().partition(|session| session.is_expired(at(now)));
+    for session in expired {
+        end(store, &session, now, context).await;
+    }
+    let others = fill_up(store, sharing, now, context).await;
+    for session in live.iter().chain(&others) {
+        end(store, session, now, context).await;
     }
     for tn in lines() {
         let removed = store.remove_tn(tn, at(now)).await.unwrap();

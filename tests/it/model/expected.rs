@@ -1,32 +1,34 @@
-//! What a store should answer and hold, as plain data.
+//! What a store should hold, as plain data, and what each step should change.
 
-use super::steps::{Checked, Outcome, PEOPLE, Sent, Step, TNS, line, lines, sent, someone, unblocked};
-use crate::contract::fixtures::{Shared, at};
+use super::{
+    openings::Requested,
+    steps::{Checked, Outcome, Sent, Step, line, sent, unblocked},
+};
+use crate::contract::fixtures::at;
 use chrono::{DateTime, Utc};
 use proptest::{prelude::*, test_runner::TestCaseError};
 use sms_proxy::{
-    domain::{
-        Blocked, EndCause, IgnoreReason, Kind, NewSession, Number, Page, PoolSize, Role, Session,
-        SessionFilter, SessionId, Sharing, Unavailable, VirtualTn,
-    },
-    store::{AddTn, OpenSession, Received, RemoveTn},
+    domain::{Blocked, EndCause, IgnoreReason, Kind, Number, Session, SessionId, Sharing, VirtualTn},
+    store::{AddTn, Received, RemoveTn},
 };
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a store should hold.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     pub(super) sharing: Sharing,
     /// The largest maximum so far.
-    largest: u32,
+    pub(super) largest: u32,
     pub(super) now: i64,
     /// The pool, and whether each number is draining.
-    pool: BTreeMap<Number, bool>,
+    pub(super) pool: BTreeMap<Number, bool>,
     /// The sessions that are not ended.
-    open: Vec<Session>,
+    pub(super) open: Vec<Session>,
     /// The others, in the order of their ends.
     ended: Vec<(Session, DateTime<Utc>)>,
-    opted_out: BTreeSet<(Number, Number)>,
+    pub(super) opted_out: BTreeSet<(Number, Number)>,
+    /// What was requested with the idempotency keys of sessions that are stored, by the sessions' ids.
+    pub(super) requested: BTreeMap<SessionId, Requested>,
     /// All sessions as they began.
     pub(super) begun: Vec<Session>,
 }
@@ -36,7 +38,7 @@ impl Model {
         Self { sharing, largest: sharing.sessions_per_tn, ..Self::default() }
     }
 
-    fn live(&self) -> Vec<Session> {
+    pub(super) fn live(&self) -> Vec<Session> {
         let mut live = self.open.clone();
         live.retain(|session| !session.is_expired(at(self.now)));
         live.sort_by_key(|session| (session.created_at, session.id.to_string()));
@@ -47,21 +49,26 @@ impl Model {
         self.open.iter().filter(|session| session.is_expired(at(self.now))).cloned().collect()
     }
 
-    fn shown(&self, tn: Number) -> Option<VirtualTn> {
+    pub(super) fn shown(&self, tn: Number) -> Option<VirtualTn> {
         let draining = *self.pool.get(&tn)?;
         let live: Vec<_> = self.live().into_iter().filter(|session| session.tn == tn).collect();
         let session = if live.len() == 1 { Some(live[0].id) } else { None };
         Some(VirtualTn { number: tn, session, sessions: live.len() as u32, draining })
     }
 
-    fn open_session(&self, tn: Number, person: Number) -> Option<&Session> {
+    pub(super) fn open_session(&self, tn: Number, person: Number) -> Option<&Session> {
         self.open.iter().find(|session| session.tn == tn && session.sides(person).is_some())
     }
 
     /// When the person's last session on this number ended, and with whom it was.
-    fn last(&self, tn: Number, person: Number) -> Option<(DateTime<Utc>, Number)> {
+    pub(super) fn last(&self, tn: Number, person: Number) -> Option<(DateTime<Utc>, Number)> {
         let mut latest_first = self.ended.iter().rev().filter(|(session, _)| session.tn == tn);
         latest_first.find_map(|(session, end)| session.sides(person).map(|(_, other)| (*end, other.number)))
+    }
+
+    /// A session that is not ended, or that has ended and was not rolled back.
+    pub(super) fn stored(&self, id: SessionId) -> Option<&Session> {
+        self.open.iter().chain(self.ended.iter().map(|(session, _)| session)).find(|session| session.id == id)
     }
 
     fn is_blocked(&self, tn: Number, person: Number) -> bool {
@@ -71,100 +78,11 @@ impl Model {
     fn end(&mut self, id: SessionId, cause: EndCause) {
         let place = self.open.iter().position(|session| session.id == id).expect("it is not ended");
         let ended = (self.open.remove(place), at(self.now));
-        self.ended.extend((cause != EndCause::RolledBack).then_some(ended));
-    }
-
-    fn cooling(&self, [a, b]: [Number; 2], tn: Number) -> Vec<Role> {
-        let since = at(self.now) - self.sharing.cool_off;
-        let sides = [(Role::A, a, b), (Role::B, b, a)].into_iter();
-        let cools =
-            |person, other| self.last(tn, person).is_some_and(|(end, with)| with != other && end > since);
-        sides.filter(|(_, person, other)| cools(*person, *other)).map(|(role, ..)| role).collect()
-    }
-
-    /// All reasons why this number will not do for these two.
-    fn obstacles(&self, pair: [Number; 2], tn: Number) -> Vec<Unavailable> {
-        let Some(draining) = self.pool.get(&tn) else { return vec![Unavailable::NotInPool] };
-        let sessions = self.open.iter().filter(|session| session.tn == tn).count();
-        let mut found = Vec::from_iter(draining.then_some(Unavailable::Draining));
-        found.extend((sessions >= self.sharing.sessions_per_tn as usize).then_some(Unavailable::Full));
-        for (role, person) in [Role::A, Role::B].into_iter().zip(pair) {
-            found.extend(self.open_session(tn, person).map(|_| Unavailable::Busy(role)));
-            found.extend(self.opted_out.contains(&(tn, person)).then_some(Unavailable::OptedOut(role)));
+        if cause == EndCause::RolledBack {
+            self.requested.remove(&id);
+        } else {
+            self.ended.push(ended);
         }
-        if self.sharing.strict {
-            found.extend(self.cooling(pair, tn).into_iter().map(Unavailable::CoolingOff));
-        }
-        found
-    }
-
-    /// The numbers of the last session of these two; several if they ended at the same time.
-    fn latest(&self, [a, b]: [Number; 2]) -> Vec<Number> {
-        let ends = |tn| {
-            let of = [(a, b), (b, a)].map(|(person, other)| (self.last(tn, person), other));
-            of.into_iter()
-                .filter_map(move |(last, other)| last.filter(|(_, with)| *with == other))
-                .map(move |(end, _)| (end, tn))
-        };
-        let all: Vec<_> = lines().flat_map(ends).collect();
-        let latest = all.iter().map(|(end, _)| *end).max();
-        all.into_iter().filter(|(end, _)| Some(*end) == latest).map(|(_, tn)| tn).collect()
-    }
-
-    fn check_opened(&mut self, new: &NewSession, outcome: &OpenSession) -> Checked {
-        let pair = new.participants;
-        if let Some(n) = pair.iter().position(|person| self.pool.contains_key(person)) {
-            prop_assert_eq!(outcome, &OpenSession::ParticipantIsTn([Role::A, Role::B][n]));
-            return Ok(());
-        }
-        let wanted: Vec<Number> = new.virtual_tn.map_or_else(|| lines().collect(), |tn| vec![tn]);
-        let will_do: Vec<Number> =
-            wanted.iter().copied().filter(|tn| self.obstacles(pair, *tn).is_empty()).collect();
-        let session = match outcome {
-            OpenSession::Opened { session, notices } => {
-                prop_assert!(
-                    will_do.contains(&session.tn),
-                    "on one of {will_do:?}: {:?}",
-                    self.obstacles(pair, session.tn)
-                );
-                prop_assert_eq!(session, &new.on(session.tn).0);
-                prop_assert_eq!(
-                    sent(notices),
-                    pair.map(|to| (Kind::Start, session.tn, to, Some(session.id)))
-                );
-                session
-            }
-            OpenSession::Unavailable(why) if let Some(tn) = new.virtual_tn => {
-                prop_assert!(self.obstacles(pair, tn).contains(why), "one of {:?}", self.obstacles(pair, tn));
-                return Ok(());
-            }
-            OpenSession::NoFreeTn { opted_out } if new.virtual_tn.is_none() => {
-                prop_assert_eq!(&will_do, &[], "these will do");
-                let is_out = |role: &Role| {
-                    lines().any(|tn| {
-                        let obstacles = self.obstacles(pair, tn);
-                        obstacles.contains(&Unavailable::OptedOut(*role))
-                            && obstacles.iter().all(|why| matches!(why, Unavailable::OptedOut(_)))
-                    })
-                };
-                let roles = |is_in: &dyn Fn(&Role) -> bool| [Role::A, Role::B].map(|role| is_in(&role));
-                prop_assert_eq!(roles(&|role| opted_out.contains(role)), roles(&is_out), "who is out");
-                return Ok(());
-            }
-            _ => return Err(TestCaseError::fail("another outcome")),
-        };
-        if new.virtual_tn.is_none() {
-            let is_cooling = |tn: &Number| !self.cooling(pair, *tn).is_empty();
-            prop_assert!(!is_cooling(&session.tn) || will_do.iter().all(is_cooling), "cooling off");
-            let latest = self.latest(pair);
-            let is_preferred = self.sharing.sessions_per_tn > 1
-                && !latest.is_empty()
-                && latest.iter().all(|tn| will_do.contains(tn) && !is_cooling(tn));
-            prop_assert!(!is_preferred || latest.contains(&session.tn), "not on {latest:?}");
-        }
-        self.begun.push(session.clone());
-        self.open.push(session.clone());
-        Ok(())
     }
 
     /// Takes over the outcome of a step, if it is right.
@@ -291,60 +209,5 @@ impl Model {
                 Ok(Vec::from_iter((!self.is_blocked(tn, other.number)).then_some(relay)))
             }
         }
-    }
-
-    /// Nobody is in two sessions on a number, and no number has more sessions than the maximum.
-    pub(super) fn check_invariants(&self) -> Checked {
-        for tn in lines() {
-            let here: Vec<_> = self.open.iter().filter(|session| session.tn == tn).collect();
-            let people: HashSet<_> = here.iter().flat_map(|s| s.participants).map(|p| p.number).collect();
-            prop_assert_eq!(people.len(), 2 * here.len(), "somebody is in two sessions on a number");
-            prop_assert!(here.len() <= self.largest as usize, "more than the maximum");
-        }
-        Ok(())
-    }
-
-    /// Whether the store shows half of the numbers, and a session, as it should; `n` chooses them.
-    pub(super) async fn check_each(&self, store: &Shared, n: usize) -> Checked {
-        let now = at(self.now);
-        for tn in lines().skip(n % 2).step_by(2) {
-            prop_assert_eq!(store.tn(tn, now).await.unwrap(), self.shown(tn));
-        }
-        let Some(begun) = self.begun.get(n % self.begun.len().max(1)) else { return Ok(()) };
-        let expected = self.live().into_iter().find(|session| session.id == begun.id);
-        let found = store.session(begun.id, now).await.unwrap();
-        prop_assert_eq!(found.as_ref().map(unblocked), expected);
-        let Some(session) = found else { return Ok(()) };
-        for person in session.participants {
-            let is_out = self.opted_out.contains(&(session.tn, person.number));
-            prop_assert_eq!(person.blocked, is_out.then_some(Blocked::OptedOut));
-        }
-        Ok(())
-    }
-
-    /// Whether the store lists what it should; `n` chooses the filter.
-    pub(super) async fn check_lists(&self, store: &Shared, n: usize) -> Checked {
-        let (now, maximum) = (at(self.now), self.sharing.sessions_per_tn);
-        let shown: Vec<_> = self.pool.keys().filter_map(|tn| self.shown(*tn)).collect();
-        let (part, size) = store.tns(Page::default(), maximum, now).await.unwrap();
-        prop_assert_eq!(&part.items, &shown);
-        let room = |tn: &VirtualTn| u64::from(maximum.saturating_sub(tn.sessions));
-        let expected = PoolSize {
-            total: shown.len() as u64,
-            in_use: shown.iter().filter(|tn| tn.sessions > 0).count() as u64,
-            sessions: self.live().len() as u64,
-            room: shown.iter().filter(|tn| !tn.draining).map(room).sum(),
-        };
-        prop_assert_eq!(size, expected);
-        let participant = n.is_multiple_of(2).then(|| someone(n % PEOPLE));
-        let virtual_tn = n.is_multiple_of(3).then(|| line(n % TNS));
-        let mut expected = self.live();
-        expected.retain(|session| participant.is_none_or(|person| session.sides(person).is_some()));
-        expected.retain(|session| virtual_tn.is_none_or(|tn| session.tn == tn));
-        let filter = SessionFilter { participant, virtual_tn };
-        let (part, total) = store.sessions(filter, Page::default(), now).await.unwrap();
-        prop_assert_eq!(total as usize, expected.len());
-        prop_assert_eq!(part.items.iter().map(unblocked).collect::<Vec<_>>(), expected);
-        Ok(())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::contract::fixtures::{Shared, arrival, at, person, tn};
 use chrono::{DateTime, TimeDelta, Utc};
-use proptest::{option, prelude::*, sample::select, test_runner::TestCaseError};
+use proptest::{bool::weighted, option, prelude::*, sample::select, test_runner::TestCaseError};
 use sms_proxy::{
     domain::{
         Decision, EndCause, Kind, Message, NewSession, Number, Route, Session, SessionId, Sharing, VirtualTn,
@@ -14,6 +14,8 @@ use std::sync::{Arc, Mutex};
 
 pub(super) const PEOPLE: usize = 6;
 pub(super) const TNS: usize = 4;
+/// So many idempotency keys are used in a round.
+const KEYS: usize = 6;
 
 pub(super) fn someone(n: usize) -> Number {
     person(n as u64)
@@ -38,6 +40,7 @@ pub(super) enum Step {
         pair: [usize; 2],
         on: Option<usize>,
         window: Option<i64>,
+        key: Option<usize>,
     },
     End(usize, EndCause),
     EndExpired(usize),
@@ -54,7 +57,19 @@ pub(super) enum Step {
     Pass(i64),
 }
 
-pub(super) fn any_step() -> impl Strategy<Value = Step> {
+/// A request with this idempotency key: one that the key stands for, or another.
+fn with_key(key: usize, is_other: bool) -> Step {
+    let mut pair = [key % PEOPLE, (key + 1 + key % 3) % PEOPLE];
+    if is_other {
+        pair.reverse();
+    }
+    let on = key.is_multiple_of(3).then_some(key % TNS);
+    Step::Open { pair, on, window: [None, Some(60), Some(600)][key % 3], key: Some(key) }
+}
+
+/// Any step; the idempotency keys are those of this round.
+pub(super) fn any_step(round: usize) -> impl Strategy<Value = Step> {
+    let keys = KEYS * round..KEYS * (round + 1);
     let pair = (0..PEOPLE, 1..PEOPLE).prop_map(|(a, apart)| [a, (a + apart) % PEOPLE]);
     let window = option::of(select(vec![1, 30, 60, 600]));
     let causes = vec![EndCause::Deleted, EndCause::Deleted, EndCause::Expired, EndCause::RolledBack];
@@ -64,7 +79,8 @@ pub(super) fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..TNS).prop_map(Step::Remove),
         2 => (0..TNS, any::<bool>()).prop_map(|(tn, draining)| Step::Drain(tn, draining)),
         10 => (pair, option::weighted(0.3, 0..TNS), window)
-            .prop_map(|(pair, on, window)| Step::Open { pair, on, window }),
+            .prop_map(|(pair, on, window)| Step::Open { pair, on, window, key: None }),
+        6 => (keys, weighted(0.25)).prop_map(|(key, is_other)| with_key(key, is_other)),
         5 => (0..6_usize, select(causes)).prop_map(|(n, cause)| Step::End(n, cause)),
         2 => (1..3_usize).prop_map(Step::EndExpired),
         4 => (0..6_usize, option::weighted(0.8, select(vec![0, 1, 60, 600]))).prop_map(|(n, after)| Step::SetExpiry(n, after)),
@@ -111,10 +127,13 @@ pub(super) async fn perform(
         Step::Add(n) => Outcome::Added(store.add_tn(line(n), at(now)).await.unwrap()),
         Step::Remove(n) => Outcome::Removed(store.remove_tn(line(n), at(now)).await.unwrap()),
         Step::Drain(n, on) => Outcome::Drained(store.drain_tn(line(n), on, at(now)).await.unwrap()),
-        Step::Open { pair, on, window } => {
+        Step::Open { pair, on, window, key } => {
             let expiry = window.map(|window| at(now + window));
             let mut new = NewSession::new(pair.map(someone), at(now), expiry, "hello".into());
             (new.virtual_tn, new.sharing) = (on.map(line), sharing);
+            if let Some(key) = key {
+                new = new.with_key(&format!("key {key}"));
+            }
             Outcome::Opened(new.clone(), store.open_session(new, at(now + 30)).await.unwrap())
         }
         Step::End(n, cause) => match id(n) {

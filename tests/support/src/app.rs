@@ -11,7 +11,8 @@ use sms_proxy::{
     store::{Sqlite, Store},
 };
 use std::{
-    path::PathBuf,
+    io,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicI64, Ordering},
@@ -45,7 +46,17 @@ impl TestClock {
 
 /// A SQLite store on a new file, and the directory that the file is in.
 pub fn sqlite() -> (Arc<dyn Store>, TempDir) {
-    let folder = TempDir::new().expect("a temporary folder");
+    sqlite_in(TempDir::new())
+}
+
+/// The same in memory, where the system has such a directory: for tests of many writes, which would wait for the disk.
+pub fn sqlite_in_memory() -> (Arc<dyn Store>, TempDir) {
+    let memory = Path::new("/dev/shm");
+    sqlite_in(if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() })
+}
+
+fn sqlite_in(folder: io::Result<TempDir>) -> (Arc<dyn Store>, TempDir) {
+    let folder = folder.expect("a temporary folder");
     let store = Sqlite::open(folder.path().join(DATABASE)).expect("a new database opens");
     (Arc::new(store), folder)
 }
