@@ -16,7 +16,6 @@ on_each_backend! {
     a_session_that_has_expired_is_ended_to_make_room
     the_expiry_of_a_session_can_be_changed
     sessions_are_listed_by_participant_and_by_tn
-    a_late_text_reaches_nobody_else
     a_notice_of_one_session_reaches_its_two_people_only
 }
 
@@ -230,33 +229,6 @@ async fn sessions_are_listed_by_participant_and_by_tn(backend: Backend) {
     assert_eq!(list(&format!("participant={ALICE}&limit=1")).await.1.len(), 1);
     for wrong in ["participant=x", "virtual_tn=", "participant=447700900123"] {
         app.call("GET", &format!("/session?{wrong}"), None).await.assert_error(400, "invalid_number");
-    }
-}
-
-async fn a_late_text_reaches_nobody_else(backend: Backend) {
-    for strict in [false, true] {
-        let app = backend.app_with(sharing(5, strict)).await;
-        app.add_tn(TN).await;
-        let first = app.open_session(ALICE, BOB, None).await;
-        app.end_session(&first).await;
-        app.add_tn(OTHER_TN).await;
-        assert_eq!(tn_of(&app.open_session(ALICE, EVE, None).await), OTHER_TN);
-        app.provider.clear();
-        app.text(ALICE, TN, "where are you?").await;
-        let taken = app.provider.taken_by();
-        assert_eq!((taken.len(), taken[0].0.as_str()), (1, ALICE));
-        assert!(taken[0].1.contains("An active session was not found"));
-
-        let carol = json!({"participant_a": BOB, "participant_b": number(70)});
-        app.call("PATCH", &format!("/tn/{OTHER_TN}"), Some(json!({"draining": true}))).await;
-        let opened = app.call("POST", "/session", Some(carol.clone())).await;
-        if strict {
-            opened.assert_error(400, "no_tn_available");
-            app.clock.advance(TimeDelta::minutes(60));
-            assert_eq!(app.call("POST", "/session", Some(carol)).await.json()["virtual_tn"], TN);
-        } else {
-            assert_eq!(opened.json()["virtual_tn"], TN, "no other will do");
-        }
     }
 }
 
