@@ -9,6 +9,7 @@ mod full_disk;
 mod load;
 mod lost_responses;
 mod maintenance;
+mod openings;
 mod outage;
 mod stop;
 mod two_instances;

@@ -1,6 +1,7 @@
 //! A newer release writes to the same table. Its items are left alone; everything else works.
 
 mod maintenance;
+mod sharing;
 
 use crate::contract::fixtures::counted;
 use aws_sdk_dynamodb::types::AttributeValue;

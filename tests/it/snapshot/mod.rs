@@ -7,6 +7,7 @@ mod populated_store;
 mod process;
 mod refusals;
 mod round_trip;
+mod sharing;
 mod snapshot_store;
 
 use test_support::Backend;

@@ -4,6 +4,7 @@
 mod outages;
 mod rollback;
 mod settling;
+mod sharing;
 mod transient;
 
 use chrono::TimeDelta;

@@ -12,7 +12,7 @@ use test_support::{
 };
 
 /// Makes a call while the store fails, which must be answered with 503; then the store recovers.
-async fn fails(trouble: &Trouble, method: &str, path: &str, body: Option<Value>) {
+pub(super) async fn fails(trouble: &Trouble, method: &str, path: &str, body: Option<Value>) {
     trouble.begins();
     let answer = trouble.troubled.call(method, path, body).await;
     answer.assert_error(503, "store_unavailable");
@@ -27,7 +27,7 @@ async fn post_fails(trouble: &Trouble, post: &Value) {
 }
 
 /// The number of texts with these words to each participant.
-fn told(app: &App, what: &str) -> [usize; 2] {
+pub(super) fn told(app: &App, what: &str) -> [usize; 2] {
     [ALICE, BOB].map(|number| {
         app.provider.taken().iter().filter(|text| text.to == number && text.body.contains(what)).count()
     })

@@ -47,7 +47,7 @@ async fn with_faults(
     join_all(all.map(each)).await;
 }
 
-async fn with_every_fault(case: impl AsyncFn(Shared, &dyn Fn())) {
+pub(super) async fn with_every_fault(case: impl AsyncFn(Shared, &dyn Fn())) {
     with_faults(WRITES, faults_of_writes(), case).await;
 }
 
