@@ -1,11 +1,11 @@
 //! Two concurrent instances of the function on one table. Each handles one event at a time.
 
-use super::function::{Cloud, Function};
+use super::function::{API_KEY, Cloud, Function};
 use serde_json::{Value, json};
 use std::{collections::HashSet, sync::Arc};
 use test_support::{
-    ALICE, BOB, Backend, TN,
-    events::{HTTP_DEFAULT, REST_PROD},
+    ALICE, Answer, BOB, Backend, TN,
+    events::{Call, FUNCTION_URL, GATEWAYS, HTTP_DEFAULT, REST_PROD},
     flat, fresh_id, fresh_number, number, pair,
 };
 use tokio::task::JoinSet;
@@ -110,4 +110,66 @@ async fn sessions_opened_and_ended_by_both_concurrently_get_a_tn_each_and_end_on
         assert_eq!(cloud.flowroute.taken().len(), 4 * FREE, "a start and an end for each of the two");
         cloud.flowroute.clear();
     }
+}
+
+/// Opens a session with a key, until the store was fast enough.
+async fn open_with_key(instance: &Function, key: &str, body: &Value) -> Answer {
+    let headers = &[("X-Api-Key", API_KEY), ("Content-Type", "application/json"), ("Idempotency-Key", key)];
+    let call = Call { method: "POST", path: "/session", headers, body: Some(body.to_string()), query: &[] };
+    loop {
+        let answer = instance.send(&call).await;
+        if answer.status != 503 {
+            return answer;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_key_at_both_concurrently_opens_one_session_and_both_people_are_told_once() {
+    let cloud = Cloud::on(Backend::Dynamodb).await;
+    let instances = two_instances(&cloud).await;
+    for n in 0..2 {
+        instances[0].ok("POST", "/tn", Some(json!({"value": number(n)}))).await;
+    }
+    for round in 0..ROUNDS {
+        let key = format!("round-{round}");
+        let mut calls = JoinSet::new();
+        for n in 0..CLIENTS {
+            let (instance, key) = (Arc::clone(&instances[n % 2]), key.clone());
+            calls.spawn(async move { open_with_key(&instance, &key, &pair()).await });
+        }
+        let answers = calls.join_all().await;
+        for answer in &answers {
+            assert_eq!((answer.status, &answer.body), (200, &answers[0].body));
+        }
+        let other = json!({"participant_a": BOB, "participant_b": ALICE});
+        let refused = open_with_key(&instances[round % 2], &key, &other).await;
+        refused.assert_error(422, "idempotency_key_reused");
+        let told: Vec<String> = cloud.flowroute.taken().into_iter().map(|(to, _)| to).collect();
+        assert_eq!(told, [ALICE, BOB]);
+        let session = answers[0].json()["session_id"].as_str().unwrap().to_owned();
+        instances[0].ok("DELETE", &format!("/session/{session}"), None).await;
+        cloud.flowroute.clear();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_read_behind_every_gateway() {
+    let cloud = Cloud::on(Backend::Dynamodb).await;
+    let first = cloud.quick_instance(FUNCTION_URL).await;
+    first.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    let answer = open_with_key(&first, "the-key", &pair()).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    for gateway in GATEWAYS {
+        let instance = cloud.quick_instance(*gateway).await;
+        let again = open_with_key(&instance, "the-key", &pair()).await;
+        assert_eq!((again.status, &again.body), (200, &answer.body), "{gateway:?}");
+        open_with_key(&instance, "", &pair()).await.assert_error(400, "invalid_idempotency_key");
+        let path = format!("/session/{}", answer.json()["session_id"].as_str().unwrap());
+        let changed = instance.ok("PATCH", &path, Some(json!({"expiry_window": null}))).await;
+        assert_eq!(changed["expiry_date"], Value::Null);
+        let drained = instance.ok("PATCH", &format!("/tn/{TN}"), Some(json!({"draining": true}))).await;
+        assert_eq!(drained["draining"], true);
+    }
+    assert_eq!(cloud.flowroute.taken().len(), 2);
 }
