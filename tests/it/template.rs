@@ -179,19 +179,23 @@ fn the_gateway_knows_the_routers_paths_and_leaves_the_methods_to_it() {
 }
 
 #[test]
-fn every_route_is_throttled_but_the_webhook() {
+fn every_route_is_throttled_and_the_webhook_far_above_what_flowroute_posts() {
     let api = properties("HttpApi");
     assert_eq!(api["DefaultRouteSettings"], Value::Null, "it would throttle texts too");
     let throttled = api["RouteSettings"].as_object().unwrap();
     let routes: BTreeSet<&str> = throttled.keys().map(String::as_str).collect();
-    let management = ROUTES.iter().map(|route| route.path).filter(|path| *path != "/");
-    let expected: BTreeSet<String> = management.map(|path| format!("ANY {path}")).collect();
+    let expected: BTreeSet<String> = ROUTES.iter().map(|route| format!("ANY {}", route.path)).collect();
     assert_eq!(routes, expected.iter().map(String::as_str).collect());
     for (route, limits) in throttled {
         for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {
-            assert!(limits[limit].as_u64().is_some_and(|limit| limit > 0), "{route}: {limits}");
+            match route.as_str() {
+                "ANY /" => assert_eq!(limits[limit], json!({"Ref": "WebhookPerSecond"})),
+                _ => assert!(limits[limit].as_u64().is_some_and(|limit| limit > 0), "{route}: {limits}"),
+            }
         }
     }
+    let webhook = template("template.yaml")["Parameters"]["WebhookPerSecond"].take();
+    assert_eq!((&webhook["Default"], &webhook["MinValue"]), (&json!(500), &json!(100)));
 }
 
 #[test]
