@@ -51,10 +51,8 @@ pub const LIST_PAGE_SIZE: usize = 4 * 1024 * 1024;
 pub const LIST_PAGES: usize = 500;
 /// How much of Flowroute's response to a send is read, in bytes; they have a few hundred.
 pub const FLOWROUTE_RESPONSE: usize = 64 * 1024;
-/// The longest id, status or code of a provider that is stored, in characters. Flowroute's ids have 37.
-pub const STORED_WORD: usize = 64;
-/// The longest reason of a refusal that is stored, in characters.
-pub const STORED_REASON: usize = 200;
+/// How much of the provider's words about a refusal the caller is shown, in characters.
+pub const QUOTE: usize = 200;
 /// How many messages the sandbox keeps.
 pub const SANDBOX_MESSAGES: usize = 1000;
 /// Reading the provider's message list.

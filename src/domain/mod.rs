@@ -28,7 +28,7 @@ pub use new_session::NewSession;
 pub use number::{InvalidNumber, Number};
 pub use page::{Page, Part};
 pub use pool::{OptChange, PoolSize, VirtualTn};
-pub use receipt::{Delivery, OPTED_OUT_CODE, Receipt};
+pub use receipt::{Delivery, OPTED_OUT_CODE, Receipt, kept_id};
 pub use route::{Decision, IgnoreReason, Route};
 pub use session::{Blocked, EndCause, Participant, Role, Session};
 pub use sharing::{Choice, History, OnTn, SessionFilter, Sharing, Unavailable};

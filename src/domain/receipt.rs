@@ -2,6 +2,7 @@
 
 use super::MessageId;
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
 
 /// Flowroute's code for a recipient who has opted out of the TN (docs/flowroute.md#opt-out).
 pub const OPTED_OUT_CODE: &str = "1110";
@@ -41,7 +42,88 @@ enum Finality {
     Final,
 }
 
+/// The statuses that are kept as they are, in lower case and with blanks: Flowroute's, and those of software like its own
+/// (docs/flowroute.md#receipts).
+const STATUSES: &[&str] = &[
+    "accepted",
+    "buffered",
+    "delivered",
+    "delivery failure",
+    "delivery success",
+    "expired",
+    "failed",
+    "message buffered",
+    "message sent",
+    "pending",
+    "queued",
+    "rejected",
+    "sent",
+    "smsc reject",
+    "smsc submit",
+    "submitted",
+    "undelivered",
+    "unknown",
+];
+
+/// An id of Flowroute's, as it is stored, compared and logged: as it is if it has the form of its ids, or else a hash of it,
+/// because anything else may quote a text or a number (docs/flowroute.md#what-is-kept).
+#[must_use]
+pub fn kept_id(id: &str) -> String {
+    let id = id.trim();
+    let has_form = || {
+        let (kind, rest) = id.split_once('-')?;
+        let version = kind.strip_prefix("mdr")?;
+        let is_hex = rest.len() == 32 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        // Too short to quote anything.
+        let is_short = (1..=6).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+        (version.len() == 1 && version.bytes().all(|b| b.is_ascii_digit()) && (is_hex || is_short))
+            .then_some(())
+    };
+    if id.is_empty() || has_form().is_some() {
+        return id.to_owned();
+    }
+    format!("hash-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).simple())
+}
+
 impl Delivery {
+    /// A level as it is kept: a number of one digit.
+    #[must_use]
+    pub fn kept_level(level: &str) -> Option<i64> {
+        level.trim().parse().ok().filter(|level| (0..10).contains(level))
+    }
+
+    /// A code as it is kept: up to five digits, too few for a phone number.
+    #[must_use]
+    pub fn kept_code(code: &str) -> Option<String> {
+        let code = code.trim();
+        let is_code = (1..=5).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
+        is_code.then(|| code.to_owned())
+    }
+
+    /// A status as it is kept: as it is if it is known, or else a word of ours with the same meaning. Other words may quote
+    /// the text.
+    #[must_use]
+    pub fn kept_status(status: &str) -> String {
+        let status = status.trim();
+        let plain = status.to_ascii_lowercase().replace(['_', '-'], " ");
+        if status.is_empty() || STATUSES.contains(&plain.as_str()) {
+            return status.to_owned();
+        }
+        let word = match by_word(status) {
+            Finality::Final if is_failure(status) => "failed",
+            Finality::Final => "delivered",
+            Finality::Passing => "pending",
+            Finality::Unclear => "other",
+        };
+        word.into()
+    }
+
+    /// The same without a time that is later than the clocks of two computers differ: it is no time.
+    #[must_use]
+    pub fn without_future(self, now: DateTime<Utc>) -> Self {
+        Self { at: self.at.filter(|at| *at <= now + MAX_CLOCK_SKEW), ..self }
+    }
+
     /// Whether this receipt replaces another one of the same message: a final state replaces a passing one, and of two
     /// like that the later replaces the earlier; of two at the same time the one with the higher level is kept.
     #[must_use]
@@ -73,13 +155,18 @@ fn by_code(code: u32) -> Finality {
     }
 }
 
-fn by_word(status: &str) -> Finality {
+fn is_failure(status: &str) -> bool {
     const FAILED: [&str; 5] = ["fail", "reject", "expire", "error", "undeliver"];
+    let status = status.to_ascii_lowercase();
+    FAILED.iter().any(|word| status.contains(word))
+}
+
+fn by_word(status: &str) -> Finality {
     const PASSING: [&str; 7] = ["submit", "buffer", "pending", "queue", "accept", "sent", "progress"];
     let status = status.to_ascii_lowercase();
     let has_any = |words: &[&str]| words.iter().any(|word| status.contains(word));
     match () {
-        () if has_any(&FAILED) => Finality::Final,
+        () if is_failure(&status) => Finality::Final,
         () if has_any(&PASSING) => Finality::Passing,
         () if has_any(&["deliver"]) => Finality::Final,
         () => Finality::Unclear,

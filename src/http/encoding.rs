@@ -33,7 +33,9 @@ fn declared(headers: &HeaderMap) -> &'static Encoding {
         return UTF_8;
     }
     Encoding::for_label_no_replacement(label.as_bytes()).unwrap_or_else(|| {
-        let charset: String = label.chars().take(40).collect();
+        // A name of a charset is short and has few digits; anything else may be a text or a number.
+        let is_name = label.len() <= 20 && label.bytes().filter(u8::is_ascii_digit).count() <= 5;
+        let charset = Some(label.as_str()).filter(|_| is_name);
         tracing::warn!(charset, "unknown charset; the post is read as UTF-8");
         UTF_8
     })

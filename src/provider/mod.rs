@@ -8,7 +8,7 @@ pub use sandbox::{Sandbox, SandboxMessage};
 use crate::domain::{Number, Outbound};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 /// Sends messages.
 #[async_trait]
@@ -61,6 +61,31 @@ pub enum ListError {
     Failed(String),
 }
 
+/// Words of the provider, which may quote the text or a number in any form. They are shown to a caller who knows both, and
+/// neither logged nor stored; so they have no `Display`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Quote(String);
+
+impl Quote {
+    /// These words.
+    #[must_use]
+    pub fn new(words: String) -> Self {
+        Self(words)
+    }
+
+    /// The words; may be empty.
+    #[must_use]
+    pub fn words(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Quote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Quote({} characters)", self.0.chars().count())
+    }
+}
+
 /// Why a message is not known to be sent, by what the caller may do next.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
@@ -71,8 +96,10 @@ pub enum SendError {
         status: u16,
         /// The recipient has opted out of this number (docs/flowroute.md#opt-out).
         opted_out: bool,
-        /// The provider's words, without digit runs and without the text.
+        /// Why, in our words.
         detail: String,
+        /// Why, in the provider's words.
+        quote: Quote,
     },
     /// The provider did not take it. It may be sent again.
     #[error("not taken: {detail}")]

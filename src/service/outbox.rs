@@ -39,12 +39,13 @@ pub enum Attempt {
 }
 
 impl Service {
-    /// Why the provider refused this message or our credentials, if it did.
+    /// Why the provider refused this message or our credentials, if it did. For the caller only: it may quote the message.
     pub(super) fn refusal(&self, attempt: &Attempt) -> Option<String> {
         match attempt {
-            Attempt::Failed(SendError::Refused { status, detail, .. }) => {
-                Some(format!("{detail} ({status})"))
-            }
+            Attempt::Failed(SendError::Refused { status, detail, quote, .. }) => Some(match quote.words() {
+                "" => format!("{detail} ({status})"),
+                words => format!("{detail} ({status}: {words})"),
+            }),
             Attempt::Failed(SendError::NotTaken { cause: NotTaken::Credentials, .. }) => {
                 Some(format!("{} does not accept the service's credentials", self.provider.name()))
             }

@@ -4,9 +4,8 @@ use super::{Result, Service, Wording, opt_words::OptWord, response::ResponseSlot
 use crate::{
     domain::{
         Blocked, Content, Decision, IgnoreReason, Inbound, Kind, Message, Number, OptChange, Receipt, Route,
-        Session, Text,
+        Session, Text, kept_id,
     },
-    limits,
     store::{Arrival, Received},
 };
 use std::sync::Arc;
@@ -125,7 +124,7 @@ impl Service {
         let (options, text) = (Arc::clone(&self.options), inbound.clone());
         let decide = Arc::new(move |route: &Route| decide(route, &text, &options.wording));
         let quota = self.options.reply_quota;
-        let id = inbound.id.as_deref().map(shown);
+        let id = inbound.id.as_deref().map(kept_id);
         let word = self.options.wording.opt_out.read(&inbound.content);
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota };
         match self.store.receive(arrival, decide).await? {
@@ -165,15 +164,12 @@ impl Service {
     /// # Errors
     /// When the store fails: the receipt should be sent again.
     pub async fn receive_receipt(&self, receipt: Receipt) -> Result<()> {
-        let receipted = self.store.receipt(&receipt, self.now()).await?;
+        let now = self.now();
+        let receipt = Receipt { delivery: receipt.delivery.without_future(now), ..receipt };
+        let receipted = self.store.receipt(&receipt, now).await?;
         let outbound = receipt.message.map(|id| id.to_string());
         let (level, code) = (receipt.delivery.level, receipt.delivery.code.as_deref());
         tracing::info!(outbound, level, code, ?receipted, "delivery receipt");
         Ok(())
     }
-}
-
-/// An id of the provider's, as the log shows it.
-fn shown(id: &str) -> String {
-    id.chars().filter(|c| !c.is_control()).take(limits::STORED_WORD).collect()
 }

@@ -2,6 +2,7 @@
 
 use sms_proxy::{
     http::{ROUTES, Reason, SANDBOX_ROUTE},
+    provider::flowroute::CODES,
     settings::SETTINGS,
 };
 use std::{
@@ -291,4 +292,12 @@ fn the_page_on_the_api_lists_every_error_reason_with_its_status() {
     let reasons =
         Reason::ALL.iter().map(|reason| (reason.as_str().to_owned(), reason.status().as_str().to_owned()));
     assert_eq!(documented, reasons.collect());
+}
+
+#[test]
+fn the_page_on_flowroute_lists_every_code_with_its_meaning() {
+    let listed = table(&text("docs/flowroute.md"), "| code | meaning |");
+    let known: Vec<Vec<String>> =
+        CODES.iter().map(|(code, meaning)| vec![code.to_string(), (*meaning).to_owned()]).collect();
+    assert_eq!(listed, known);
 }

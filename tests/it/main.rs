@@ -28,6 +28,7 @@ mod outbox;
 mod posts;
 mod process;
 mod properties;
+mod quotes;
 mod races;
 mod replaced_files;
 mod request_limit;

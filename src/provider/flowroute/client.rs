@@ -3,18 +3,17 @@
 use super::{
     api::{Api, BuildError, ClientOptions, read_limited},
     list,
-    scrub::scrub,
+    refusal::refused,
     version::ApiVersion,
-    webhook::short,
 };
 use crate::{
-    domain::{OPTED_OUT_CODE, Outbound},
+    domain::{Outbound, kept_id},
     limits,
     provider::{ListError, Listed, NotTaken, Provider, SendError},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use reqwest::{Method, Response, StatusCode, header};
+use reqwest::{Method, StatusCode, header};
 use serde_json::Value;
 use std::time::Duration;
 use url::Url;
@@ -35,19 +34,6 @@ impl Client {
         let path = options.version.path();
         let api = Api::new(options)?;
         Ok(Self { endpoint: api.address(path)?, api })
-    }
-
-    async fn refused(&self, response: Response, message: &Outbound) -> SendError {
-        let status = response.status().as_u16();
-        // Without a readable body the status alone decides: nothing was sent.
-        let body = read_limited(response, limits::FLOWROUTE_RESPONSE).await.unwrap_or_default();
-        let content = &message.text.content;
-        let Explanation { codes, words } = explain(&body);
-        // If the text itself has this number, a quotation of it says nothing about the recipient.
-        let own = std::iter::once(&content.body).chain(&content.media_urls).any(|part| says_opted_out(part));
-        let opted_out = codes.iter().any(|code| says_opted_out(code)) || (!own && says_opted_out(&words));
-        let detail = if words.is_empty() { "no reason given".into() } else { scrub(&words, content) };
-        SendError::Refused { status, opted_out, detail }
     }
 }
 
@@ -84,7 +70,11 @@ impl Provider for Client {
                     .map_err(|error| unsent(&error))?;
                 id_of(&body).ok_or_else(|| SendError::Unknown { detail: "accepted without an id".into() })
             }
-            StatusVerdict::Refused => Err(self.refused(response, message).await),
+            StatusVerdict::Refused => {
+                let status = response.status().as_u16();
+                let body = read_limited(response, limits::FLOWROUTE_RESPONSE).await.unwrap_or_default();
+                Err(refused(status, &body, message))
+            }
             StatusVerdict::NotTaken(cause) => Err(SendError::NotTaken {
                 cause,
                 detail: format!("Flowroute answered {}", response.status()),
@@ -142,46 +132,6 @@ fn unsent(error: &reqwest::Error) -> SendError {
 
 fn id_of(body: &[u8]) -> Option<String> {
     let body: Value = serde_json::from_slice(body).ok()?;
-    let id = short(body.pointer("/data/id")?.as_str()?);
+    let id = kept_id(body.pointer("/data/id")?.as_str()?);
     (!id.is_empty()).then_some(id)
-}
-
-/// Why a message was refused.
-struct Explanation {
-    /// The codes and statuses of the errors.
-    codes: Vec<String>,
-    /// Their titles and details; may be empty.
-    words: String,
-}
-
-/// Reads the errors of a response, one or several (docs/flowroute.md#errors).
-fn explain(body: &[u8]) -> Explanation {
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
-    let errors = match body.get("errors").or_else(|| body.get("error")) {
-        Some(Value::Array(errors)) => errors.as_slice(),
-        error => std::slice::from_ref(error.unwrap_or(&body)),
-    };
-    let fields = |error: &Value, keys: &[&str]| -> Vec<String> {
-        keys.iter().filter_map(|key| field(error, key)).collect()
-    };
-    let words = errors.iter().map(|error| fields(error, &["title", "detail", "message"]).join(": "));
-    Explanation {
-        codes: errors.iter().flat_map(|error| fields(error, &["code", "status"])).collect(),
-        words: words.filter(|words| !words.is_empty()).collect::<Vec<_>>().join("; "),
-    }
-}
-
-fn field(error: &Value, key: &str) -> Option<String> {
-    match error.get(key)? {
-        Value::String(text) if !text.is_empty() => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-/// Whether the opt-out code is anywhere in this text: in which field Flowroute returns it is not known
-/// (docs/flowroute.md#open-questions). The end of a phone number such as 555-1110 does not count.
-fn says_opted_out(text: &str) -> bool {
-    let groups = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, '-' | '.'));
-    groups.map(|group| group.trim_matches(['-', '.'])).any(|group| group == OPTED_OUT_CODE)
 }

@@ -1,11 +1,8 @@
 //! Reads Flowroute's message list completely, or fails (docs/flowroute.md#message-list).
 
-use super::{
-    api::{Api, read_limited},
-    webhook::short,
-};
+use super::api::{Api, read_limited};
 use crate::{
-    domain::Number,
+    domain::{Number, kept_id},
     limits,
     provider::{ListError, Listed},
 };
@@ -70,7 +67,7 @@ fn outbound(row: &Value) -> Result<Option<Listed>, ListError> {
         }
     };
     let (Some(from), Some(to)) = (number("from"), number("to")) else { return Ok(None) };
-    let id = row.get("id").and_then(Value::as_str).map(short).filter(|id| !id.is_empty());
+    let id = row.get("id").and_then(Value::as_str).map(kept_id).filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| failed("has a row without an id"))?;
     let sent_at = text("timestamp").and_then(|time| DateTime::parse_from_rfc3339(time).ok());
     Ok(Some(Listed {

@@ -2,12 +2,13 @@
 
 mod api;
 mod client;
+mod codes;
 mod json;
 mod list;
 mod media;
 mod phone;
+mod refusal;
 mod repair;
-mod scrub;
 mod stamp;
 mod surrogates;
 mod version;
@@ -15,5 +16,6 @@ mod webhook;
 
 pub use api::{BuildError, ClientOptions};
 pub use client::Client;
+pub use codes::CODES;
 pub use version::{ApiVersion, UnknownApiVersion};
 pub use webhook::{Event, Ignored, Unreadable, read};

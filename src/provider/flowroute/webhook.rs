@@ -8,21 +8,13 @@ use super::{
     stamp::time,
     surrogates::replace_lone,
 };
-use crate::{
-    domain::{Content, Delivery, Inbound, MessageId, Number, Receipt},
-    limits,
-};
+use crate::domain::{Content, Delivery, Inbound, MessageId, Number, Receipt, kept_id};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 
 /// The query parameter of a receipt's callback URL that has our id of the message.
 pub(super) const MESSAGE_PARAMETER: &str = "m";
-
-/// An id, status or code, cut to a length that every store can index.
-pub(super) fn short(word: &str) -> String {
-    word.chars().filter(|c| !c.is_control()).take(limits::STORED_WORD).collect()
-}
 
 /// What was posted.
 #[derive(Debug, Clone)]
@@ -121,7 +113,7 @@ fn text_event(fields: &Fields<'_>, id: Option<Json<'_>>, media: &Media) -> Resul
         return Ok(Event::Ignored(Ignored::Empty));
     }
     let id = id.and_then(Json::text_or_number).filter(|id| !id.is_empty());
-    let shown = id.as_deref().map(short);
+    let shown = id.as_deref().map(kept_id);
     if media_missing {
         tracing::warn!(id = shown, "the post announces a picture without a usable address");
     }
@@ -184,14 +176,13 @@ fn message_id(query: Option<&str>) -> Option<MessageId> {
 fn receipt(data: &Map<String, Value>, message: Option<MessageId>) -> Event {
     let attribute = |key| data.get("attributes").and_then(|attributes| attributes.get(key));
     let word = |key| attribute(key).and_then(text_or_number);
-    let short = |text: String| short(text.trim());
     Event::Receipt(Receipt {
         message,
-        provider_id: data.get("id").and_then(text_or_number).map(short).unwrap_or_default(),
+        provider_id: data.get("id").and_then(text_or_number).map(|id| kept_id(&id)).unwrap_or_default(),
         delivery: Delivery {
-            level: word("level").and_then(|level| level.trim().parse().ok()),
-            status: word("status").map(short).unwrap_or_default(),
-            code: word("status_code").map(short).filter(|code| !code.is_empty()),
+            level: word("level").and_then(|level| Delivery::kept_level(&level)),
+            status: word("status").map(|status| Delivery::kept_status(&status)).unwrap_or_default(),
+            code: word("status_code").and_then(|code| Delivery::kept_code(&code)),
             at: attribute("timestamp").and_then(time),
         },
     })

@@ -29,7 +29,7 @@ async fn both_200_and_202_accept_the_text_and_return_its_id() {
 async fn an_id_of_any_length_is_the_same_in_the_response_and_in_a_receipt() {
     let long = ID.repeat(100);
     let kept = outcome(Reply::answer(202, json!({"data": {"id": long}}))).await.unwrap();
-    assert!(long.starts_with(&kept) && kept.len() > ID.len() && kept.len() < 1_000, "{kept}");
+    assert!(kept.starts_with("hash-") && kept.len() < 64, "{kept}");
     let post = json!({"data": {"type": "delivery_receipt", "id": long, "attributes": {"level": 2}}});
     match flowroute::read(None, post.to_string().as_bytes()) {
         Ok(Event::Receipt(receipt)) => assert_eq!(receipt.provider_id, kept),

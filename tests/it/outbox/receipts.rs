@@ -12,6 +12,8 @@ on_each_backend! {
     a_receipt_with_our_id_settles_an_unknown_message
     a_receipt_of_an_unknown_message_is_accepted_and_ignored
     of_a_receipt_only_what_can_be_one_is_kept
+    of_a_receipt_with_other_words_or_numbers_only_the_meaning_is_kept
+    receipts_in_other_words_replace_each_other_by_their_meaning
 }
 
 fn receipt(provider_id: &str, level: impl Into<Value>, status: &str, code: &Value) -> Value {
@@ -91,7 +93,54 @@ async fn of_a_receipt_only_what_can_be_one_is_kept(backend: Backend) {
     let long = receipt(provider_id, 1, &"long ".repeat(1000), &Value::Null);
     assert_eq!(post(&app, None, &long).await.status, 200);
     let status = app.messages(&session).await[2]["delivery"]["status"].clone();
-    assert_eq!(status.as_str().map(str::len), Some(64));
+    assert_eq!(status, "other");
+}
+
+async fn of_a_receipt_with_other_words_or_numbers_only_the_meaning_is_kept(backend: Backend) {
+    let app = backend.app().await;
+    for (status, code, kept) in [
+        (json!("delivered"), json!("1004"), json!(["delivered", "1004"])),
+        (json!("Message Buffered"), json!(1003), json!(["Message Buffered", "1003"])),
+        (json!("smsc_submit"), json!(99_999), json!(["smsc_submit", "99999"])),
+        (json!("hi is DELIVERED now"), json!("2065551221"), json!(["delivered", null])),
+        (json!("failed: hi"), json!(206_555), json!(["failed", null])),
+        (json!("rejected_by_12065551213"), json!("１００４"), json!(["failed", null])),
+        (json!("pending-hi"), json!("10 04"), json!(["pending", null])),
+        (json!(2_065_551_221_u64), json!("-1004"), json!(["other", null])),
+        (json!("HI"), json!(null), json!(["other", null])),
+        (json!(""), json!("1007"), json!(["", "1007"])),
+    ] {
+        let tn = test_support::fresh_number();
+        app.add_tn(&tn).await;
+        let [a, b] = [test_support::fresh_number(), test_support::fresh_number()];
+        let session = app.open_session(&a, &b, None).await;
+        let start = app.messages(&session).await[0].clone();
+        let mut receipt = receipt(start["provider_id"].as_str().unwrap(), 12_065_551_213_i64, "", &code);
+        receipt["data"]["attributes"]["status"] = status.clone();
+        // A phone number, read as a time, is later than now.
+        receipt["data"]["attributes"]["timestamp"] = json!(2_065_551_213_u64);
+        assert_eq!(post(&app, None, &receipt).await.status, 200);
+        let delivery = app.messages(&session).await[0]["delivery"].clone();
+        assert_eq!(json!([delivery["status"], delivery["code"]]), kept, "{status} {code}");
+        assert_eq!(delivery["date"], Value::Null);
+    }
+}
+
+async fn receipts_in_other_words_replace_each_other_by_their_meaning(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    app.text(ALICE, TN, "hi").await;
+    let provider_id = app.messages(&session).await[2]["provider_id"].as_str().unwrap().to_owned();
+    for (status, kept) in [
+        ("what?", "other"),
+        ("still pending at the carrier", "pending"),
+        ("what?", "pending"),
+        ("was rejected by the carrier", "failed"),
+        ("still pending at the carrier", "failed"),
+    ] {
+        assert_eq!(post(&app, None, &receipt(&provider_id, 2, status, &Value::Null)).await.status, 200);
+        assert_eq!(app.messages(&session).await[2]["delivery"]["status"], kept, "{status}");
+    }
 }
 
 async fn a_receipt_without_a_level_or_with_another_is_taken(backend: Backend) {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use sms_proxy::{
     domain::{MessageId, Outbound},
-    provider::{ListError, Listed, NotTaken, Provider, SendError},
+    provider::{ListError, Listed, NotTaken, Provider, Quote, SendError},
 };
 use std::{
     sync::{Mutex, MutexGuard},
@@ -168,10 +168,12 @@ impl Provider for Recorder {
         match outcome {
             Outcome::Sent => Ok(id),
             Outcome::Refused => {
-                Err(SendError::Refused { status: 422, opted_out: false, detail: "as scripted".into() })
+                let detail = "as scripted".into();
+                Err(SendError::Refused { status: 422, opted_out: false, detail, quote: Quote::default() })
             }
             Outcome::OptedOut => {
-                Err(SendError::Refused { status: 400, opted_out: true, detail: "as scripted".into() })
+                let detail = "as scripted".into();
+                Err(SendError::Refused { status: 400, opted_out: true, detail, quote: Quote::default() })
             }
             Outcome::BadCredentials => not_taken(NotTaken::Credentials),
             Outcome::Busy => not_taken(NotTaken::Busy),

@@ -59,6 +59,7 @@ struct State {
     taken: Vec<Taken>,
     arrivals: Vec<Instant>,
     mode: Mode,
+    scripted: Option<(u16, Value)>,
     delay_before: Duration,
     delay_after: Duration,
     list: ListMode,
@@ -114,6 +115,11 @@ impl FlowrouteStandin {
     /// Treats messages like this from now on.
     pub fn mode(&self, mode: Mode) {
         self.state().mode = mode;
+    }
+
+    /// Answers each message with this from now on.
+    pub fn answer_with(&self, status: u16, body: Value) {
+        self.state().scripted = Some((status, body));
     }
 
     /// Shows the list like this from now on.
@@ -189,6 +195,9 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Answer 
 }
 
 async fn receive(state: &Mutex<State>, message: &Value) -> Answer {
+    if let Some((status, body)) = &state.lock().unwrap().scripted {
+        return Ok(json_response(*status, body));
+    }
     let word = |name: &str| message["data"]["attributes"][name].as_str().unwrap().to_owned();
     let delay = state.lock().unwrap().delay_before;
     tokio::time::sleep(delay).await;
