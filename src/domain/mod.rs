@@ -2,6 +2,7 @@
 
 mod characters;
 mod clock;
+mod country;
 mod gauges;
 mod id;
 mod lifecycle;
@@ -19,6 +20,7 @@ mod status;
 
 pub use characters::is_invisible;
 pub use clock::{CLOCK_TOLERANCE, was_set_back};
+pub use country::{AllowedCountries, NotAllowed, UnknownCountry};
 pub use gauges::Gauges;
 pub use id::{InvalidId, MessageId, SessionId};
 pub use lifecycle::{LONGEST_BACKOFF, MessageEvent, Settlement, Surroundings, Transition, is_due};

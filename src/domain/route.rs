@@ -1,6 +1,6 @@
 //! Who a sender is to a TN, and what is decided about their text.
 
-use super::{Blocked, OptChange, Session, Text, was_set_back};
+use super::{Blocked, NotAllowed, OptChange, Session, Text, was_set_back};
 use chrono::{DateTime, Utc};
 
 /// Who a sender is to a TN at a moment.
@@ -61,6 +61,8 @@ pub enum IgnoreReason {
     StartAfterOptOut,
     /// It has nothing but a picture that is missing, and the notice of that is switched off.
     OnlyMissingMedia,
+    /// Its sender is a stranger whose number may not be texted.
+    StrangerNotAllowed(NotAllowed),
     /// It was sent before its sender's previous session on the TN ended, so it was meant for that one.
     PreviousSession,
 }

@@ -2,7 +2,7 @@
 
 use super::reason::Reason;
 use crate::{
-    domain::InvalidNumber,
+    domain::{InvalidNumber, NotAllowed},
     provider::flowroute::Unreadable,
     service::Error,
     telemetry::metrics::{Event, count},
@@ -106,6 +106,8 @@ impl From<Error> for ApiError {
             Error::TnInUse(_) => Reason::TnInUse,
             Error::TnUnavailable(_) => Reason::TnUnavailable,
             Error::TnIsParticipant => Reason::TnIsParticipant,
+            Error::NumberNotAllowed { why: NotAllowed::Impossible(_), .. } => Reason::InvalidNumber,
+            Error::NumberNotAllowed { .. } => Reason::NumberNotAllowed,
             Error::SameParticipant => Reason::SameParticipant,
             Error::ParticipantIsTn(_) => Reason::ParticipantIsTn,
             Error::ParticipantOptedOut(_) => Reason::ParticipantOptedOut,

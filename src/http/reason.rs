@@ -42,6 +42,8 @@ reasons! {
     WrongType = "wrong_type", BAD_REQUEST;
     /// A value is not a phone number that the service can use.
     InvalidNumber = "invalid_number", BAD_REQUEST;
+    /// The number is of a country that is not allowed, costs extra, or belongs to no country.
+    NumberNotAllowed = "number_not_allowed", BAD_REQUEST;
     /// `expiry_window` is not a whole number of minutes in its range.
     InvalidExpiryWindow = "invalid_expiry_window", BAD_REQUEST;
     /// The `Idempotency-Key` is empty, too long, not visible ASCII, or there are several.

@@ -1,7 +1,7 @@
 //! Why a call of the service failed.
 
 use crate::{
-    domain::{Role, Unavailable, VirtualTn},
+    domain::{NotAllowed, Role, Unavailable, VirtualTn},
     store::StoreError,
 };
 
@@ -26,6 +26,14 @@ pub enum Error {
     /// The number is a participant of a live session.
     #[error("this number is a participant of a live session and cannot be a TN")]
     TnIsParticipant,
+    /// A number may not be texted.
+    #[error("{field} {why}")]
+    NumberNotAllowed {
+        /// The field that has it.
+        field: &'static str,
+        /// Why.
+        why: NotAllowed,
+    },
     /// Both participants are the same number.
     #[error("participant_a and participant_b must be two different numbers")]
     SameParticipant,

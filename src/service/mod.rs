@@ -23,7 +23,7 @@ pub use reconcile::{ListVerdict, judge};
 pub use wording::Wording;
 
 use crate::{
-    domain::{SessionId, Sharing},
+    domain::{AllowedCountries, SessionId, Sharing},
     provider::Provider,
     store::{ReplyQuota, Store},
 };
@@ -57,6 +57,8 @@ pub struct Options {
     pub lookup_settle: Duration,
     /// How sessions share TNs.
     pub sharing: Sharing,
+    /// Whose numbers may be TNs and participants, and are answered as strangers.
+    pub allowed_countries: AllowedCountries,
     /// The maximum number of replies to strangers.
     pub reply_quota: ReplyQuota,
     /// The maximum number of messages that this process sends in any second; 0: no maximum.
@@ -74,6 +76,7 @@ impl Default for Options {
             lease: Duration::from_secs(30),
             lookup_settle: Duration::from_secs(300),
             sharing: Sharing::default(),
+            allowed_countries: AllowedCountries::default(),
             reply_quota: ReplyQuota { per_hour: 3, per_minute: 30 },
             max_per_second: 5,
             retention: TimeDelta::days(30),

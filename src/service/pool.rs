@@ -13,11 +13,18 @@ impl Service {
         self.options.sharing
     }
 
+    /// Refuses a number that may not be texted.
+    pub(super) fn check_allowed(&self, field: &'static str, number: Number) -> Result<()> {
+        let checked = self.options.allowed_countries.check(number);
+        checked.map_err(|why| Error::NumberNotAllowed { field, why })
+    }
+
     /// Adds a number to the pool.
     ///
     /// # Errors
-    /// When it is in the pool already, or is a participant of a live session.
+    /// When it is not of an allowed country, is in the pool already, or is a participant of a live session.
     pub async fn add_tn(&self, tn: Number) -> Result<()> {
+        self.check_allowed("value", tn)?;
         match self.store.add_tn(tn, self.now()).await? {
             AddTn::Added => Ok(()),
             AddTn::Duplicate => Err(Error::DuplicateTn),

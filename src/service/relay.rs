@@ -1,12 +1,13 @@
 //! Receives a text: route, decide, store, send, settle.
 
-use super::{Result, Service, Wording, opt_words::OptWord, response::ResponseSlot};
+use super::{Options, Result, Service, Wording, opt_words::OptWord, response::ResponseSlot};
 use crate::{
     domain::{
         Blocked, Content, Decision, IgnoreReason, Inbound, Kind, Message, Number, OptChange, Receipt, Route,
         Session, Text, kept_id,
     },
     store::{Arrival, Received},
+    telemetry::metrics::{Event, count},
 };
 use std::sync::Arc;
 use tokio::time::Instant;
@@ -38,6 +39,19 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
             None => reply_to_stranger(inbound, wording),
         },
         Route::Expired(session) => Decision::Expire(wording.expired_notices(session)),
+    }
+}
+
+/// [`decide`], without answers to strangers whose numbers may not be texted.
+fn decide_allowed(route: &Route, inbound: &Inbound, options: &Options) -> Decision {
+    match decide(route, inbound, &options.wording) {
+        Decision::Send(texts) if texts.iter().any(|text| text.kind == Kind::NoSession) => {
+            match options.allowed_countries.check(inbound.from) {
+                Ok(()) => Decision::Send(texts),
+                Err(why) => Decision::Ignore(IgnoreReason::StrangerNotAllowed(why)),
+            }
+        }
+        decision => decision,
     }
 }
 
@@ -122,7 +136,7 @@ impl Service {
         let now = self.now();
         let (from, to) = (inbound.from.masked(), inbound.to.masked());
         let (options, text) = (Arc::clone(&self.options), inbound.clone());
-        let decide = Arc::new(move |route: &Route| decide(route, &text, &options.wording));
+        let decide = Arc::new(move |route: &Route| decide_allowed(route, &text, &options));
         let quota = self.options.reply_quota;
         let id = inbound.id.as_deref().map(kept_id);
         let word = self.options.wording.opt_out.read(&inbound.content);
@@ -145,6 +159,10 @@ impl Service {
                     to,
                     "text not relayed: it was sent before the sender's previous session ended"
                 );
+            }
+            Received::Ignored(IgnoreReason::StrangerNotAllowed(why)) => {
+                count(Event::StrangersNotAllowed);
+                tracing::warn!(id, from, to, "stranger not answered: the sender's number {why}");
             }
             Received::Ignored(IgnoreReason::StartAfterOptOut) => {
                 tracing::warn!(

@@ -42,6 +42,8 @@ impl Service {
         if participants[0] == participants[1] {
             return Err(Error::SameParticipant);
         }
+        self.check_allowed("participant_a", participants[0])?;
+        self.check_allowed("participant_b", participants[1])?;
         let service = self.clone();
         let deadline = self.deadline();
         let now = self.now();

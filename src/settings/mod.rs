@@ -16,7 +16,7 @@ pub use table::{Kind, SETTINGS, Setting};
 
 use crate::{
     aws::SecretArn,
-    domain::Sharing,
+    domain::{AllowedCountries, Sharing},
     http::Auth,
     limits,
     service::{OptOutWords, Options, Wording},
@@ -34,11 +34,11 @@ use std::{
 };
 use storage::storage;
 use table::{
-    ALLOW_UNAUTHENTICATED, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS, LOG_LEVEL,
-    LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG,
-    NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
-    SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG, SESSIONS_PER_TN,
-    TN_COOL_OFF_MINUTES, TN_COOL_OFF_STRICT,
+    ALLOW_UNAUTHENTICATED, ALLOWED_COUNTRIES, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS,
+    LOG_LEVEL, LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS,
+    NO_SESSION_MSG, NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL,
+    SECRETS_ARN, SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG,
+    SESSIONS_PER_TN, TN_COOL_OFF_MINUTES, TN_COOL_OFF_STRICT,
 };
 use tracing::Level;
 use url::Url;
@@ -205,6 +205,7 @@ fn options(reader: &mut Reader<'_>) -> Options {
             cool_off: TimeDelta::minutes(reader.number(&TN_COOL_OFF_MINUTES).into()),
             strict: reader.switch(&TN_COOL_OFF_STRICT),
         },
+        allowed_countries: allowed_countries(reader),
         reply_quota: ReplyQuota {
             per_hour: reader.number(&NO_SESSION_MSG_PER_HOUR),
             per_minute: reader.number(&NO_SESSION_MSG_PER_MINUTE),
@@ -212,6 +213,17 @@ fn options(reader: &mut Reader<'_>) -> Options {
         max_per_second: reader.number(&FLOWROUTE_MAX_PER_SECOND),
         retention: TimeDelta::days(reader.number(&MESSAGE_RETENTION_DAYS).into()),
     }
+}
+
+fn allowed_countries(reader: &mut Reader<'_>) -> AllowedCountries {
+    let names = reader.words(&ALLOWED_COUNTRIES);
+    names.parse().unwrap_or_else(|error| {
+        // An empty list is complained about already.
+        if !names.trim().is_empty() {
+            reader.problem(ALLOWED_COUNTRIES.name, format!("\"{names}\" {error}"));
+        }
+        AllowedCountries::default()
+    })
 }
 
 fn opt_out_words(reader: &mut Reader<'_>) -> OptOutWords {

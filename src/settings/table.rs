@@ -1,6 +1,6 @@
 //! The table of settings, the only definition of their names, defaults and bounds.
 
-use crate::service::OptOutWords;
+use crate::{domain::AllowedCountries, service::OptOutWords};
 
 /// One setting: an environment variable, or in lower case a line of `settings.toml`.
 #[derive(Debug)]
@@ -99,6 +99,8 @@ settings! {
         "Added to a relayed text if one of its pictures cannot be passed on; empty: nothing is added.";
     OPT_OUT_WORDS, Some(OptOutWords::DEFAULT), Kind::Text,
         "The words that opt out as STOP does, separated by commas.";
+    ALLOWED_COUNTRIES, Some(AllowedCountries::DEFAULT), Kind::Text,
+        "The countries, separated by commas, whose numbers may be TNs and participants, and are answered as strangers.";
     SESSIONS_PER_TN, Some("1"), Kind::Number { least: 1, most: 10_000 },
         "How many live sessions a TN carries; nobody is in two of them.";
     TN_COOL_OFF_MINUTES, Some("60"), Kind::Number { least: 0, most: 43_200 },

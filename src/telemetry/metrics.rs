@@ -40,6 +40,8 @@ pub(crate) enum Event {
     StoreErrors,
     /// A request was answered with 401.
     Unauthorized,
+    /// A stranger was not answered, since the number is not of an allowed country.
+    StrangersNotAllowed,
     /// A session was opened.
     SessionsOpened,
     /// A session found no free TN.

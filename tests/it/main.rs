@@ -6,6 +6,7 @@ mod base_path;
 mod budgets;
 mod contract;
 mod cool_off;
+mod countries;
 mod database_file;
 mod documents;
 mod domain;

@@ -263,7 +263,14 @@ fn the_test_database_is_not_for_production_however_its_path_is_written() {
 
 #[test]
 fn messages_are_not_empty() {
-    for name in ["ORG_NAME", "SESSION_START_MSG", "SESSION_END_MSG", "NO_SESSION_MSG", "OPT_OUT_WORDS"] {
+    for name in [
+        "ORG_NAME",
+        "SESSION_START_MSG",
+        "SESSION_END_MSG",
+        "NO_SESSION_MSG",
+        "OPT_OUT_WORDS",
+        "ALLOWED_COUNTRIES",
+    ] {
         for empty in ["", "  ", "\n"] {
             let what = complaint(name, &[(name, empty)], None);
             assert!(what.starts_with("must not be empty"), "{what}");
@@ -276,6 +283,15 @@ fn words_that_opt_out_have_letters_and_do_not_opt_in() {
     for words in ["UNSTOP", "QUIT, unstop.", "Start", "QUIT,!", "\u{200b}"] {
         let what = complaint("OPT_OUT_WORDS", &[("OPT_OUT_WORDS", words)], None);
         assert!(what.contains("UNSTOP or START, which cannot opt out"), "{what}");
+    }
+}
+
+#[test]
+fn countries_are_those_of_the_numbering_plan() {
+    for bad in ["UK", "US,MX", "USA", "US CA", "United States", "1876", "*", ",", "US;CA", "ÜS"] {
+        let what = complaint("ALLOWED_COUNTRIES", &[("ALLOWED_COUNTRIES", bad)], None);
+        assert!(what.starts_with(&format!("\"{bad}\" is not a list of countries")), "{what}");
+        assert!(what.contains("expected some of US, AG, AI") && what.contains("CA"), "{what}");
     }
 }
 

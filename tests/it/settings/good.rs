@@ -4,6 +4,7 @@ use super::{AUTH, FLOWROUTE, KEY, TOKEN, good, good_file, read};
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use sms_proxy::{
+    domain::AllowedCountries,
     provider::flowroute::{ApiVersion, ClientOptions},
     settings::{ProviderChoice, Runtime, Settings, Storage, TEST_DATABASE},
     store::ReplyQuota,
@@ -42,6 +43,27 @@ fn everything_has_its_default() {
     assert_eq!(settings.log_level, Level::INFO);
     assert_eq!(settings.options.retention, TimeDelta::days(30));
     assert_eq!(settings.maintenance_interval, Duration::from_secs(5));
+}
+
+#[test]
+fn countries_are_separated_by_commas_in_any_case() {
+    let default = good(&[]).options.allowed_countries;
+    for same in ["US,CA", "us, ca", " US ,CA,", "US,CA,US"] {
+        let allowed = good(&[("ALLOWED_COUNTRIES", same)]).options.allowed_countries;
+        let in_file = good_file("allowed_countries = ['us', 'ca']").options.allowed_countries;
+        for country in ["12065551212", "14165551212", "18765551212"] {
+            let checked = |by: &AllowedCountries| by.check(country.parse().unwrap()).is_ok();
+            assert_eq!(checked(&allowed), checked(&default), "{same}: {country}");
+            assert_eq!(checked(&in_file), checked(&default), "{country}");
+        }
+    }
+    assert!(
+        good(&[("ALLOWED_COUNTRIES", "JM")])
+            .options
+            .allowed_countries
+            .check("18765551212".parse().unwrap())
+            .is_ok()
+    );
 }
 
 #[test]

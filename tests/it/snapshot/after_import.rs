@@ -2,7 +2,7 @@
 
 use super::{
     BACKENDS,
-    populated_store::{POOL, PopulatedStore, RELAYED, STOPPED, receipt, tn_of},
+    populated_store::{POOL, PopulatedStore, RELAYED, STATUSES, STOPPED, receipt, tn_of},
     snapshot_store::SnapshotStore,
 };
 use chrono::TimeDelta;
@@ -136,10 +136,10 @@ async fn a_receipt_finds_its_message(backend: Backend) {
         let delivery = |messages: &[Value], n: usize| messages[n]["delivery"]["status"].clone();
         // A receipt of this level is stored for the first message; for the second there is none.
         receipt(app, &messages[0], false, 2, json!("again")).await;
-        assert_eq!(delivery(&app.messages(&source.talk).await, 0), "level 2");
+        assert_eq!(delivery(&app.messages(&source.talk).await, 0), STATUSES[2]);
         assert_eq!(app.messages(&source.talk).await[0], messages[0]);
         receipt(app, &messages[1], false, 1, json!("new")).await;
-        assert_eq!(delivery(&app.messages(&source.talk).await, 1), "level 1");
+        assert_eq!(delivery(&app.messages(&source.talk).await, 1), STATUSES[1]);
         // One that is unknown is settled by its receipt.
         let unknown = app.messages(&source.later).await[2].clone();
         assert_eq!(unknown["state"], "unknown");

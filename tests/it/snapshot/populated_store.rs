@@ -56,11 +56,14 @@ async fn text(app: &App, from: &str, to: &str, body: &str) {
     post(app, flat(&fresh_id(), from, to, body)).await;
 }
 
+/// The statuses of receipts by level.
+pub const STATUSES: [&str; 3] = ["", "smsc submit", "message buffered"];
+
 pub async fn receipt(app: &App, message: &Value, named: bool, level: u8, code: Value) {
     let id = message["id"].as_str().unwrap();
     let query = if named { format!("?m={id}") } else { String::new() };
     let receipt = json!({"data": {"type": "delivery_receipt", "id": message["provider_id"], "attributes": {
-        "body": "x", "level": level, "status": format!("level {level}"), "status_code": code,
+        "body": "x", "level": level, "status": STATUSES[usize::from(level)], "status_code": code,
         "status_code_description": "as scripted", "timestamp": "2026-11-21T16:44:35.00Z"
     }}});
     let request = Request::post(format!("/{query}")).header("content-type", "application/json");

@@ -2,7 +2,7 @@
 
 use super::{
     BACKENDS,
-    populated_store::PopulatedStore,
+    populated_store::{PopulatedStore, STATUSES},
     snapshot_store::{SnapshotStore, file, lines, records},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -49,7 +49,7 @@ async fn every_kind_of_record_is_in_the_file(backend: Backend) {
     some(|message| message["state"] == "unknown" && message["absent_at"].is_number());
     some(|message| message["state"] == "waiting" && message["media_urls"].as_array().is_some());
     some(|message| message["attempts"] == 0 && message["state"] == "failed");
-    some(|message| message["receipt"]["level"] == 2 && message["receipt"]["status"] == "level 2");
+    some(|message| message["receipt"]["level"] == 2 && message["receipt"]["status"] == STATUSES[2]);
     some(|message| message["receipt"]["at"].is_number() && message["receipt"]["code"].is_string());
     assert_eq!(records(&file, "opt_out").len(), 2);
     assert!(!records(&file, "inbound").is_empty());
