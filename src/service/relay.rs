@@ -139,10 +139,14 @@ impl Service {
         let decide = Arc::new(move |route: &Route| decide_allowed(route, &text, &options));
         let quota = self.options.reply_quota;
         let id = inbound.id.as_deref().map(kept_id);
+        let media_missing = inbound.media_missing;
         let word = self.options.wording.opt_out.read(&inbound.content);
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota };
         match self.store.receive(arrival, decide).await? {
             Received::Stored(leased) => {
+                if media_missing && leased.iter().any(|message| message.outbound.text.kind == Kind::Relay) {
+                    count(Event::PicturesMissing);
+                }
                 match word {
                     Some(OptWord::Opt { out: true }) => tracing::info!(from, to, "opted out of this TN"),
                     Some(OptWord::Opt { out: false }) => {

@@ -42,6 +42,8 @@ pub(crate) enum Event {
     Unauthorized,
     /// A stranger was not answered, since the number is not of an allowed country.
     StrangersNotAllowed,
+    /// A text was relayed without one of its pictures.
+    PicturesMissing,
     /// A session was opened.
     SessionsOpened,
     /// A session found no free TN.

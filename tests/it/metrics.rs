@@ -141,6 +141,26 @@ async fn each_invocation_writes_its_metrics() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pictures_that_are_left_out_and_strangers_that_are_not_answered_are_counted() {
+    let flowroute = FlowrouteStandin::start().await;
+    let function = Function::start(&flowroute.settings(&[("STORAGE", "sqlite")])).await;
+    assert_eq!(function.call("POST", "/tn", Some(json!({"value": TN}))).await.0, 200);
+    assert_eq!(function.call("POST", "/session", Some(pair())).await.0, 200);
+    let mut picture = flat(&fresh_id(), ALICE, TN, "look");
+    picture["media_url"] = "http://169.254.169.254/latest/meta-data/".into();
+    assert_eq!(function.send("POST", "/", &[], Some(picture)).await.0, 200);
+    function.text("18765551212").await;
+    function.text("19005551212").await;
+    let lines = function.log().0;
+    let written: Vec<Written> = lines.iter().filter_map(|line| metrics_in(line)).collect();
+    let stranger = counted(&[("StrangersNotAllowed", 1)]);
+    assert_eq!(
+        written[1..],
+        [counted(&[("PicturesMissing", 1), ("TextsSent", 1)]), stranger.clone(), stranger]
+    );
+}
+
 const GAUGES: [&str; 4] = ["FreeTns", "OldestWaitingSeconds", "TextsUnknownOpen", "TextsWaiting"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use super::{
     api::{Api, BuildError, ClientOptions, read_limited},
     list,
     refusal::refused,
+    size,
     version::ApiVersion,
 };
 use crate::{
@@ -49,6 +50,7 @@ impl Provider for Client {
 
     async fn send(&self, message: &Outbound, limit: Duration) -> Result<String, SendError> {
         let options = &self.api.options;
+        size::check(options.version, message)?;
         let body = options.version.body(message, options.receipts_to(message.id));
         let no_client = |error: BuildError| SendError::NotTaken {
             cause: NotTaken::NoConnection,

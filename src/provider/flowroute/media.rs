@@ -1,14 +1,12 @@
 //! Reads the pictures of a text, in the places where a post may have them (docs/flowroute.md#what-is-accepted).
 
-use super::json::{Fields, Json};
-use crate::domain::is_invisible;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use super::{
+    json::{Fields, Json},
+    link::{is_link, public_link},
+};
 use serde_json::Value;
 use std::collections::BTreeSet;
-use url::Url;
 
-/// Characters that an address cannot have. Those that are not ASCII are encoded, too.
-const NOT_IN_ADDRESSES: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>');
 /// The fields that may have a picture's address.
 const ADDRESS: [&str; 3] = ["url", "media_url", "href"];
 /// The fields that only an object that describes a part has.
@@ -24,7 +22,7 @@ pub(super) struct Media {
     pub(super) urls: Vec<String>,
     /// How many parts are pictures with an address. An address may be there twice.
     pictures: usize,
-    /// Whether a part has no address.
+    /// Whether a part has no address that Flowroute may be asked to fetch.
     is_unreadable: bool,
     /// The ids of layout parts, which are not pictures.
     layouts: Vec<Option<String>>,
@@ -82,8 +80,9 @@ impl Media {
             let text = if depth < DEPTH { part.text_or_number() } else { part.string() };
             match text.as_deref().map(str::trim) {
                 None | Some("") => self.is_unreadable |= depth < DEPTH,
-                Some(text) => match address(text) {
+                Some(text) => match public_link(text) {
                     Some(url) => self.add_url(url),
+                    None if is_link(text) => self.is_unreadable = true,
                     None => drop(self.named.insert(text.to_owned())),
                 },
             }
@@ -136,15 +135,7 @@ fn address_in(part: &Fields<'_>) -> Option<String> {
     let named = |name: &&str| {
         let value = part.get(name)?;
         let inner = value.fields().and_then(|fields| fields.get("href").or(fields.get("url")));
-        address(&inner.unwrap_or(value).string()?)
+        public_link(&inner.unwrap_or(value).string()?)
     };
     ADDRESS.iter().find_map(named)
-}
-
-/// An address that Flowroute can fetch, with blanks and the like percent-encoded.
-fn address(text: &str) -> Option<String> {
-    let text = text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c));
-    let encoded = utf8_percent_encode(text, NOT_IN_ADDRESSES).to_string();
-    let url = Url::parse(&encoded).ok()?;
-    (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(encoded)
 }

@@ -1,8 +1,8 @@
 //! The versions of Flowroute's API, and their requests.
 
-use crate::domain::Outbound;
+use crate::domain::{Content, Outbound};
 use serde_json::{Value, json};
-use std::str::FromStr;
+use std::{borrow::Cow, str::FromStr};
 use url::Url;
 
 /// The version of Flowroute's API that messages are sent with (docs/flowroute.md#sending).
@@ -50,14 +50,22 @@ impl ApiVersion {
         }
     }
 
+    /// The text as it is sent: the old version has the addresses of the media in it.
+    pub(super) fn text(self, content: &Content) -> Cow<'_, str> {
+        if self != Self::V2 {
+            return Cow::Borrowed(&content.body);
+        }
+        let lines = std::iter::once(&content.body).chain(&content.media_urls).filter(|line| !line.is_empty());
+        Cow::Owned(lines.map(String::as_str).collect::<Vec<_>>().join("\n"))
+    }
+
     /// The request's body.
     pub(super) fn body(self, message: &Outbound, receipts_to: Option<Url>) -> Value {
         let text = &message.text;
         let (to, from) = (text.to.digits(), text.from.digits());
         let media = &text.content.media_urls;
         if self == Self::V2 {
-            let lines = std::iter::once(&text.content.body).chain(media).filter(|line| !line.is_empty());
-            let body = lines.map(String::as_str).collect::<Vec<_>>().join("\n");
+            let body = self.text(&text.content);
             // The documentation says `body`, Flowroute's own v2 clients send `content`: docs/flowroute.md#open-questions.
             return json!({"to": to, "from": from, "body": body, "content": body});
         }

@@ -3,6 +3,7 @@
 mod outcomes;
 mod refusals;
 mod requests;
+mod sizes;
 mod surrogates;
 
 use chrono::Utc;

@@ -2,6 +2,7 @@
 
 mod encodings;
 mod json;
+mod links;
 mod numbers;
 mod pictures;
 mod stamps;
