@@ -31,6 +31,7 @@ mod process;
 mod properties;
 mod quotes;
 mod races;
+mod random_calls;
 mod replaced_files;
 mod request_limit;
 mod routes;

@@ -1,0 +1,152 @@
+//! Fifty thousand random posts and management calls, through the router and as events: none makes the service fail, and only
+//! calls that are answered 2xx change the store.
+
+mod generator;
+
+use axum::{body::Body, http::Request};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use generator::{Generated, Generator};
+use lambda_http::request::from_str;
+use rusqlite::Connection;
+use sms_proxy::http::Auth;
+use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+use test_support::{
+    Answer, App,
+    events::{Call, GATEWAYS},
+    unpaced,
+};
+
+const CALLS: u64 = 50_000;
+/// The calls are shared between this many services, on stores of their own.
+const SERVICES: u64 = 4;
+const KEY: &str = "an-api-key-of-the-test";
+const TOKEN: &str = "a-token-of-the-test";
+
+/// A request, as it comes to the router; `None` if the gateway would not make one of it.
+fn request(generated: &Generated) -> Option<Request<Body>> {
+    let Generated { method, path, query, headers, body, gateway, .. } = generated;
+    let Some(gateway) = gateway else {
+        let path = if query.is_empty() { path.clone() } else { format!("{path}?{query}") };
+        let request = Request::builder().method(method.as_str()).uri(path);
+        let request = headers.iter().fold(request, |request, (name, value)| request.header(*name, value));
+        return request.body(Body::from(body.clone())).ok();
+    };
+    let query: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).collect();
+    let query: Vec<_> = query.iter().map(|(name, value)| (name.as_ref(), value.as_ref())).collect();
+    let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let call = Call { method, path, query: &query, headers: &headers, body: Some(String::new()) };
+    // REST APIs, the first three, have a resource for each path that they pass on.
+    let has_resource =
+        ["/tn/", "/session/"].iter().any(|prefix| path.starts_with(prefix)) || path.rfind('/') == Some(0);
+    let gateways = if has_resource { GATEWAYS } else { &GATEWAYS[3..] };
+    let mut event = gateways[gateway % gateways.len()].event(&call);
+    match String::from_utf8(body.clone()) {
+        Ok(text) if gateway % 2 == 0 => {
+            (event["body"], event["isBase64Encoded"]) = (text.into(), false.into())
+        }
+        _ => {
+            (event["body"], event["isBase64Encoded"]) = (BASE64_STANDARD.encode(body).into(), true.into());
+        }
+    }
+    from_str(&event.to_string()).ok().map(sms_proxy::runtime::lambda::request)
+}
+
+/// A connection to the database that counts the rows which anybody changes from now on.
+fn counting(app: &App) -> Connection {
+    let database = Connection::open(app.database()).unwrap();
+    database.execute_batch("CREATE TABLE changes (n INTEGER); INSERT INTO changes VALUES (0)").unwrap();
+    let tables =
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('changes', 'sqlite_sequence')";
+    let mut statement = database.prepare(tables).unwrap();
+    let tables: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    drop(statement);
+    for table in tables {
+        // Picks correct the keys of the free list, whatever the answer.
+        let update = if table == "tn" { "UPDATE OF value, added_at, sessions, draining" } else { "UPDATE" };
+        for (n, change) in ["INSERT", update, "DELETE"].iter().enumerate() {
+            let trigger = format!(
+                "CREATE TRIGGER {table}_{n} AFTER {change} ON {table} BEGIN UPDATE changes SET n = n + 1; END"
+            );
+            database.execute_batch(&trigger).unwrap();
+        }
+    }
+    database
+}
+
+/// How many rows were changed so far.
+fn changes(database: &Connection) -> i64 {
+    database.query_row("SELECT n FROM changes", [], |row| row.get(0)).unwrap()
+}
+
+fn assert_harmless(answer: &Answer, changed: bool, is_head: bool, what: &str) {
+    assert!(answer.status < 500, "{what}: {answer:?}");
+    if answer.status >= 300 {
+        assert!(!changed, "the store was changed. {what}: {answer:?}");
+        if !is_head {
+            let json = answer.json();
+            assert!(json["reason"].is_string() && json["message"].is_string(), "{what}: {answer:?}");
+        }
+    }
+}
+
+/// Sends a share of the calls. Returns how many of each kind were answered 2xx.
+async fn send_calls(seed: u64) -> BTreeMap<&'static str, u32> {
+    let auth = Auth { api_keys: vec![KEY.into()], webhook_token: Some(TOKEN.into()) };
+    let app = App::with(unpaced(), auth);
+    let database = counting(&app);
+    let mut generator = Generator::new(seed, KEY, TOKEN);
+    let mut accepted = BTreeMap::new();
+    for n in 0..CALLS / SERVICES {
+        let generated = generator.call();
+        let Some(request) = request(&generated) else { continue };
+        let before = changes(&database);
+        let answer = app.send(request).await;
+        let what = format!("seed {seed}, call {n}, {generated:?}");
+        assert_harmless(&answer, changes(&database) != before, generated.method == "HEAD", &what);
+        if answer.status < 300 {
+            *accepted.entry(generated.kind).or_default() += 1;
+            generator.learn(&answer.body);
+        }
+    }
+    accepted
+}
+
+/// The seed: `RANDOM_CALLS_SEED`, or one that is always the same.
+fn seed() -> u64 {
+    std::env::var("RANDOM_CALLS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+}
+
+fn run(share: u64) {
+    let seed = seed() * SERVICES + share;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let sent = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(send_calls(seed))));
+    let accepted = sent.unwrap_or_else(|panic| {
+        eprintln!("to repeat this: RANDOM_CALLS_SEED={}", seed / SERVICES);
+        std::panic::resume_unwind(panic)
+    });
+    // Else the calls are too random to find anything.
+    for kind in generator::KINDS {
+        assert!(accepted.get(kind).is_some_and(|count| *count >= 10), "{kind}: {accepted:?}");
+    }
+}
+
+#[test]
+fn a_quarter_of_the_random_calls_is_harmless() {
+    run(0);
+}
+
+#[test]
+fn another_quarter_of_the_random_calls_is_harmless() {
+    run(1);
+}
+
+#[test]
+fn a_third_quarter_of_the_random_calls_is_harmless() {
+    run(2);
+}
+
+#[test]
+fn the_last_quarter_of_the_random_calls_is_harmless() {
+    run(3);
+}
