@@ -70,19 +70,19 @@ const STATUSES: &[&str] = &[
 #[must_use]
 pub fn kept_id(id: &str) -> String {
     let id = id.trim();
-    let has_form = || {
-        let (kind, rest) = id.split_once('-')?;
-        let version = kind.strip_prefix("mdr")?;
-        let is_hex = rest.len() == 32 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        // Too short to quote anything.
-        let is_short = (1..=6).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric());
-        (version.len() == 1 && version.bytes().all(|b| b.is_ascii_digit()) && (is_hex || is_short))
-            .then_some(())
-    };
-    if id.is_empty() || has_form().is_some() {
+    if id.is_empty() || has_form_of_id(id) {
         return id.to_owned();
     }
     format!("hash-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).simple())
+}
+
+/// Whether this is `mdr`, a digit, `-` and 32 hexadecimal digits, or so few characters that they quote nothing.
+fn has_form_of_id(id: &str) -> bool {
+    let Some((kind, rest)) = id.split_once('-') else { return false };
+    let version = kind.strip_prefix("mdr").unwrap_or_default();
+    let is_hex = rest.len() == 32 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_short = (1..=6).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric());
+    version.len() == 1 && version.bytes().all(|b| b.is_ascii_digit()) && (is_hex || is_short)
 }
 
 impl Delivery {
@@ -155,6 +155,7 @@ fn by_code(code: u32) -> Finality {
     }
 }
 
+/// Whether a status says that the message did not arrive.
 fn is_failure(status: &str) -> bool {
     const FAILED: [&str; 5] = ["fail", "reject", "expire", "error", "undeliver"];
     let status = status.to_ascii_lowercase();

@@ -72,7 +72,11 @@ fn allowing(countries: &str) -> Options {
 
 /// Asserts that the number is refused as a TN and as either participant.
 async fn assert_refused(app: &App, number: &str, reason: &str, words: &str) {
+    let integer: u64 = number.parse().unwrap();
     let calls = [
+        ("/tn", json!({"value": integer}), "value "),
+        ("/tn", json!({"value": format!("+{number}")}), "value "),
+        ("/session", json!({"participant_a": integer, "participant_b": TOLL_FREE}), "participant_a "),
         ("/tn", json!({"value": number}), "value "),
         ("/session", json!({"participant_a": number, "participant_b": TOLL_FREE}), "participant_a "),
         ("/session", json!({"participant_a": TOLL_FREE, "participant_b": number}), "participant_b "),

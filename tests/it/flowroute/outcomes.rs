@@ -30,6 +30,10 @@ async fn an_id_of_any_length_is_the_same_in_the_response_and_in_a_receipt() {
     let long = ID.repeat(100);
     let kept = outcome(Reply::answer(202, json!({"data": {"id": long}}))).await.unwrap();
     assert!(kept.starts_with("hash-") && kept.len() < 64, "{kept}");
+    for other in ["12065551212", "mdr2-12065551212", "mdr-1", "mdr22-1", "mdr2-", "mdr2-hello you", "hello"] {
+        let kept = outcome(Reply::answer(202, json!({"data": {"id": other}}))).await;
+        assert!(kept != Ok(other.into()), "{kept:?}");
+    }
     let post = json!({"data": {"type": "delivery_receipt", "id": long, "attributes": {"level": 2}}});
     match flowroute::read(None, post.to_string().as_bytes()) {
         Ok(Event::Receipt(receipt)) => assert_eq!(receipt.provider_id, kept),
