@@ -75,7 +75,7 @@ impl Provider for Client {
             StatusVerdict::Refused => {
                 let status = response.status().as_u16();
                 let body = read_limited(response, limits::FLOWROUTE_RESPONSE).await.unwrap_or_default();
-                Err(refused(status, &body, message))
+                Err(refused(status, &body, message, [&options.access_key, &options.secret_key]))
             }
             StatusVerdict::NotTaken(cause) => Err(SendError::NotTaken {
                 cause,

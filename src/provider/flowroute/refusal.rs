@@ -9,6 +9,7 @@ use crate::{
     limits,
     provider::{Quote, SendError},
 };
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 
 /// The most known codes of one refusal that are told.
@@ -16,15 +17,20 @@ const MOST_CODES: usize = 3;
 /// An address, a key or a token has at least so many characters.
 const SECRET_WORD: usize = 16;
 
-/// Reads a refusal of this message. Without a readable body the status alone decides.
-pub(super) fn refused(status: u16, body: &[u8], message: &Outbound) -> SendError {
+/// Reads a refusal of this message. Without a readable body the status alone decides. The keys are not shown to the caller.
+pub(super) fn refused(status: u16, body: &[u8], message: &Outbound, keys: [&SecretString; 2]) -> SendError {
     let Explanation { mut codes, words } = explain(body);
     let opted_out = codes.iter().any(|code| code == OPTED_OUT_CODE)
         || (mentions_opt_out(&words) && !is_about_itself(message));
     if opted_out {
         codes.insert(0, OPTED_OUT_CODE.to_owned());
     }
-    SendError::Refused { status, opted_out, detail: reason(status, &codes), quote: Quote::new(quote(&words)) }
+    SendError::Refused {
+        status,
+        opted_out,
+        detail: reason(status, &codes),
+        quote: Quote::new(quote(&words, keys)),
+    }
 }
 
 /// The status and the codes in our words. Of codes that are not known the first is told.
@@ -100,12 +106,13 @@ fn is_about_itself(message: &Outbound) -> bool {
     parts.cloned().chain([text.from.digits(), text.to.digits()]).any(|part| part.contains(OPTED_OUT_CODE))
 }
 
-/// Flowroute's words, on one line and cut, without words that are long enough to be an address or a secret: our callback
-/// URL has the webhook's token.
-fn quote(words: &str) -> String {
+/// Flowroute's words, on one line and cut, without those that have a key or are long enough to be an address or a secret:
+/// our callback URL has the webhook's token.
+fn quote(words: &str, keys: [&SecretString; 2]) -> String {
+    let has_key = |word: &str| keys.iter().any(|key| word.contains(key.expose_secret()));
     let word = |word: &str| {
         let word: String = word.chars().filter(|c| !c.is_control()).collect();
-        if word.chars().count() < SECRET_WORD { word } else { "[…]".into() }
+        if word.chars().count() < SECRET_WORD && !has_key(&word) { word } else { "[…]".into() }
     };
     let quote = words.split_whitespace().map(word).collect::<Vec<_>>().join(" ");
     quote.chars().take(limits::QUOTE).collect()

@@ -1,6 +1,6 @@
 //! What is kept when Flowroute refuses a text, and what the caller is told.
 
-use super::{LONG, client, message};
+use super::{ACCESS_KEY, LONG, client, message};
 use serde_json::{Value, json};
 use sms_proxy::{
     domain::Outbound,
@@ -96,6 +96,7 @@ async fn the_caller_is_told_no_address_and_no_secret() {
         "https://proxy.example/?m=1&token=secret",
         "https%3A%2F%2Fproxy.example",
         "0123456789abcdef",
+        ACCESS_KEY,
         "\"0123456789ABCDEF\"",
     ] {
         let told = quote(error("Bad", &format!("dlr_callback {secret} is bad"))).await;
