@@ -50,9 +50,8 @@ const NON_GEOGRAPHIC: &[u16] = &[
     500, 521, 522, 523, 524, 525, 526, 527, 528, 529, 532, 533, 544, 566, 577, 588, 600, 622, 633, 644, 655,
     677, 688, 700, 710,
 ];
-/// Numbers that cost extra: the area code, and the exchange within each area code.
-const PREMIUM_AREA: u16 = 900;
-const PREMIUM_EXCHANGE: u16 = 976;
+/// Numbers that cost extra.
+const PREMIUM: u16 = 900;
 
 /// The countries whose numbers may be texted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +64,7 @@ pub enum NotAllowed {
     #[error("is not a phone number: {0}")]
     Impossible(&'static str),
     /// It costs extra.
-    #[error("is a premium-rate number (area code 900 or exchange 976), which is never texted")]
+    #[error("is a premium-rate number (area code 900), which is never texted")]
     Premium,
     /// Its area code belongs to no country.
     #[error("has the area code {0}, which belongs to no country and is never texted")]
@@ -94,11 +93,11 @@ impl AllowedCountries {
     /// # Errors
     /// Says why not.
     pub fn check(&self, number: Number) -> Result<(), NotAllowed> {
-        let (area, exchange) = (number.area_code(), number.exchange());
-        if let Some(problem) = impossible(area, exchange) {
+        let area = number.area_code();
+        if let Some(problem) = impossible(area) {
             return Err(NotAllowed::Impossible(problem));
         }
-        if area == PREMIUM_AREA || exchange == PREMIUM_EXCHANGE {
+        if area == PREMIUM {
             return Err(NotAllowed::Premium);
         }
         if NON_GEOGRAPHIC.contains(&area) {
@@ -129,16 +128,12 @@ impl FromStr for AllowedCountries {
     }
 }
 
-/// Why the numbering plan has no number with this area code and exchange, if so.
-fn impossible(area: u16, exchange: u16) -> Option<&'static str> {
-    match (area, exchange) {
-        (..200, _) => Some("an area code begins with 2 to 9"),
-        (area, _) if area % 100 == 11 => Some("211, 311 … 911 are no area codes"),
-        (area, _) if area / 10 % 10 == 9 => Some("no area code has 9 as its second digit"),
-        (_, ..200) => Some("the digit after the area code is 2 to 9"),
-        (_, exchange) if exchange % 100 == 11 => {
-            Some("the digits after the area code are not 211, 311 … 911")
-        }
+/// Why the numbering plan has no such area code, if so.
+fn impossible(area: u16) -> Option<&'static str> {
+    match area {
+        ..200 => Some("an area code begins with 2 to 9"),
+        area if area % 100 == 11 => Some("211, 311 … 911 are no area codes"),
+        area if area / 10 % 10 == 9 => Some("no area code has 9 as its second digit"),
         _ => None,
     }
 }

@@ -42,18 +42,7 @@ impl Number {
     /// The three digits after the country code.
     #[must_use]
     pub fn area_code(self) -> u16 {
-        self.three_digits(7)
-    }
-
-    /// The three digits after the area code.
-    #[must_use]
-    pub fn exchange(self) -> u16 {
-        self.three_digits(4)
-    }
-
-    /// Three digits, before this many others.
-    fn three_digits(self, others: u32) -> u16 {
-        u16::try_from(self.0 / 10_u64.pow(others) % 1000).unwrap_or_default()
+        u16::try_from(self.0 / 10_000_000 % 1000).unwrap_or_default()
     }
 
     /// The number as an integer, for stores that keep it so.

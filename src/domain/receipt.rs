@@ -65,24 +65,34 @@ const STATUSES: &[&str] = &[
     "unknown",
 ];
 
-/// An id of Flowroute's, as it is stored, compared and logged: as it is if it has the form of its ids, or else a hash of it,
-/// because anything else may quote a text or a number (docs/flowroute.md#what-is-kept).
+/// The longest id of Flowroute's that is kept as it is. They have 37 characters.
+const LONGEST_ID: usize = 64;
+
+/// An id of Flowroute's, as it is stored, compared and logged: as it is if it is one word and no phone number, or else a hash
+/// of it, because anything else may quote a text or a number (docs/flowroute.md#what-is-kept).
 #[must_use]
 pub fn kept_id(id: &str) -> String {
     let id = id.trim();
-    if id.is_empty() || has_form_of_id(id) {
+    let is_word =
+        id.len() <= LONGEST_ID && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if is_word && !has_phone_number(id) {
         return id.to_owned();
     }
     format!("hash-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).simple())
 }
 
-/// Whether this is `mdr`, a digit, `-` and 32 hexadecimal digits, or so few characters that they quote nothing.
-fn has_form_of_id(id: &str) -> bool {
-    let Some((kind, rest)) = id.split_once('-') else { return false };
-    let version = kind.strip_prefix("mdr").unwrap_or_default();
-    let is_hex = rest.len() == 32 && rest.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-    let is_short = (1..=6).contains(&rest.len()) && rest.bytes().all(|b| b.is_ascii_alphanumeric());
-    version.len() == 1 && version.bytes().all(|b| b.is_ascii_digit()) && (is_hex || is_short)
+/// Whether a part of an id that has no letters may be a phone number.
+fn has_phone_number(id: &str) -> bool {
+    let (kind, rest) = id.split_once('-').unwrap_or(("", id));
+    let is_phone_number = |digits: &str| match digits.as_bytes() {
+        [b'1', b'2'..=b'9', rest @ ..] => rest.len() == 9,
+        [b'2'..=b'9', rest @ ..] => rest.len() == 9,
+        _ => false,
+    };
+    [kind, rest].iter().flat_map(|part| part.split(|c: char| c.is_ascii_alphabetic())).any(|part| {
+        let digits: String = part.chars().filter(char::is_ascii_digit).collect();
+        is_phone_number(&digits)
+    })
 }
 
 impl Delivery {

@@ -31,7 +31,7 @@ pub fn at(seconds: i64) -> DateTime<Utc> {
 
 /// The n-th number of the pool.
 pub fn tn(n: u64) -> Number {
-    Number::try_from(12_062_910_000 + n).expect("valid")
+    Number::try_from(12_060_000_000 + n).expect("valid")
 }
 
 /// The n-th of the numbers that the DynamoDB backend samples to estimate the size of its pool, one in 97.
@@ -41,7 +41,7 @@ pub fn counted(n: u64) -> Number {
 
 /// The n-th person.
 pub fn person(n: u64) -> Number {
-    Number::try_from(13_002_910_000 + n).expect("valid")
+    Number::try_from(13_000_000_000 + n).expect("valid")
 }
 
 pub fn alice() -> Number {
