@@ -8,7 +8,6 @@ use super::{
 };
 use crate::contract::{
     fixtures::{Shared, alice, at, bob, end, eve, fill_pool, messages, new_session, person, tn},
-    invariants::not_ended,
     sharing::{couple, new, none_free, open, sharing, shown, try_open},
 };
 use axum::{body::Body, http::Request};
@@ -43,7 +42,7 @@ async fn each_session_on_a_shared_number_is_counted_once() {
         let first = open(&store, new(couple(0), 0, sharing(3))).await;
         fail();
         let second = open(&store, new(couple(1), 1, sharing(3))).await;
-        assert_eq!(not_ended(&store, 3, 1, "").await, [first.clone(), second.clone()]);
+        assert_eq!(shown(&store, tn(1), 1).await.sessions, 2);
         // The last one makes the number full.
         fail();
         let third = open(&store, new(couple(2), 2, sharing(3))).await;
@@ -51,11 +50,19 @@ async fn each_session_on_a_shared_number_is_counted_once() {
         fail();
         assert!(end(&store, second.id, EndCause::Deleted, 3).await);
         assert!(!end(&store, second.id, EndCause::Deleted, 3).await);
-        assert_eq!(not_ended(&store, 3, 3, "").await, [first, third]);
+        assert_eq!(shown(&store, tn(1), 3).await.sessions, 2);
+        for (session, is_live) in [(&first, true), (&second, false), (&third, true)] {
+            assert_eq!(store.session(session.id, at(3)).await.unwrap().is_some(), is_live);
+        }
         let fourth = open(&store, new(couple(3), 4, sharing(3))).await;
         assert!(end(&store, fourth.id, EndCause::Deleted, 5).await);
     })
     .await;
+}
+
+/// The number of sessions on the first two numbers.
+async fn on_both(store: &Shared) -> u32 {
+    shown(store, tn(1), 9).await.sessions + shown(store, tn(2), 9).await.sessions
 }
 
 /// What an attempt gets that asks for the session of a key.
@@ -79,10 +86,10 @@ async fn a_session_with_a_key_opens_once() {
             assert_eq!(notices.len(), 2);
             assert_eq!(repeated(&store, &key).await, OpenSession::Repeated(session.clone()));
             assert_eq!(messages(&store, session.id).await.len(), 2);
-            assert_eq!(not_ended(&store, 5, 1, "").await.len(), 2);
+            assert_eq!(on_both(&store).await, 2);
             fail();
             assert!(end(&store, session.id, EndCause::RolledBack, 2).await);
-            assert_eq!(not_ended(&store, 5, 2, "").await.len(), 1);
+            assert_eq!(on_both(&store).await, 1);
             assert!(matches!(repeated(&store, &key).await, OpenSession::Opened { .. }));
             assert!(end(&store, session.id, EndCause::Deleted, 10).await);
         }
@@ -133,7 +140,13 @@ async fn a_session_with_a_key_that_was_reported_as_failed_is_got_by_a_repeat() {
         let session = open_with_key(well).await;
         assert_eq!(session.status, 200, "{fault:?}: {session:?}");
         for app in [well, troubled] {
-            let again = open_with_key(app).await;
+            // On a busy machine a call may time out.
+            let mut again = open_with_key(app).await;
+            for _ in 0..50 {
+                if again.status == 503 {
+                    again = open_with_key(app).await;
+                }
+            }
             assert_eq!((again.status, &again.body), (200, &session.body), "{fault:?}");
         }
         assert_eq!(well.pool().await, (0, 1), "{fault:?}");
