@@ -82,9 +82,13 @@ impl Dynamo {
         }
         let limit = sharing.sessions_per_tn;
         let mut has_all = pool.lists_all_below(limit);
+        let mut searches = 0;
         loop {
+            searches += 1;
             match self.pick_among(pool, limit, |tn| choice.admits(tn, false)).await? {
                 Pick::Nothing if !has_all => has_all = self.reopen(pool, limit).await?,
+                // The list is read in parts: a TN may have become free behind the search, and another taken before it.
+                Pick::Nothing if searches == 1 => {}
                 Pick::Nothing => break,
                 picked => return Ok(picked),
             }

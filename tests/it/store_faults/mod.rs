@@ -1,6 +1,7 @@
 //! What goes wrong between the service and DynamoDB: not done, done and not heard of, done late, for a moment or for
 //! long.
 
+mod busy_pool;
 mod outages;
 mod rollback;
 mod settling;
