@@ -65,34 +65,27 @@ const STATUSES: &[&str] = &[
     "unknown",
 ];
 
-/// The longest id of Flowroute's that is kept as it is. They have 37 characters.
-const LONGEST_ID: usize = 64;
-
-/// An id of Flowroute's, as it is stored, compared and logged: as it is if it is one word and no phone number, or else a hash
-/// of it, because anything else may quote a text or a number (docs/flowroute.md#what-is-kept).
+/// An id of Flowroute's, as it is stored, compared and logged: as it is if it looks like one, or else a hash of it, because
+/// anything else may quote a text or a number (docs/flowroute.md#what-is-kept).
 #[must_use]
 pub fn kept_id(id: &str) -> String {
     let id = id.trim();
-    let is_word =
-        id.len() <= LONGEST_ID && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    if is_word && !has_phone_number(id) {
-        return id.to_owned();
+    match id.is_empty() || looks_like_id(id) {
+        true => id.to_owned(),
+        false => format!("hash-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).simple()),
     }
-    format!("hash-{}", Uuid::new_v5(&Uuid::NAMESPACE_OID, id.as_bytes()).simple())
 }
 
-/// Whether a part of an id that has no letters may be a phone number.
-fn has_phone_number(id: &str) -> bool {
-    let (kind, rest) = id.split_once('-').unwrap_or(("", id));
-    let is_phone_number = |digits: &str| match digits.as_bytes() {
-        [b'1', b'2'..=b'9', rest @ ..] => rest.len() == 9,
-        [b'2'..=b'9', rest @ ..] => rest.len() == 9,
-        _ => false,
-    };
-    [kind, rest].iter().flat_map(|part| part.split(|c: char| c.is_ascii_alphabetic())).any(|part| {
-        let digits: String = part.chars().filter(char::is_ascii_digit).collect();
-        is_phone_number(&digits)
-    })
+/// Whether this is `mdr`, a digit, `-` and a UUID or something too short to quote a phone number or much of a text.
+fn looks_like_id(id: &str) -> bool {
+    let Some((kind, rest)) = id.split_once('-') else { return false };
+    let version = kind.strip_prefix("mdr").unwrap_or_default();
+    let is_uuid = matches!(rest.len(), 32 | 36) && Uuid::try_parse(rest).is_ok();
+    let digits = rest.bytes().filter(u8::is_ascii_digit).count();
+    let is_short = (1..=12).contains(&rest.len())
+        && digits < 10
+        && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    version.len() == 1 && version.bytes().all(|b| b.is_ascii_digit()) && (is_uuid || is_short)
 }
 
 impl Delivery {
