@@ -67,7 +67,7 @@ CREATE INDEX opt_out_person ON opt_out (person);
 CREATE TABLE outbound (
     id           TEXT PRIMARY KEY,
     session_id   TEXT,
-    kind         TEXT    NOT NULL CHECK (kind IN ('relay', 'start', 'end', 'expired', 'no_session')),
+    kind         TEXT    NOT NULL CHECK (kind IN ('relay', 'start', 'end', 'expired', 'no_session', 'not_delivered')),
     from_tn      INTEGER NOT NULL,
     recipient    INTEGER NOT NULL,
     to_role      TEXT CHECK (to_role IN ('a', 'b')),

@@ -4,7 +4,7 @@
 //! is still the one that the rule was asked about. Only these rules change a message's status.
 
 use super::{
-    Blocked, Content, EndCause, Kind, Message, OPTED_OUT_CODE, OptChange, Outbound, Receipt, State, Status,
+    Blocked, Content, EndCause, Message, OPTED_OUT_CODE, OptChange, Outbound, Receipt, State, Status,
     was_set_back,
 };
 use chrono::{DateTime, TimeDelta, Utc};
@@ -209,7 +209,7 @@ impl Message {
     /// been sent.
     #[must_use]
     pub fn withdraw(&self, cause: EndCause, now: DateTime<Utc>) -> Option<Transition> {
-        let affected = cause == EndCause::RolledBack || self.outbound.text.kind == Kind::Relay;
+        let affected = cause == EndCause::RolledBack || self.needs_live().is_some();
         if self.is_settled() || !affected {
             return None;
         }

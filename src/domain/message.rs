@@ -91,6 +91,8 @@ pub enum Kind {
     Expired,
     /// Tells a sender that there is no session.
     NoSession,
+    /// Tells a participant that a text of theirs could not be delivered.
+    NotDelivered,
 }
 
 names!(Kind {
@@ -99,6 +101,7 @@ names!(Kind {
     End => "end",
     Expired => "expired",
     NoSession => "no_session",
+    NotDelivered => "not_delivered",
 });
 
 /// An outbound message before it has an id. Its recipient is never looked up again.

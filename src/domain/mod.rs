@@ -9,6 +9,7 @@ mod lifecycle;
 mod message;
 mod name;
 mod new_session;
+mod not_delivered;
 mod number;
 mod page;
 mod pool;
@@ -27,6 +28,7 @@ pub use lifecycle::{LONGEST_BACKOFF, MessageEvent, Settlement, Surroundings, Tra
 pub use message::{Caused, Content, Inbound, Kind, Outbound, Text};
 pub use name::UnknownName;
 pub use new_session::NewSession;
+pub use not_delivered::Undelivered;
 pub use number::{InvalidNumber, Number};
 pub use page::{Page, Part};
 pub use pool::{OptChange, PoolSize, VirtualTn};

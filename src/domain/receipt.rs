@@ -7,6 +7,12 @@ use uuid::Uuid;
 /// Flowroute's code for a recipient who has opted out of the TN (docs/flowroute.md#opt-out).
 pub const OPTED_OUT_CODE: &str = "1110";
 
+/// Flowroute's code for a message that was delivered.
+const DELIVERED: u32 = 1004;
+
+/// Parts of the words for a message that was not delivered.
+const FAILED: [&str; 6] = ["fail", "reject", "expire", "error", "undeliver", "not deliver"];
+
 /// A receipt's time may be this far in the future. A later one is not a time.
 const MAX_CLOCK_SKEW: TimeDelta = TimeDelta::days(1);
 
@@ -113,7 +119,7 @@ impl Delivery {
             return status.to_owned();
         }
         let word = match by_word(status) {
-            Finality::Final if is_failure(status) => "failed",
+            Finality::Final if has_any(status, &FAILED) => "failed",
             Finality::Final => "delivered",
             Finality::Passing => "pending",
             Finality::Unclear => "other",
@@ -143,9 +149,20 @@ impl Delivery {
         self.status.trim().is_empty() && self.code.is_none()
     }
 
+    /// Whether it says finally that the message was not delivered. A code that is final counts more than the word.
+    pub(super) fn is_failure(&self) -> bool {
+        match self.code_number() {
+            code if by_code(code) == Finality::Final => code != DELIVERED,
+            _ => has_any(&self.status, &FAILED),
+        }
+    }
+
     fn finality(&self) -> Finality {
-        let code = self.code.as_deref().and_then(|code| code.parse().ok());
-        by_code(code.unwrap_or(0)).max(by_word(&self.status))
+        by_code(self.code_number()).max(by_word(&self.status))
+    }
+
+    fn code_number(&self) -> u32 {
+        self.code.as_deref().and_then(|code| code.parse().ok()).unwrap_or(0)
     }
 }
 
@@ -153,26 +170,22 @@ impl Delivery {
 fn by_code(code: u32) -> Finality {
     match code {
         1000..=1003 | 1100 | 1111 | 1200 | 1210 => Finality::Passing,
-        1004..=1299 => Finality::Final,
+        DELIVERED..=1299 => Finality::Final,
         _ => Finality::Unclear,
     }
 }
 
-/// Whether a status says that the message did not arrive.
-fn is_failure(status: &str) -> bool {
-    const FAILED: [&str; 5] = ["fail", "reject", "expire", "error", "undeliver"];
-    let status = status.to_ascii_lowercase();
-    FAILED.iter().any(|word| status.contains(word))
-}
-
 fn by_word(status: &str) -> Finality {
     const PASSING: [&str; 7] = ["submit", "buffer", "pending", "queue", "accept", "sent", "progress"];
-    let status = status.to_ascii_lowercase();
-    let has_any = |words: &[&str]| words.iter().any(|word| status.contains(word));
     match () {
-        () if is_failure(&status) => Finality::Final,
-        () if has_any(&PASSING) => Finality::Passing,
-        () if has_any(&["deliver"]) => Finality::Final,
+        () if has_any(status, &FAILED) => Finality::Final,
+        () if has_any(status, &PASSING) => Finality::Passing,
+        () if has_any(status, &["deliver"]) => Finality::Final,
         () => Finality::Unclear,
     }
+}
+
+fn has_any(status: &str, words: &[&str]) -> bool {
+    let status = status.to_ascii_lowercase();
+    words.iter().any(|word| status.contains(word))
 }

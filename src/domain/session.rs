@@ -14,6 +14,17 @@ pub enum Role {
 
 names!(Role { A => "a", B => "b" });
 
+impl Role {
+    /// The other participant's.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::A => Self::B,
+            Self::B => Self::A,
+        }
+    }
+}
+
 /// One of the two people of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Participant {

@@ -80,9 +80,10 @@ impl Message {
         self.status.attempted_at.unwrap_or(self.outbound.created_at)
     }
 
-    /// The session that must be live for this message to be sent.
+    /// The session that must be live for this message to be sent. Other notices outlive their session.
     #[must_use]
     pub fn needs_live(&self) -> Option<SessionId> {
-        self.outbound.text.session.filter(|_| self.outbound.text.kind == Kind::Relay)
+        let text = &self.outbound.text;
+        text.session.filter(|_| matches!(text.kind, Kind::Relay | Kind::NotDelivered))
     }
 }

@@ -91,7 +91,8 @@ pub enum EntryKey {
     OptOut(Number, Number),
     /// An inbound text.
     Inbound(MessageId),
-    /// A message, by its creation; of those created together starts are before ends, A's before B's.
+    /// A message, by its creation; of those created together starts are before ends, A's before B's, and a relay before the
+    /// notice that it failed.
     Message(DateTime<Utc>, u8, MessageId),
 }
 
@@ -109,7 +110,8 @@ impl Entry {
                 let kind = match text.kind {
                     Kind::Start => 0,
                     Kind::Relay | Kind::NoSession => 2,
-                    Kind::End | Kind::Expired => 4,
+                    Kind::NotDelivered => 4,
+                    Kind::End | Kind::Expired => 6,
                 };
                 EntryKey::Message(*created_at, kind + u8::from(text.to_role == Some(Role::B)), *id)
             }

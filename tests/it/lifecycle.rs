@@ -145,7 +145,8 @@ at_each_moment! {
 
     a_message_that_was_withdrawn_is_cancelled_or_revoked_and_a_notice_by_a_rollback_only(moment) {
         if let Step::Withdraw(cause) = &moment.step {
-            let affected = *cause == EndCause::RolledBack || moment.before.outbound.text.kind == Kind::Relay;
+            let needs_live = matches!(moment.before.outbound.text.kind, Kind::Relay | Kind::NotDelivered);
+            let affected = *cause == EndCause::RolledBack || needs_live;
             let expected = match moment.before.status.state {
                 _ if moment.before.is_settled() || !affected => None,
                 State::Waiting => Some(MessageEvent::Cancelled),

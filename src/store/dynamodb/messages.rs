@@ -89,13 +89,15 @@ pub(super) fn is_tombstone(item: &Item) -> bool {
     !item.has("message_state")
 }
 
-/// The sort key in [`keys::BY_PAIR`]: of messages created together starts are before ends, A's before B's.
+/// The sort key in [`keys::BY_PAIR`]: of messages created together starts are before ends, A's before B's, and a relay
+/// before the notice that it failed.
 pub(super) fn pair_sk(message: &Message) -> String {
     let Outbound { id, created_at, text } = &message.outbound;
     let rank = match text.kind {
         Kind::Start => 0,
         Kind::Relay | Kind::NoSession => 1,
-        Kind::End | Kind::Expired => 2,
+        Kind::NotDelivered => 2,
+        Kind::End | Kind::Expired => 3,
     };
     let side = u8::from(text.to_role == Some(Role::B));
     format!("{}-{rank}{side}-{id}", keys::sortable(*created_at))

@@ -105,6 +105,7 @@ fn at(seconds: i64) -> DateTime<Utc> {
 fn new_message() -> impl Strategy<Value = Message> {
     let kind = prop_oneof![
         3 => Just(Kind::Relay), 1 => Just(Kind::Start), 1 => Just(Kind::End), 1 => Just(Kind::NoSession),
+        1 => Just(Kind::NotDelivered),
     ];
     let blocked = option::weighted(0.05, prop_oneof![Just(Blocked::OptedOut), Just(Blocked::IsTn)]);
     (kind, blocked, any::<bool>()).prop_map(|(kind, blocked, leased)| {
