@@ -102,7 +102,7 @@ impl Service {
     /// A service on this store and this provider, by the system's clock.
     pub fn new(store: Arc<dyn Store>, provider: Arc<dyn Provider>, options: Options) -> Self {
         Self {
-            store,
+            store: store.telling_senders(&options.wording.not_delivered_notice()),
             provider,
             pacer: Arc::new(Pacer::new(options.max_per_second)),
             options: Arc::new(options),

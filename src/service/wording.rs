@@ -17,6 +17,8 @@ pub struct Wording {
     pub no_session: String,
     /// To the recipient of a text, after its words, if one of its pictures cannot be passed on; empty: nothing is added.
     pub media_missing: String,
+    /// To a participant whose text could not be delivered; empty: nothing is sent.
+    pub not_delivered: String,
     /// The words by which people opt out.
     pub opt_out: OptOutWords,
 }
@@ -30,6 +32,7 @@ impl Default for Wording {
             session_expired: "This session has expired.".into(),
             no_session: "An active session was not found. Please contact support@yourorg.com".into(),
             media_missing: "A picture could not be passed on.".into(),
+            not_delivered: "Your message could not be delivered.".into(),
             opt_out: OptOutWords::default(),
         }
     }
@@ -40,5 +43,10 @@ impl Wording {
     #[must_use]
     pub fn signed(&self, words: &str) -> String {
         format!("[{}]: {words}", self.org_name.to_uppercase())
+    }
+
+    /// What a participant gets whose text could not be delivered; empty if the operator has switched it off.
+    pub(super) fn not_delivered_notice(&self) -> String {
+        if self.not_delivered.trim().is_empty() { String::new() } else { self.signed(&self.not_delivered) }
     }
 }

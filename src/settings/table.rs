@@ -97,6 +97,8 @@ settings! {
         "How many of these replies all senders together get in a minute; 0: none.";
     MEDIA_MISSING_MSG, Some("A picture could not be passed on."), Kind::OptionalText,
         "Added to a relayed text if one of its pictures cannot be passed on; empty: nothing is added.";
+    NOT_DELIVERED_MSG, Some("Your message could not be delivered."), Kind::OptionalText,
+        "The message to a participant whose text could not be delivered; empty: none is sent.";
     OPT_OUT_WORDS, Some(OptOutWords::DEFAULT), Kind::Text,
         "The words that opt out as STOP does, separated by commas.";
     ALLOWED_COUNTRIES, Some(AllowedCountries::DEFAULT), Kind::Text,

@@ -13,6 +13,8 @@
 //! SQLite messages to reclaim or to withdraw, so that the others are processed; it also skips an expired session if a
 //! record about one of its participants is unreadable.
 
+use std::sync::Arc;
+
 mod dynamodb;
 mod error;
 mod history;
@@ -36,6 +38,12 @@ pub use snapshot::{Entry, EntryKey, Exported, Imported, Snapshot};
 pub use sqlite::{OpenError, Sqlite};
 
 /// A store. The [module](self) says what holds for every method.
-pub trait Store: Pool + Sessions + Outbox + OptOuts + History {}
-
-impl<T: Pool + Sessions + Outbox + OptOuts + History> Store for T {}
+pub trait Store: Pool + Sessions + Outbox + OptOuts + History {
+    /// The same store, which tells senders in these words that a text of theirs is [not
+    /// delivered](crate::domain::Undelivered); without words, and before this call, it tells nobody.
+    ///
+    /// The notice is stored in the atomic step in which the text fails, and is due immediately. A sender gets one at most
+    /// in an hour and session, whatever happens concurrently, and only while
+    /// [the rule](crate::domain::Session::not_delivered) allows it.
+    fn telling_senders(self: Arc<Self>, words: &str) -> Arc<dyn Store>;
+}

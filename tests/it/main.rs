@@ -24,6 +24,7 @@ mod markets;
 mod metrics;
 mod model;
 mod newer_release;
+mod not_delivered;
 mod numbers;
 mod outbox;
 mod posts;

@@ -9,7 +9,7 @@ use super::{
     session_items::{self, is_tombstone},
 };
 use crate::{
-    domain::{CLOCK_TOLERANCE, Content, Gauges, Message, Page, Part, Receipt, SessionId},
+    domain::{CLOCK_TOLERANCE, Content, Gauges, Message, Page, Part, Receipt, SessionId, Transition},
     store::{History, Receipted, Result, StoreError},
 };
 use async_trait::async_trait;
@@ -32,8 +32,11 @@ impl History for Dynamo {
             let Some(message) = found else { return Ok(Some(Receipted::NoMessage)) };
             let transition = message.apply_receipt(receipt, is_ours, now);
             let receipted = if transition.is_some() { Receipted::Recorded } else { Receipted::Known };
-            let mut changes =
-                Vec::from_iter(transition.and_then(|transition| self.transition(&message, &transition.to)));
+            let mut changes = Vec::new();
+            if let Some(Transition { to, .. }) = transition {
+                changes.extend(self.transition(&message, &to));
+                changes.extend(self.telling(to.undelivered(Some(&message)), now).await?);
+            }
             if let Some(change) = message.opt_out(receipt) {
                 changes.extend(self.opting(change).await?);
             }

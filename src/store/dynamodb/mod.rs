@@ -9,6 +9,7 @@ mod history;
 mod item;
 mod keys;
 mod messages;
+mod not_delivered;
 mod opening;
 mod opt_outs;
 mod outbox;
@@ -27,7 +28,7 @@ mod tn_item;
 
 pub use schema::create_table;
 
-use super::{Result, StoreError};
+use super::{Result, Store, StoreError};
 use crate::{aws, limits};
 use aws_sdk_dynamodb::{
     Client,
@@ -52,6 +53,8 @@ pub struct Dynamo {
     calls: Calls,
     retention: TimeDelta,
     limit: Duration,
+    /// What a sender is told whose text is not delivered; empty: nothing.
+    not_delivered_notice: Arc<str>,
     /// The estimated size of the pool, as this process last read it. Operations that use it read it first.
     pool_size: Arc<AtomicU64>,
 }
@@ -70,7 +73,13 @@ impl Dynamo {
     /// The store in this table, reached by this client.
     pub fn new(client: Client, table: impl Into<String>, retention: TimeDelta) -> Self {
         let calls = Calls::new(client, table.into());
-        let store = Self { calls, retention, limit: Duration::ZERO, pool_size: Arc::default() };
+        let store = Self {
+            calls,
+            retention,
+            limit: Duration::ZERO,
+            not_delivered_notice: "".into(),
+            pool_size: Arc::default(),
+        };
         store.with_limit(limits::STORE_OPERATION)
     }
 
@@ -119,6 +128,12 @@ impl Dynamo {
     /// The `ttl_at` of a record that was settled then, in seconds since 1970.
     fn ttl(&self, settled_at: DateTime<Utc>) -> i64 {
         (settled_at + self.retention).timestamp()
+    }
+}
+
+impl Store for Dynamo {
+    fn telling_senders(self: Arc<Self>, words: &str) -> Arc<dyn Store> {
+        Arc::new(Self { not_delivered_notice: words.into(), ..Self::clone(&self) })
     }
 }
 

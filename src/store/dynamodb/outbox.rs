@@ -54,6 +54,7 @@ impl Outbox for Dynamo {
                     Some(change) => {
                         let mut changes = vec![change];
                         changes.extend(self.settling(leased, &settlement, now).await?);
+                        changes.extend(self.telling(to.undelivered(Some(&from)), now).await?);
                         let Err(refused) = self.calls.write(changes).await? else { return Ok(Some(event)) };
                         // Part 1 is the credit: the id is credited to another message.
                         if matches!(settlement, Settlement::Found { .. }) && refused.contains(&1) {
@@ -235,8 +236,8 @@ impl Dynamo {
         }
     }
 
-    /// Leases a message, or renews its lease, by this rule. A relay is leased on the precondition that its session has not
-    /// ended.
+    /// Leases a message, or renews its lease, by this rule. One that needs a live session is leased on the precondition that
+    /// the session has not ended.
     async fn hold(
         &self,
         id: MessageId,
@@ -254,6 +255,7 @@ impl Dynamo {
             let is_leased = event == MessageEvent::Leased;
             let mut changes = Vec::from_iter(self.transition(&message, &to));
             changes.extend(to.needs_live().filter(|_| is_leased).map(not_ended));
+            changes.extend(self.telling(to.undelivered(Some(&message)), now).await?);
             let written = self.calls.write(changes).await?;
             Ok(written.is_ok().then(|| is_leased.then_some(to)))
         })

@@ -19,7 +19,7 @@ impl Dynamo {
         let (route, counters) = self.route(inbound.to, inbound.from, *now).await?;
         let mut also = Vec::new();
         let mut texts = match (decide(&route), route) {
-            (Decision::Ignore(reason), _) => return Ok(Some(Received::Ignored(reason))),
+            (Decision::Ignore(reason), route) => return self.ignore(arrival, &route, reason).await,
             (Decision::Expire(notices), Route::Expired(session)) => {
                 also.extend(self.ending(&session, EndCause::Expired, *now).await?);
                 also.extend(self.withdrawing(session.id, EndCause::Expired, &[], *now).await?);
@@ -40,6 +40,8 @@ impl Dynamo {
         let caused = inbound.cause(texts, *now);
         let new = |outbound| Message::new(outbound, Some(*lease_until));
         let messages: Vec<Message> = caused.messages.into_iter().map(new).collect();
+        let undelivered = messages.iter().find_map(|message| message.undelivered(None));
+        also.extend(self.telling(undelivered, *now).await?);
         // The first part has the dedupe key: it is refused if the text is a duplicate.
         let mut changes = Vec::from_iter(caused.tombstone.map(|id| self.tombstone(id, *now)));
         changes.extend(messages.iter().map(|message| self.insert(message)));

@@ -100,7 +100,10 @@ impl Dynamo {
                 self.opting(OptChange { tn: *tn, person: *person, out: true }).await?
             }
             Entry::Inbound { id, received_at } => vec![self.tombstone(*id, *received_at)],
-            Entry::Message(message) => vec![self.insert(message)],
+            Entry::Message(message) => {
+                self.keep_told(message).await?;
+                vec![self.insert(message)]
+            }
         };
         Ok(self.calls.write(changes).await?.is_ok())
     }

@@ -1,7 +1,7 @@
 //! Outcomes of messages, and gauges.
 
 use super::{
-    Sqlite, messages,
+    Sqlite, messages, not_delivered,
     open::test_write,
     opt_outs,
     rows::{count, millis, run},
@@ -14,12 +14,13 @@ use crate::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, params};
+use std::sync::Arc;
 
 #[async_trait]
 impl History for Sqlite {
     async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
-        let receipt = receipt.clone();
-        self.writer.write(move |db| store_receipt(db, &receipt, now)).await
+        let (receipt, words) = (receipt.clone(), Arc::clone(&self.not_delivered_notice));
+        self.writer.write(move |db| store_receipt(db, &receipt, &words, now)).await
     }
 
     async fn messages(
@@ -68,7 +69,7 @@ impl History for Sqlite {
     }
 }
 
-fn store_receipt(db: &Connection, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted> {
+fn store_receipt(db: &Connection, receipt: &Receipt, words: &str, now: DateTime<Utc>) -> Result<Receipted> {
     let found = match receipt.message {
         Some(id) => messages::by_id(db, id)?,
         None => None,
@@ -86,5 +87,6 @@ fn store_receipt(db: &Connection, receipt: &Receipt, now: DateTime<Utc>) -> Resu
         return Ok(Receipted::Known);
     };
     messages::apply(db, &transition)?;
+    not_delivered::tell(db, transition.to.undelivered(Some(&message)), words, now)?;
     Ok(Receipted::Recorded)
 }

@@ -4,7 +4,7 @@ use super::rows::{Columns, all, count, exists, first, integer, millis, one_more,
 use crate::{
     domain::{
         CLOCK_TOLERANCE, Content, Delivery, LONGEST_BACKOFF, Message, MessageEvent, MessageId, Number,
-        Outbound, Page, Part, SessionId, State, Status, Text, Transition,
+        Outbound, Page, Part, Role, SessionId, State, Status, Text, Transition,
     },
     store::{Due, Others, Result, StoreError, skip_unreadable},
 };
@@ -259,6 +259,20 @@ pub(super) fn replies(db: &Connection, window: TimeDelta, now: DateTime<Utc>) ->
     let sql =
         "SELECT count(*) FROM outbound WHERE kind = 'no_session' AND created_at > ?1 AND created_at <= ?2";
     count(db, sql, [millis(now - window), millis(now + CLOCK_TOLERANCE)])
+}
+
+/// When this participant of the session was last told that a text was not delivered.
+pub(super) fn told_at(
+    db: &Connection,
+    session: SessionId,
+    role: Role,
+    now: DateTime<Utc>,
+) -> Result<Option<DateTime<Utc>>> {
+    let sql =
+        "SELECT created_at FROM outbound WHERE session_id = ?1 AND to_role = ?2 AND kind = 'not_delivered'
+             AND created_at <= ?3 ORDER BY created_at DESC LIMIT 1";
+    let until = millis(now + CLOCK_TOLERANCE);
+    first(db, sql, params![session.to_string(), role.as_str(), until], |row| row.time(0))
 }
 
 /// The number of messages in this state that are not settled, up to a maximum, and when the oldest was created.

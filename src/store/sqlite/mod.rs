@@ -4,6 +4,7 @@ mod files;
 mod free_list;
 mod history;
 mod messages;
+mod not_delivered;
 mod open;
 mod opt_outs;
 mod outbox;
@@ -16,19 +17,25 @@ mod writer;
 
 pub use open::OpenError;
 
+use super::Store;
 use files::Files;
 use readers::Readers;
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use writer::Writer;
 
 /// A store in one SQLite file.
 ///
 /// Several processes may open the same file. A call waits at most about two seconds for another's lock. Every call fails
 /// once a file of the database has been removed or replaced.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sqlite {
-    writer: Writer,
-    readers: Readers,
+    writer: Arc<Writer>,
+    readers: Arc<Readers>,
+    /// What a sender is told whose text is not delivered; empty: nothing.
+    not_delivered_notice: Arc<str>,
 }
 
 impl Sqlite {
@@ -42,7 +49,8 @@ impl Sqlite {
         let other = |e: std::io::Error| OpenError::Other(path.clone(), e.to_string());
         let files = Files::of(&path).map_err(other)?;
         let writer = Writer::start(db, files.clone()).map_err(other)?;
-        Ok(Self { writer, readers: Readers::new(path, files) })
+        let (writer, readers) = (Arc::new(writer), Arc::new(Readers::new(path, files)));
+        Ok(Self { writer, readers, not_delivered_notice: "".into() })
     }
 
     /// Removes the files of a database, if they exist.
@@ -57,5 +65,11 @@ impl Sqlite {
             }
         }
         Ok(())
+    }
+}
+
+impl Store for Sqlite {
+    fn telling_senders(self: Arc<Self>, words: &str) -> Arc<dyn Store> {
+        Arc::new(Self { not_delivered_notice: words.into(), ..Self::clone(&self) })
     }
 }

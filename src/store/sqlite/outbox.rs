@@ -3,7 +3,7 @@
 use super::{
     Sqlite,
     free_list::is_tn,
-    messages, opt_outs,
+    messages, not_delivered, opt_outs,
     rows::{millis, run},
     sessions,
 };
@@ -17,11 +17,13 @@ use crate::{
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, params};
+use std::sync::Arc;
 
 #[async_trait]
 impl Outbox for Sqlite {
     async fn receive(&self, arrival: Arrival, decide: Decide) -> Result<Received> {
-        self.writer.write(move |db| receive(db, &arrival, &decide)).await
+        let words = Arc::clone(&self.not_delivered_notice);
+        self.writer.write(move |db| receive(db, &arrival, &decide, &words)).await
     }
 
     async fn settle(
@@ -31,7 +33,8 @@ impl Outbox for Sqlite {
         now: DateTime<Utc>,
     ) -> Result<Option<MessageEvent>> {
         let (id, lease) = (leased.outbound.id, leased.status.lease);
-        self.writer.write(move |db| settle(db, id, lease, &settlement, now)).await
+        let words = Arc::clone(&self.not_delivered_notice);
+        self.writer.write(move |db| settle(db, id, lease, &settlement, &words, now)).await
     }
 
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
@@ -53,9 +56,9 @@ impl Outbox for Sqlite {
         now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<Option<Message>> {
-        self.writer
-            .write(move |db| hold(db, id, now, |message, around| message.lease(around, now, until)))
-            .await
+        let words = Arc::clone(&self.not_delivered_notice);
+        let lease = move |message: &Message, around| message.lease(around, now, until);
+        self.writer.write(move |db| hold(db, id, &words, now, lease)).await
     }
 
     async fn renew(
@@ -66,7 +69,8 @@ impl Outbox for Sqlite {
     ) -> Result<Option<Message>> {
         let (id, lease) = (leased.outbound.id, leased.status.lease);
         let renew = move |message: &Message, around| message.renew(lease, around, now, until);
-        self.writer.write(move |db| hold(db, id, now, renew)).await
+        let words = Arc::clone(&self.not_delivered_notice);
+        self.writer.write(move |db| hold(db, id, &words, now, renew)).await
     }
 
     /// What `receive` stores is decided in the same transaction.
@@ -109,7 +113,7 @@ impl Outbox for Sqlite {
     }
 }
 
-fn receive(db: &Connection, arrival: &Arrival, decide: &Decide) -> Result<Received> {
+fn receive(db: &Connection, arrival: &Arrival, decide: &Decide, words: &str) -> Result<Received> {
     let Arrival { inbound, now, lease_until, quota } = arrival;
     if let Some(key) = inbound.dedupe_key()
         && messages::is_known(db, key)?
@@ -118,7 +122,10 @@ fn receive(db: &Connection, arrival: &Arrival, decide: &Decide) -> Result<Receiv
     }
     let route = route(db, inbound.to, inbound.from, *now)?;
     let texts = match decide(&route) {
-        Decision::Ignore(reason) => return Ok(Received::Ignored(reason)),
+        Decision::Ignore(reason) => {
+            not_delivered::tell(db, route.undelivered(reason, inbound.from), words, *now)?;
+            return Ok(Received::Ignored(reason));
+        }
         Decision::Opt(change) => {
             opt_outs::set(db, change)?;
             Vec::new()
@@ -135,7 +142,15 @@ fn receive(db: &Connection, arrival: &Arrival, decide: &Decide) -> Result<Receiv
     if let Some(key) = caused.tombstone {
         messages::insert_tombstone(db, key, *now)?;
     }
-    messages::insert_new(db, caused.messages, Some(*lease_until)).map(Received::Stored)
+    let mut messages = Vec::new();
+    for outbound in caused.messages {
+        let message = Message::new(outbound, Some(*lease_until));
+        messages::insert(db, &message)?;
+        not_delivered::tell(db, message.undelivered(None), words, *now)?;
+        messages.push(message);
+    }
+    messages.retain(|message| message.status.state == State::Sending);
+    Ok(Received::Stored(messages))
 }
 
 /// Who a sender is to a TN.
@@ -179,6 +194,7 @@ fn settle(
     id: MessageId,
     lease: u32,
     settlement: &Settlement,
+    words: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<MessageEvent>> {
     let Some(message) = messages::by_id(db, id)? else { return Ok(None) };
@@ -193,6 +209,7 @@ fn settle(
         }
         _ => {}
     }
+    not_delivered::tell(db, transition.to.undelivered(Some(&message)), words, now)?;
     messages::apply(db, &transition).map(Some)
 }
 
@@ -200,6 +217,7 @@ fn settle(
 fn hold(
     db: &Connection,
     id: MessageId,
+    words: &str,
     now: DateTime<Utc>,
     rule: impl Fn(&Message, Surroundings) -> Option<Transition>,
 ) -> Result<Option<Message>> {
@@ -212,5 +230,6 @@ fn hold(
     let around = Surroundings { session_is_live, blocked: opt_outs::blocked(db, text.from, text.to)? };
     let Some(transition) = rule(&message, around) else { return Ok(None) };
     messages::apply(db, &transition)?;
+    not_delivered::tell(db, transition.to.undelivered(Some(&message)), words, now)?;
     Ok(Some(transition.to).filter(|message| message.status.state == State::Sending))
 }

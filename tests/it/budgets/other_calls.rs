@@ -4,7 +4,7 @@ use super::{Calls, Position, anywhere, cost, in_the_middle, with_pool};
 use crate::contract::fixtures::counted;
 use serde_json::{Value, json};
 use test_support::{
-    ALICE, App, BOB, EVE, TN,
+    ALICE, App, BOB, EVE, Outcome, TN,
     fault_proxy::{FaultProxy, Spent},
     flat, fresh_id,
 };
@@ -59,8 +59,10 @@ async fn texts(metered: &MeteredApp, tn: &str) {
 
     let opting: Calls = &[("GetItem", 2), ("TransactWriteItems", 1)];
     metered.post(flat(&fresh_id(), BOB, tn, "STOP"), cost(opting, 2.0, 8.0)).await;
-    let unsent: Calls = &[("GetItem", 1), ("UpdateItem", 1)];
-    metered.post(flat(&fresh_id(), ALICE, tn, "to one who has opted out"), cost(unsent, 1.0, 2.0)).await;
+    let told: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("TransactWriteItems", 1)];
+    metered.post(flat(&fresh_id(), ALICE, tn, "to one who has opted out"), cost(told, 6.0, 9.0)).await;
+    let again: Calls = &[("GetItem", 2), ("UpdateItem", 1)];
+    metered.post(flat(&fresh_id(), ALICE, tn, "and again"), cost(again, 2.0, 2.0)).await;
     metered.post(flat(&fresh_id(), BOB, tn, "UNSTOP"), cost(opting, 2.0, 8.0)).await;
     let stranger: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("TransactWriteItems", 1)];
     metered.post(flat(&fresh_id(), EVE, tn, "STOP"), cost(stranger, 7.0, 4.0)).await;
@@ -100,7 +102,7 @@ async fn calls(metered: &MeteredApp, tn: &str, id: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_that_is_too_late_costs_one_read() {
+async fn a_text_that_is_too_late_costs_the_notice_to_its_sender() {
     let (app, proxy) = with_pool(1, in_the_middle).await;
     let first = app.open_session(ALICE, BOB, None).await;
     app.end_session(&first).await;
@@ -110,7 +112,24 @@ async fn a_text_that_is_too_late_costs_one_read() {
         "to": next["virtual_tn"], "from": ALICE, "body": "meant for Bob", "timestamp": "2017-12-21T16:44:35.00Z"
     }}});
     proxy.spent();
-    MeteredApp { app, proxy }.post(late, cost(READING, 1.0, 0.0)).await;
+    let metered = MeteredApp { app, proxy };
+    let told: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("TransactWriteItems", 1)];
+    metered.post(late.clone(), cost(told, 6.0, 6.0)).await;
+    metered.post(late, cost(&[("GetItem", 2)], 2.0, 0.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_that_fails_costs_the_notice_to_its_sender_once_an_hour() {
+    let (app, proxy) = with_pool(1, in_the_middle).await;
+    let session = app.open_session(ALICE, BOB, None).await;
+    app.provider.always(Outcome::Refused);
+    proxy.spent();
+    let metered = MeteredApp { app, proxy };
+    let text = || flat(&fresh_id(), ALICE, session["virtual_tn"].as_str().unwrap(), "hi");
+    let told: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("TransactWriteItems", 2)];
+    metered.post(text(), cost(told, 6.0, 15.0)).await;
+    let again: Calls = &[("GetItem", 2), ("TransactWriteItems", 1), ("UpdateItem", 1)];
+    metered.post(text(), cost(again, 2.0, 8.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -9,7 +9,7 @@ use sms_proxy::{
 };
 use std::{sync::Arc, time::Duration};
 use test_support::{
-    ALICE, BOB, Backend, TN,
+    ALICE, BOB, Backend, NOT_DELIVERED, TN,
     binary::eventually,
     events::{Call, GATEWAYS, HTTP_DEFAULT},
     flat,
@@ -20,6 +20,7 @@ use test_support::{
 on_each_backend! { with 2 threads:
     concurrent_events_end_an_expired_session_once_and_notify_both_once
     scheduled_events_send_waiting_texts_once_after_an_outage
+    the_next_scheduled_event_tells_the_sender_of_a_refused_text_once
     no_other_event_and_no_request_starts_maintenance
 }
 
@@ -123,6 +124,20 @@ fn other_events() -> Vec<Value> {
         json!(true),
         Value::Null,
     ]
+}
+
+async fn the_next_scheduled_event_tells_the_sender_of_a_refused_text_once(backend: Backend) {
+    let cloud = Cloud::on(backend).await;
+    let [one, other] = [cloud.quick_instance(HTTP_DEFAULT).await, cloud.quick_instance(HTTP_DEFAULT).await];
+    one.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    one.ok("POST", "/session", Some(pair())).await;
+    cloud.flowroute.clear();
+    cloud.flowroute.mode(Mode::Refuse);
+    let [first, second] = [(), ()].map(|()| flat(&fresh_id(), ALICE, TN, "is anybody there?"));
+    tokio::join!(one.deliver(&first), other.deliver(&second));
+    cloud.flowroute.mode(Mode::Take);
+    tokio::join!(one.maintain(), other.maintain());
+    assert_eq!(cloud.flowroute.taken(), [(ALICE.to_owned(), NOT_DELIVERED.to_owned())]);
 }
 
 async fn no_other_event_and_no_request_starts_maintenance(backend: Backend) {

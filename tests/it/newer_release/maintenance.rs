@@ -1,8 +1,8 @@
 //! Maintenance reads items one by one: a newer item hides no other.
 
 use crate::contract::fixtures::{
-    Shared, alice, at, bob, conversation, due, eve, fill_pool, no_answer, not_taken, opt, person, relay,
-    sending, settled, talking, tn, unknown,
+    Shared, alice, at, bob, conversation, due, eve, fill_pool, no_answer, not_taken, opt, person, refused,
+    relay, sending, settled, talking, tn, unknown,
 };
 use chrono::TimeDelta;
 use serde_json::json;
@@ -114,4 +114,15 @@ async fn a_maintenance_round_skips_a_message_of_a_newer_release() {
     app.clock.advance(TimeDelta::seconds(2));
     assert_eq!(app.maintain().await.sent, 1);
     assert_eq!(app.provider.taken_by(), [(BOB.to_owned(), "two".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_refusal_is_stored_although_nobody_can_be_told_in_a_session_of_a_newer_release() {
+    let (store, proxy) = FaultProxy::store().await;
+    let store = store.telling_senders("not delivered");
+    let session = conversation(&store, None).await;
+    let leased = sending(&store, relay(&session), 1).await;
+    proxy.rewrite_as_newer_release(format!("S#{}", session.id), "S").await;
+    settled(&store, &leased, refused(false), 2).await;
+    assert_eq!(due(&store, 2).await, []);
 }

@@ -3,8 +3,8 @@
 use chrono::TimeDelta;
 use serde_json::json;
 use test_support::{
-    ALICE, App, BOB, Backend, EVE, Outcome, TN, flat, fresh_id, fresh_number, logged, on_each_backend,
-    unpaced,
+    ALICE, App, BOB, Backend, EVE, NOT_DELIVERED, Outcome, TN, flat, fresh_id, fresh_number, logged,
+    on_each_backend, unpaced,
 };
 use tokio::task::JoinSet;
 
@@ -87,7 +87,7 @@ async fn a_text_that_is_not_taken_for_a_day_has_failed(backend: Backend) {
     assert!(messages[2]["reason"].as_str().unwrap().contains("24 hours"), "{messages:?}");
     app.provider.always(Outcome::Sent);
     app.settle_everything().await;
-    assert_eq!(app.provider.taken(), []);
+    assert_eq!(app.provider.taken_by(), [(ALICE.to_owned(), NOT_DELIVERED.to_owned())]);
 }
 
 async fn a_refused_text_is_sent_once_and_its_reason_is_stored(backend: Backend) {
@@ -96,7 +96,7 @@ async fn a_refused_text_is_sent_once_and_its_reason_is_stored(backend: Backend) 
     app.provider.always(Outcome::Refused);
     app.text(ALICE, TN, "no way").await;
     app.settle_everything().await;
-    assert_eq!(app.provider.asked(), 1);
+    assert_eq!(app.provider.asked(), 2, "the text, and the notice to its sender");
     let message = &app.messages(&session).await[2];
     assert_eq!((&message["state"], &message["attempts"]), (&json!("failed"), &json!(1)));
     assert_eq!(message["reason"], "refused with 422: as scripted");
@@ -319,7 +319,7 @@ async fn texts_that_are_too_old_do_not_hold_up_fresh_ones(backend: Backend) {
     app.provider.always(Outcome::Sent);
     app.clock.advance(TimeDelta::seconds(2));
     app.maintain().await;
-    assert_eq!(app.provider.bodies(), ["fresh"]);
+    assert_eq!(app.provider.bodies(), ["fresh", NOT_DELIVERED]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

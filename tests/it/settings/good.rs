@@ -109,6 +109,7 @@ const FILE: &str = r#"
     no_session_msg_per_hour = 0
     no_session_msg_per_minute = 1000
     media_missing_msg = "m"
+    not_delivered_msg = "d"
     opt_out_words = ["QUIT", "Good bye!"]
     storage = "sqlite"
     sqlite_path = "/data/proxy.db"
@@ -142,7 +143,7 @@ fn every_setting_can_be_in_the_file() {
         ["Cabs & Co", "s", "e", ""]
     );
     assert_eq!(format!("{:?}", wording.opt_out), r#"OptOutWords({"GOOD BYE", "QUIT", "STOP"})"#);
-    assert_eq!([&wording.no_session, &wording.media_missing], ["n", "m"]);
+    assert_eq!([&wording.no_session, &wording.media_missing, &wording.not_delivered], ["n", "m", "d"]);
     assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 0, per_minute: 1000 });
     assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     assert_eq!(options.url.as_str(), "https://flowroute.example.com/base");
@@ -197,11 +198,13 @@ fn an_empty_value_counts_as_none_but_for_the_messages_that_may_be_empty() {
         "LOG_LEVEL",
         "SESSION_EXPIRED_MSG",
         "MEDIA_MISSING_MSG",
+        "NOT_DELIVERED_MSG",
     ]
     .map(|name| (name, ""));
     let mut expected = good(&[]);
     expected.options.wording.session_expired = String::new();
     expected.options.wording.media_missing = String::new();
+    expected.options.wording.not_delivered = String::new();
     assert_eq!(format!("{:?}", good(&empty)), format!("{expected:?}"));
 }
 

@@ -8,9 +8,9 @@ mod process;
 mod refusals;
 mod round_trip;
 mod sharing;
-mod snapshot_store;
+pub mod snapshot_store;
 
 use test_support::Backend;
 
 /// Every backend that records can be moved to.
-const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Dynamodb];
+pub const BACKENDS: [Backend; 2] = [Backend::Sqlite, Backend::Dynamodb];

@@ -39,7 +39,7 @@ async fn every_kind_of_record_is_in_the_file(backend: Backend) {
     let messages = records(&file, "message");
     let all = |name: &str| messages.iter().map(|message| message[name].clone().to_string()).collect();
     let kinds: BTreeSet<String> = all("kind");
-    assert_eq!(kinds.len(), 5, "{kinds:?}");
+    assert_eq!(kinds.len(), 6, "{kinds:?}");
     let states: BTreeSet<String> = all("state");
     assert_eq!(states.len(), 5, "all but sending: {states:?}");
     let some = |holds: fn(&Value) -> bool| assert!(messages.iter().any(holds));

@@ -39,7 +39,7 @@ const OF_WRITES: [Fault; 6] = [
 ];
 
 /// How a write may go wrong for long: one of each sort.
-const LASTING: [Fault; 9] = [
+pub const LASTING: [Fault; 9] = [
     Fault::ConnectionCut,
     Fault::NoResponse,
     Fault::THROTTLED,

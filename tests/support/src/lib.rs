@@ -24,4 +24,4 @@ pub use backend::{Backend, Records};
 pub use log::logged;
 pub use loopback::{Loopback, Reply, Seen};
 pub use provider::{Outcome, Recorder, SentText};
-pub use texts::{ALICE, BOB, EVE, TN, flat, fresh_id, fresh_number, number, pair};
+pub use texts::{ALICE, BOB, EVE, NOT_DELIVERED, TN, flat, fresh_id, fresh_number, number, pair};

@@ -12,6 +12,9 @@ pub const BOB: &str = "12065551213";
 /// A sender without a session.
 pub const EVE: &str = "12065559999";
 
+/// What the sender of a text that is not delivered gets, with the default settings.
+pub const NOT_DELIVERED: &str = "[YOUR ORG NAME]: Your message could not be delivered.";
+
 /// A text as Flowroute posts it in its flat form (`docs/flowroute.md#webhook`).
 pub fn flat(id: &str, from: &str, to: &str, body: &str) -> Value {
     json!({"to": to, "from": from, "body": body, "id": id})
