@@ -126,10 +126,10 @@ async fn a_text_that_fails_costs_the_notice_to_its_sender_once_an_hour() {
     proxy.spent();
     let metered = MeteredApp { app, proxy };
     let text = || flat(&fresh_id(), ALICE, session["virtual_tn"].as_str().unwrap(), "hi");
-    let told: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("TransactWriteItems", 2)];
-    metered.post(text(), cost(told, 6.0, 15.0)).await;
-    let again: Calls = &[("GetItem", 2), ("TransactWriteItems", 1), ("UpdateItem", 1)];
-    metered.post(text(), cost(again, 2.0, 8.0)).await;
+    let told: Calls = &[("GetItem", 3), ("BatchGetItem", 1), ("TransactWriteItems", 1), ("UpdateItem", 1)];
+    metered.post(text(), cost(told, 7.0, 12.0)).await;
+    let again: Calls = &[("GetItem", 3), ("UpdateItem", 2)];
+    metered.post(text(), cost(again, 3.0, 5.0)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
