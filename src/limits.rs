@@ -79,13 +79,21 @@ pub const REQUEST_BODY: Duration = Duration::from_secs(10);
 pub const WEBHOOK_BODY: usize = 256 * 1024;
 /// The pause between two warnings of refused posts.
 pub const WARNING: Duration = Duration::from_secs(60);
-/// Local server: receiving the head of the first request, and a client reading some of a response.
-pub const REQUEST_HEAD: Duration = Duration::from_secs(30);
-/// Local server: waiting for the next request on a connection, and receiving its head. Load balancers keep idle connections
-/// for 60 s, and answer 502 if the server closes one as they send a request.
+/// The pause between two lines of the log on calls without a key or token.
+pub const ANONYMOUS_LINE: Duration = Duration::from_secs(1);
+/// Local server: receiving a head, from the start of the connection, then from the first byte of the head.
+pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
+/// Local server: the size of a head that is always read, in bytes. Up to as much again may be in the buffer.
+pub const HEAD_SIZE: usize = 32 * 1024;
+/// Local server: a client taking a part of a response.
+pub const RESPONSE_PART: Duration = Duration::from_secs(30);
+/// Local server: waiting for the next request on a connection. Load balancers keep idle connections for 60 s, and answer 502
+/// if the server closes one as they send a request.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// Local server: concurrent connections.
+/// Local server: concurrent connections. With [`HEAD_SIZE`] this bounds the memory that strangers can take.
 pub const CONNECTIONS: usize = 1024;
+/// Local server: open files that are not clients' connections.
+pub const OTHER_FILES: u64 = 128;
 /// The longest response in Lambda, in bytes: Lambda accepts 6 MB, the envelope included.
 pub const LAMBDA_RESPONSE: usize = 6_000_000 - 16_384;
 /// How long the result of a health check is reused, and how long one may take.

@@ -8,7 +8,7 @@ use sms_proxy::{
     http::{Parts, router},
     limits,
     provider::{Sandbox, flowroute},
-    runtime::{lambda, server},
+    runtime::{lambda, process, server},
     service::Service,
     settings::{ProviderChoice, Runtime, Settings, Storage},
     store::{Dynamo, Sqlite, Store},
@@ -57,6 +57,7 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
+    process::switch_off_core_dumps();
     let settings = match Settings::load(secrets_manager::fetch).await {
         Ok(settings) => settings,
         Err(problems) => {
@@ -65,6 +66,7 @@ async fn main() -> ExitCode {
         }
     };
     logging::start(settings.log_level, settings.runtime != Runtime::Local);
+    logging::log_panics();
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -111,6 +113,7 @@ async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> 
 }
 
 async fn serve(settings: Settings) -> Outcome<()> {
+    process::hide_memory();
     let local = settings.runtime == Runtime::Local;
     let bind = settings.bind;
     let listener = match local {
@@ -136,6 +139,8 @@ async fn serve(settings: Settings) -> Outcome<()> {
         return lambda::run(router, service, settings.function).await;
     };
     let address = listener.local_addr()?;
+    // Before the log says that the server listens: whoever waits for that may stop it at once.
+    let stop = stop_signal()?;
     match &settings.storage {
         Storage::Sqlite(path) => tracing::info!("storage: SQLite, {}", path.display()),
         Storage::DynamoDb { table } => tracing::info!("storage: DynamoDB, table {table}"),
@@ -144,7 +149,8 @@ async fn serve(settings: Settings) -> Outcome<()> {
     tracing::info!("listening on http://{address}");
     tracing::info!("try: curl http://{address}/tn");
     let maintenance = tokio::spawn(maintain_forever(service.clone(), settings.maintenance_interval));
-    server::serve(listener, router, server::Limits::default(), stop_signal()?).await;
+    let limits = server::Limits { connections: process::connections(), ..server::Limits::default() };
+    server::serve(listener, router, limits, stop).await;
     maintenance.abort();
     if tokio::time::timeout(limits::FINISH, service.finish()).await.is_err() {
         tracing::warn!("messages were still being sent at the stop");

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use sms_proxy::{
     limits,
+    runtime::process,
     settings::{Settings, Storage},
     snapshot,
     store::{self, Dynamo, Snapshot, Sqlite},
@@ -40,6 +41,8 @@ pub(crate) async fn export(settings: &Settings) -> Outcome<()> {
         return Err(format!("there is no database {}; set SQLITE_PATH", path.display()).into());
     }
     let store = open_store(settings).await?;
+    // The shell may have created the file for everybody to read.
+    process::make_output_private();
     let out = BufWriter::new(std::io::stdout());
     let records = snapshot::export(store.as_ref(), retained_since(settings), out).await?;
     eprintln!("exported {records} records");

@@ -1,5 +1,9 @@
-//! The local server: HTTP/1 with time limits and a bounded number of connections.
+//! The local server: HTTP/1 with limits of time and size and a bounded number of connections.
 
+use super::{
+    permits::{Connection, Permits, Phase},
+    watched_stream::WatchedStream,
+};
 use crate::limits;
 use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -10,20 +14,22 @@ use hyper_util::{
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::Instant,
 };
-use tokio_io_timeout::TimeoutStream;
 use tower::ServiceExt;
 
 /// Limits of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Maximum of concurrent connections; further ones wait in the system's queue.
+    /// Maximum of concurrent connections. A further one takes the place of the one that has waited longest for its client;
+    /// while all requests are being answered, it waits.
     pub connections: usize,
-    /// Time limit for a client to send the head of the first request, or to read a part of a response.
+    /// Time limit for a client to send a head: from the start of the connection, then from the head's first byte.
     pub head: Duration,
-    /// Time limit for a client to send the head of another request on the same connection.
+    /// Time limit for a client to begin another request on the same connection.
     pub keep_alive: Duration,
+    /// Time limit for a client to take a part of a response.
+    pub write: Duration,
     /// Time limit of running requests at a stop.
     pub stop: Duration,
 }
@@ -34,6 +40,7 @@ impl Default for Limits {
             connections: limits::CONNECTIONS,
             head: limits::REQUEST_HEAD,
             keep_alive: limits::KEEP_ALIVE,
+            write: limits::RESPONSE_PART,
             stop: limits::STOP,
         }
     }
@@ -41,45 +48,40 @@ impl Default for Limits {
 
 /// Serves until `stop` completes, then accepts no new requests and waits for the running ones.
 pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: impl Future<Output = ()>) {
-    let permits = Arc::new(Semaphore::new(limits.connections));
+    let permits = Permits::new(limits.connections);
     let connections = GracefulShutdown::new();
+    let mut http = http1::Builder::new();
+    // `Connection::over` limits the time of a head: hyper's limit does not tell an idle connection from an unfinished head.
+    http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits::HEAD_SIZE);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, permit) = tokio::select! {
+        let (stream, connection) = tokio::select! {
             next = accept(&listener, &permits) => next,
             () = &mut stop => break,
         };
-        let mut http = http1::Builder::new();
-        http.timer(TokioTimer::new()).header_read_timeout(limits.keep_alive);
-        let router = router.clone();
-        let (first_request, begun) = watch::channel(false);
+        let (router, state) = (router.clone(), Arc::clone(&connection));
         let service = service_fn(move |request: Request<Incoming>| {
-            first_request.send_replace(true);
-            router.clone().oneshot(request.map(Body::new))
+            state.enter(Phase::Busy);
+            let (response, state) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&state));
+            async move {
+                let response = response.await;
+                state.enter(Phase::Idle(Instant::now()));
+                response
+            }
         });
-        let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(limits.head));
-        let stream = TokioIo::new(Box::pin(stream));
-        let connection = connections.watch(http.serve_connection(stream, service));
+        let stream = TokioIo::new(WatchedStream::new(stream, limits.write, Arc::clone(&connection)));
+        let served = connections.watch(http.serve_connection(stream, service));
         tokio::spawn(async move {
             tokio::select! {
                 // Errors of a client, which disconnects or does not send HTTP, are not ours.
-                _ = connection => {}
-                () = never_begun(begun, limits.head) => {}
+                _ = served => {}
+                () = connection.over(limits.head, limits.keep_alive) => {}
             }
-            drop(permit);
         });
     }
     drop(listener);
     if tokio::time::timeout(limits.stop, connections.shutdown()).await.is_err() {
         tracing::warn!("requests were still running at the stop");
-    }
-}
-
-/// Completes when there has been no request within the limit; else never.
-async fn never_begun(mut begun: watch::Receiver<bool>, limit: Duration) {
-    if tokio::time::timeout(limit, begun.wait_for(|begun| *begun)).await.is_ok() {
-        std::future::pending().await
     }
 }
 
@@ -98,20 +100,17 @@ pub async fn probe(address: SocketAddr) -> Result<(), String> {
 }
 
 /// The next connection, with a permit for it.
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-) -> (TcpStream, Option<OwnedSemaphorePermit>) {
-    let permit = Arc::clone(permits).acquire_owned().await.ok();
+async fn accept(listener: &TcpListener, permits: &Arc<Permits>) -> (TcpStream, Arc<Connection>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let _ = stream.set_nodelay(true);
-                return (stream, permit);
+                return (stream, permits.acquire().await);
             }
             Err(error) => {
-                // For example too many open files, of which some will be closed.
+                // For example too many open files.
                 tracing::warn!(%error, "connection not accepted");
+                permits.hang_up_on_longest();
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

@@ -1,6 +1,6 @@
 //! The log: text on a terminal, one JSON object per line in Lambda.
 
-use std::io::IsTerminal;
+use std::{io::IsTerminal, panic};
 use tracing::Level;
 use tracing_subscriber::{filter::Targets, fmt, prelude::*, registry};
 
@@ -23,4 +23,12 @@ pub fn start(level: Level, json: bool) {
         let text = fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(colours);
         registry.with(text).init();
     }
+}
+
+/// Logs where a task panics. The message of the panic may hold private data, so it is not logged.
+pub fn log_panics() {
+    panic::set_hook(Box::new(|panic| {
+        let at = panic.location().map(|at| format!("{}:{}", at.file(), at.line()));
+        tracing::error!(at, "a task panicked");
+    }));
 }

@@ -162,19 +162,78 @@ async fn a_connection_serves_several_requests() {
     assert_hello(&mut client).await;
 }
 
+/// A router whose `/slow` waits for a permit.
+fn with_slow() -> (Router, Arc<Semaphore>) {
+    let permits = Arc::new(Semaphore::new(0));
+    let blocked = Arc::clone(&permits);
+    let slow = get(async move || {
+        blocked.acquire().await.unwrap().forget();
+        "hello"
+    });
+    (hello().route("/slow", slow), permits)
+}
+
 #[tokio::test]
-async fn a_connection_above_the_limit_waits_until_another_is_closed() {
-    let server = start(hello(), Limits { connections: 2, ..Limits::default() }).await;
-    let (mut first, mut second) = (server.client(GET).await, server.client(GET).await);
-    assert_hello(&mut first).await;
-    assert_hello(&mut second).await;
+async fn a_connection_above_the_limit_waits_while_all_others_have_a_running_request() {
+    let (router, permits) = with_slow();
+    let server = start(router, Limits { connections: 2, ..Limits::default() }).await;
+    let slow = GET_AND_CLOSE.replace("GET /", "GET /slow");
+    let (mut first, mut second) = (server.client(&slow).await, server.client(&slow).await);
     let mut third = server.client(GET_AND_CLOSE).await;
     let waited = timeout(MOMENT, third.read(&mut [0; 1])).await;
     assert!(waited.is_err(), "the third is answered beside two others: {waited:?}");
-    drop(first);
+    permits.add_permits(1);
     assert_hello(&mut third).await;
-    let mut fourth = server.client(GET_AND_CLOSE).await;
-    assert_hello(&mut fourth).await;
+    permits.add_permits(1);
+    assert_hello(&mut first).await;
+    assert_hello(&mut second).await;
+}
+
+#[tokio::test]
+async fn the_connection_that_has_waited_longest_for_a_head_makes_room_for_another() {
+    let (router, permits) = with_slow();
+    let endless = Duration::from_secs(600);
+    let limits = Limits { connections: 4, head: endless, keep_alive: endless, ..Limits::default() };
+    let server = start(router, limits).await;
+    let mut idle = server.client(GET).await;
+    assert_hello(&mut idle).await;
+    let mut running = server.client(&GET_AND_CLOSE.replace("GET /", "GET /slow")).await;
+    let mut silent = server.client("").await;
+    let mut half = server.client("GET / HTTP/1.1\r\nhost: local").await;
+    for (n, oldest) in [&mut idle, &mut silent, &mut half].into_iter().enumerate() {
+        let mut next = server.client(GET).await;
+        assert_hello(&mut next).await;
+        assert_eq!(heard(oldest).await, "", "{n}: hung up on");
+        // It stays, as the youngest.
+        tokio::spawn(async move { heard(&mut next).await });
+    }
+    permits.add_permits(1);
+    assert_hello(&mut running).await;
+}
+
+#[tokio::test]
+async fn the_next_head_on_a_connection_has_as_long_as_the_first() {
+    let limits = Limits { keep_alive: Duration::from_secs(600), ..quick() };
+    let server = start(hello(), limits).await;
+    let mut client = server.client(GET).await;
+    assert_hello(&mut client).await;
+    tokio::time::sleep(quick().head * 2).await;
+    client.write_all(b"GET / HTTP/1.1\r\nhost: loc").await.unwrap();
+    assert_eq!(heard(&mut client).await, "");
+}
+
+#[tokio::test]
+async fn a_head_may_have_32_kib_and_none_has_more_than_64() {
+    let server = start(hello(), Limits::default()).await;
+    let head =
+        |size: usize| format!("GET / HTTP/1.1\r\nconnection: close\r\nx: {}\r\n\r\n", "x".repeat(size));
+    let said = heard(&mut server.client(&head(32_000)).await).await;
+    assert!(said.starts_with("HTTP/1.1 200 "), "{said}");
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    // The server may hang up before it has read everything.
+    let _ = client.write_all(head(66_000).as_bytes()).await;
+    let said = heard(&mut client).await;
+    assert!(said.is_empty() || said.starts_with("HTTP/1.1 431 "), "{said}");
 }
 
 #[tokio::test]

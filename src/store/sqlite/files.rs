@@ -3,7 +3,7 @@
 use crate::store::{Result, StoreError};
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -14,6 +14,28 @@ pub(super) fn paths(database: &Path) -> [PathBuf; 3] {
         path.push(suffix);
         path.into()
     })
+}
+
+/// Creates the folder and the file if they are missing, and lets nobody but their owner read them. The write-ahead log and
+/// its index get the mode of the file from SQLite; an earlier release left them readable for others.
+///
+/// # Errors
+/// When the folder cannot be created. SQLite reports a file that cannot.
+pub(super) fn create_private(database: &Path) -> std::result::Result<(), (PathBuf, io::Error)> {
+    if let Some(folder) = database.parent() {
+        let create = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        create.map_err(|error| (folder.to_owned(), error))?;
+    }
+    let _ = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(database);
+    for path in paths(database) {
+        let Ok(file) = fs::metadata(&path) else { continue };
+        let mode = file.mode() & 0o7777;
+        if file.is_file() && mode & 0o077 != 0 {
+            // It may be another user's.
+            let _ = fs::set_permissions(path, fs::Permissions::from_mode(mode & !0o077));
+        }
+    }
+    Ok(())
 }
 
 /// The files of an open database, by which device and inode they are.

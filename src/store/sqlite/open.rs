@@ -1,10 +1,11 @@
 //! Opens the database file.
 
+use super::files;
 use crate::limits;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -41,9 +42,7 @@ pub enum OpenError {
 
 /// Opens the file for the service: creates it if it is missing, migrates its schema, and writes to it.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(|e| OpenError::Create(folder.into(), e))?;
-    }
+    files::create_private(path).map_err(|(folder, e)| OpenError::Create(folder, e))?;
     if path.is_dir() {
         return Err(OpenError::Other(path.into(), "it is a directory".into()));
     }
