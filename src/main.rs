@@ -5,7 +5,7 @@ mod store_commands;
 use clap::{Parser, Subcommand};
 use sms_proxy::{
     aws::secrets_manager,
-    http::{Parts, router},
+    http::{Hash, Parts, router},
     limits,
     provider::{Sandbox, flowroute},
     runtime::{lambda, process, server},
@@ -50,6 +50,8 @@ enum Command {
     },
     /// Check the health of the local server with these settings; exits with 1 if it is unhealthy
     Health,
+    /// Make an API key or a token: print it for its holder, and as a hash for API_KEYS
+    NewKey,
     /// Create the DynamoDB table; for emulators, since in AWS the template does
     CreateTable,
 }
@@ -58,6 +60,9 @@ enum Command {
 async fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     process::switch_off_core_dumps();
+    if matches!(command, Some(Command::NewKey)) {
+        return new_key();
+    }
     let settings = match Settings::load(secrets_manager::fetch).await {
         Ok(settings) => settings,
         Err(problems) => {
@@ -87,6 +92,8 @@ async fn run(command: Command, settings: Settings) -> Outcome<()> {
         Command::Import { file } => store_commands::import(&settings, file).await,
         Command::Health => Ok(server::probe(settings.bind).await?),
         Command::CreateTable => store_commands::create_table(&settings).await,
+        // It needs no settings.
+        Command::NewKey => Ok(()),
     }
 }
 
@@ -110,6 +117,13 @@ async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> 
             (Service::new(store, Arc::clone(&sandbox) as _, options), Some(sandbox))
         }
     })
+}
+
+/// Prints a new key for its holder, and its hash for the settings.
+fn new_key() -> ExitCode {
+    let key = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
+    let printed = writeln!(std::io::stdout(), "x-api-key: {key}\nAPI_KEYS=sha256:{}", Hash::of(&key));
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 async fn serve(settings: Settings) -> Outcome<()> {

@@ -1,51 +1,107 @@
 //! Access: API keys for the management routes, a token for Flowroute's webhook.
 
-use super::error::ApiError;
+use super::{
+    error::ApiError,
+    keys::{Hash, Keys},
+    origin,
+    reason::Reason,
+    refusals::Refusals,
+};
 use axum::{
     extract::{Request, State},
-    http::{HeaderMap, header},
+    http::{HeaderMap, HeaderName, header, request::Parts},
     middleware::Next,
     response::Response,
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use std::sync::Arc;
-use subtle::ConstantTimeEq;
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// The secrets that callers must send. Without API keys the management routes are unguarded, without a token the webhook.
 #[derive(Debug, Default)]
 pub struct Auth {
-    /// The API keys, each valid for all management routes.
+    /// The API keys, each valid for all management routes: `key`, `name=key`, `sha256:hash` or `name=sha256:hash`.
     pub api_keys: Vec<SecretString>,
     /// The webhook token, in the callback URL as `?token=` or as the password of Basic authentication.
     pub webhook_token: Option<SecretString>,
+    /// Whether calls for which no secret is set must name this machine, and not come from pages of other sites.
+    pub own_calls_only: bool,
 }
 
-fn equal(given: &str, secret: &SecretString) -> bool {
-    given.as_bytes().ct_eq(secret.expose_secret().as_bytes()).into()
+/// Decides who is admitted.
+pub(super) struct Access {
+    keys: Keys,
+    token: Option<Hash>,
+    own_calls_only: bool,
 }
 
-impl Auth {
-    fn admits(&self, headers: &HeaderMap) -> bool {
-        let key = headers.get("x-api-key").and_then(|value| value.to_str().ok());
-        let given = key.or_else(|| credentials(headers, "Bearer"));
-        // All keys are compared, so that the time taken reveals nothing about them.
-        self.api_keys.is_empty()
-            || given.is_some_and(|given| self.api_keys.iter().fold(false, |any, key| any | equal(given, key)))
+/// Marks the response to a caller who was admitted.
+#[derive(Clone, Copy)]
+pub(super) struct Admitted;
+
+impl From<&Auth> for Access {
+    fn from(auth: &Auth) -> Self {
+        let token = auth.webhook_token.as_ref().map(|token| Hash::of(token.expose_secret()));
+        Self { keys: Keys::of(&auth.api_keys), token, own_calls_only: auth.own_calls_only }
+    }
+}
+
+impl Access {
+    /// Admits a call for which no secret is set.
+    fn without_secret(&self, head: &Parts) -> Result<(), ApiError> {
+        if self.own_calls_only && !origin::is_own(&head.uri, &head.headers) {
+            let message = "without API_KEYS and WEBHOOK_TOKEN only programs and pages of this machine are answered, and \
+                           they call a loopback address; set both to admit others";
+            return Err(ApiError::new(Reason::ForeignOrigin, message));
+        }
+        Ok(())
     }
 
-    /// Whether a webhook call with this query and these headers has the token, if one is set.
-    pub(super) fn admits_webhook(&self, query: Option<&str>, headers: &HeaderMap) -> bool {
-        let Some(token) = &self.webhook_token else { return true };
-        let in_query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-            .any(|(name, value)| name == "token" && equal(&value, token));
-        in_query || basic_password(headers).is_some_and(|password| equal(&password, token))
+    /// Admits the holder of an API key, and notes which one in the log.
+    fn manager(&self, head: &Parts) -> Result<(), ApiError> {
+        if self.keys.is_empty() {
+            return self.without_secret(head);
+        }
+        let key =
+            api_key(&head.headers).and_then(|key| self.keys.label(key)).ok_or_else(ApiError::no_api_key)?;
+        tracing::Span::current().record("key", key);
+        Ok(())
     }
+
+    /// Admits a post with the webhook token.
+    fn post(&self, head: &Parts) -> Result<(), ApiError> {
+        let Some(token) = &self.token else { return self.without_secret(head) };
+        let is_token = |given: &str| Hash::of(given).is(token);
+        let in_query = token_in_query(head.uri.query().unwrap_or_default());
+        let given = in_query.or_else(|| basic_password(&head.headers));
+        if given.as_deref().is_some_and(is_token) { Ok(()) } else { Err(ApiError::no_webhook_token()) }
+    }
+}
+
+/// The only value of a header. A header that is sent twice, which API Gateway may join with a comma, is not one key.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    let (value, more) = (values.next()?, values.next());
+    value.to_str().ok().filter(|_| more.is_none())
+}
+
+/// The key that a request presents.
+fn api_key(headers: &HeaderMap) -> Option<&str> {
+    if headers.contains_key(&API_KEY) { only(headers, &API_KEY) } else { credentials(headers, "Bearer") }
+}
+
+/// The only token in a query.
+fn token_in_query(query: &str) -> Option<String> {
+    let mut tokens = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "token");
+    let (token, more) = (tokens.next()?.1, tokens.next());
+    more.is_none().then(|| token.into_owned())
 }
 
 /// What follows the scheme in the `Authorization` header; the scheme's case does not matter.
 fn credentials<'a>(headers: &'a HeaderMap, scheme: &str) -> Option<&'a str> {
-    let (given, rest) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    let (given, rest) = only(headers, &header::AUTHORIZATION)?.split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
 
@@ -55,11 +111,39 @@ fn basic_password(headers: &HeaderMap) -> Option<String> {
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
-/// Refuses a request without a valid API key, if keys are set.
-pub(super) async fn require_api_key(
-    State(auth): State<Arc<Auth>>,
+/// What a caller needs to use a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// An API key, if keys are set.
+    ApiKey,
+    /// The webhook token, if it is set.
+    WebhookToken,
+    /// Nothing.
+    Open,
+}
+
+impl Guard {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::ApiKey, Self::WebhookToken, Self::Open];
+}
+
+/// Refuses a request that does not have what the guard asks for.
+pub(super) async fn admit(
+    State((access, refusals, guard)): State<(Arc<Access>, Arc<Refusals>, Guard)>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    if auth.admits(request.headers()) { Ok(next.run(request).await) } else { Err(ApiError::no_api_key()) }
+    let (head, body) = request.into_parts();
+    let admitted = match guard {
+        Guard::ApiKey => access.manager(&head),
+        Guard::WebhookToken => access.post(&head).inspect_err(|refused| refusals.warn(refused)),
+        Guard::Open if access.keys.is_empty() => access.without_secret(&head),
+        Guard::Open => Ok(()),
+    };
+    admitted?;
+    let mut response = next.run(Request::from_parts(head, body)).await;
+    if guard != Guard::Open {
+        response.extensions_mut().insert(Admitted);
+    }
+    Ok(response)
 }

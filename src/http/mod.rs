@@ -1,5 +1,6 @@
 //! The HTTP contract: one router, whichever runtime receives the requests.
 
+mod anonymous;
 mod app;
 mod auth;
 pub mod base_path;
@@ -8,28 +9,29 @@ mod encoding;
 mod error;
 mod fields;
 mod health;
+mod keys;
 mod message;
 mod observe;
 mod opt_out;
+mod origin;
 mod page;
 mod reason;
+mod refusals;
 mod routes;
 mod sandbox;
 mod session;
 mod tn;
 mod webhook;
 
-pub use auth::Auth;
+pub use auth::{Auth, Guard};
+pub use keys::{ApiKey, Hash, InvalidKey, SHORTEST_KEY, check_secret};
 pub use observe::RequestId;
 pub use reason::Reason;
 pub use routes::{ROUTES, Route, SANDBOX_ROUTE};
 
 use crate::{provider::Sandbox, service::Service};
 use app::App;
-use axum::{
-    Router,
-    middleware::{from_fn, from_fn_with_state},
-};
+use axum::{Router, middleware::from_fn_with_state};
 use error::ApiError;
 use std::sync::Arc;
 
@@ -51,21 +53,26 @@ pub struct Parts {
 pub fn router(parts: Parts) -> Router {
     let app = App {
         service: parts.service,
-        auth: Arc::new(parts.auth),
+        access: Arc::new((&parts.auth).into()),
         refusals: Arc::default(),
+        anonymous: Arc::default(),
         health: Arc::default(),
         lists: page::Lists { response_limit: parts.response_limit },
         sandbox: parts.sandbox,
     };
     let sandbox = app.sandbox.as_ref().map(|_| &SANDBOX_ROUTE);
-    let (guarded, unguarded): (Vec<_>, Vec<_>) =
-        ROUTES.iter().chain(sandbox).partition(|route| route.guarded);
-    let router = routes::router(unguarded)
-        .merge(routes::router(guarded).route_layer(from_fn_with_state(app.clone(), auth::require_api_key)))
+    let behind = |guard: Guard| {
+        let routes = ROUTES.iter().chain(sandbox).filter(|route| route.guard == guard);
+        let admit = (Arc::clone(&app.access), Arc::clone(&app.refusals), guard);
+        routes::router(routes).route_layer(from_fn_with_state(admit, auth::admit))
+    };
+    let router = Guard::ALL
+        .into_iter()
+        .fold(Router::new(), |router, guard| router.merge(behind(guard)))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
         .layer(from_fn_with_state(app.clone(), observe::limit_time))
-        .layer(from_fn(observe::observe))
+        .layer(from_fn_with_state(app.clone(), observe::observe))
         .with_state(app);
     match parts.base_path {
         Some(base) => base_path::below(base, router),

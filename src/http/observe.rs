@@ -1,6 +1,6 @@
 //! Gives every request an id, a time limit and a log line.
 
-use super::{error::ApiError, reason::Reason};
+use super::{anonymous::Anonymous, auth::Admitted, error::ApiError, reason::Reason};
 use crate::{
     limits,
     service::Service,
@@ -9,11 +9,14 @@ use crate::{
 use axum::{
     body::HttpBody,
     extract::{MatchedPath, Request, State},
-    http::HeaderValue,
+    http::{HeaderValue, Method},
     middleware::Next,
     response::Response,
 };
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tracing::Instrument;
 use uuid::Uuid;
 
@@ -36,15 +39,19 @@ pub(super) async fn limit_time(
 
 /// Adds the request's id to its response and its log lines. Paths and queries are not logged: they hold numbers and
 /// tokens.
-pub(super) async fn observe(request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    State(anonymous): State<Arc<Anonymous>>,
+    request: Request,
+    next: Next,
+) -> Response {
     let RequestId(id) = request
         .extensions()
         .get::<RequestId>()
         .cloned()
         .unwrap_or_else(|| RequestId(Uuid::new_v4().simple().to_string()));
-    let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
-    let method = request.method().clone();
-    let span = tracing::info_span!("request", id);
+    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let method = known(request.method());
+    let span = tracing::info_span!("request", id, key = tracing::field::Empty);
     let header = HeaderValue::from_str(&id);
     async move {
         let start = Instant::now();
@@ -57,10 +64,21 @@ pub(super) async fn observe(request: Request, next: Next) -> Response {
             count(Event::Unauthorized);
         }
         let reason = reason.map(Reason::as_str);
+        let status = response.status();
+        let is_anonymous = response.extensions().get::<Admitted>().is_none();
+        if is_anonymous && !status.is_server_error() && !anonymous.has_own_line(reason.unwrap_or("none")) {
+            return response;
+        }
         let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(%method, route, status = response.status().as_u16(), reason, milliseconds, "answered");
+        tracing::info!(method, route, status = status.as_u16(), reason, milliseconds, "answered");
         response
     }
     .instrument(span)
     .await
+}
+
+/// The method as the log shows it. A client can make up others, of any length.
+fn known(method: &Method) -> &'static str {
+    const KNOWN: [&str; 9] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "CONNECT"];
+    KNOWN.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

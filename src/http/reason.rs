@@ -74,6 +74,8 @@ reasons! {
     NoTnAvailable = "no_tn_available", BAD_REQUEST;
     /// The API key or the webhook token is missing or wrong.
     Unauthorized = "unauthorized", UNAUTHORIZED;
+    /// Without keys: the call names another host than this machine, or comes from a page of another site.
+    ForeignOrigin = "foreign_origin", FORBIDDEN;
     /// No route has this path.
     NotFound = "not_found", NOT_FOUND;
     /// The TN is not in the pool.

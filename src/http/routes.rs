@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{app::App, health, message, opt_out, sandbox, session, tn, webhook};
+use super::{app::App, auth::Guard, health, message, opt_out, sandbox, session, tn, webhook};
 use axum::{
     Router,
     routing::{MethodFilter, MethodRouter, on},
@@ -13,14 +13,14 @@ pub struct Route {
     pub method: &'static str,
     /// The path, with parameters in braces, as the router and API Gateway write it.
     pub path: &'static str,
-    /// Whether it needs an API key.
-    pub guarded: bool,
+    /// What a caller needs.
+    pub guard: Guard,
     handler: fn() -> MethodRouter<App>,
 }
 
 impl Route {
-    const fn unguarded(self) -> Self {
-        Self { guarded: false, ..self }
+    const fn with(self, guard: Guard) -> Self {
+        Self { guard, ..self }
     }
 }
 
@@ -29,17 +29,16 @@ macro_rules! route {
         Route {
             method: stringify!($method),
             path: $path,
-            guarded: true,
+            guard: Guard::ApiKey,
             handler: || on(MethodFilter::$method, $handler),
         }
     };
 }
 
-/// The routes of every server; guarded by default.
+/// The routes of every server; a route that names no guard asks for an API key.
 pub const ROUTES: &[Route] = &[
-    // It needs the webhook token instead of an API key.
-    route!(POST "/", webhook::receive).unguarded(),
-    route!(GET "/health", health::show).unguarded(),
+    route!(POST "/", webhook::receive).with(Guard::WebhookToken),
+    route!(GET "/health", health::show).with(Guard::Open),
     route!(GET "/message", message::list),
     route!(GET "/opt-out", opt_out::list),
     route!(DELETE "/opt-out", opt_out::lift),

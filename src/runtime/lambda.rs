@@ -14,9 +14,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lambda_http::{
-    Body as LambdaBody, Error, RequestExt, request::RequestContext, service_fn, tower::ServiceExt,
+    Adapter, Body as LambdaBody, Error, LambdaEvent, RequestExt,
+    request::{LambdaRequest, RequestContext},
+    service_fn,
+    tower::ServiceExt,
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tower::util::MapRequest;
 use tracing::Instrument;
 
 /// Serves the runtime's events until the runtime ends the process, as the function of this name.
@@ -28,7 +32,7 @@ use tracing::Instrument;
 pub async fn run(router: Router, service: Service, function: String) -> Result<(), Error> {
     let metrics = Metrics::start(function);
     service.connect(limits::INIT_CONNECT).await;
-    lambda_http::run(service_fn(move |event: lambda_http::Request| {
+    let handler = Adapter::from(service_fn(move |event: lambda_http::Request| {
         let (router, service) = (router.clone(), service.clone());
         async move {
             let response = if is_maintenance(&event) {
@@ -42,8 +46,23 @@ pub async fn run(router: Router, service: Service, function: String) -> Result<(
             }
             response
         }
-    }))
-    .await
+    }));
+    let whole = |LambdaEvent { payload, context }| LambdaEvent::new(with_repeated_headers(payload), context);
+    lambda_runtime::run(MapRequest::new(handler, whole)).await
+}
+
+/// The event with every value of a header that was sent more than once.
+///
+/// An event of a REST API has all values of a header, and the last one once more. `lambda_http` would keep that one only, so
+/// that a second API key would not be seen.
+#[must_use]
+pub fn with_repeated_headers(mut event: LambdaRequest) -> LambdaRequest {
+    if let LambdaRequest::ApiGatewayV1(event) = &mut event {
+        for name in event.multi_value_headers.keys() {
+            event.headers.remove(name);
+        }
+    }
+    event
 }
 
 /// Runs a round of maintenance. An error fails the invocation, which Lambda counts.

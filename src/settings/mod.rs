@@ -30,6 +30,8 @@ use secrets::auth;
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
+    os::unix::fs::MetadataExt,
+    path::Path,
     time::Duration,
 };
 use storage::storage;
@@ -88,6 +90,7 @@ impl Settings {
             |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         let chosen = environment("SETTINGS_FILE").filter(|path| !path.is_empty());
         let path = chosen.clone().unwrap_or_else(|| "settings.toml".into());
+        let shared = others_may_read(Path::new(&path));
         let file = match std::fs::read_to_string(&path) {
             Ok(text) => Some(text),
             Err(error) if chosen.is_none() && error.kind() == std::io::ErrorKind::NotFound => None,
@@ -101,7 +104,14 @@ impl Settings {
             Some(arn) => Some(fetch(&arn).await.map_err(|error| Problems::one(SECRETS_ARN.name, error))?),
             None => None,
         };
-        Self::read(&environment, file.as_deref(), secret.as_ref().map(ExposeSecret::expose_secret))
+        let mut settings =
+            Self::read(&environment, file.as_deref(), secret.as_ref().map(ExposeSecret::expose_secret))?;
+        if shared {
+            let what =
+                format!("SETTINGS_FILE: others may read \"{path}\", and with it keys; chmod 600 {path}");
+            settings.warnings.push(what.replace(char::is_control, " "));
+        }
+        Ok(settings)
     }
 
     /// Reads the settings from a lookup function, the text of a `settings.toml`, and the secret that `SECRETS_ARN`
@@ -122,7 +132,7 @@ impl Settings {
         let debug = reader.switch(&DEBUG_MODE);
         let public_url = address(reader, &PUBLIC_URL);
         let auth = auth(reader);
-        let settings = Self {
+        let mut settings = Self {
             runtime,
             function: environment("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default(),
             options: options(reader),
@@ -137,12 +147,15 @@ impl Settings {
             maintenance_interval: seconds(reader, &MAINTENANCE_INTERVAL),
             warnings: Vec::new(),
         };
-        settings.check_together(reader);
+        let allowed = reader.switch(&ALLOW_UNAUTHENTICATED);
+        settings.auth.own_calls_only =
+            runtime == Runtime::Local && settings.bind.ip().is_loopback() && !allowed;
+        settings.check_together(reader, allowed);
         let warnings = std::mem::replace(reader, Reader::new(environment, None)).finish()?;
         Ok(Self { warnings, ..settings })
     }
 
-    fn check_together(&self, reader: &mut Reader<'_>) {
+    fn check_together(&self, reader: &mut Reader<'_>, allowed: bool) {
         let Options { request_limit, lease, lookup_settle, .. } = self.options;
         if request_limit >= lease {
             let shortest = request_limit.as_secs() + 1;
@@ -171,13 +184,17 @@ impl Settings {
             Runtime::LambdaEmulator => false,
             Runtime::Lambda => true,
         };
-        let allowed = reader.switch(&ALLOW_UNAUTHENTICATED);
         if let Some(missing) = missing.filter(|_| reachable && !allowed) {
             let what =
                 format!("{missing}, so anyone could use this service; set what is missing, or this to true");
             reader.problem(ALLOW_UNAUTHENTICATED.name, what);
         }
     }
+}
+
+/// Whether a user other than the file's owner may read it.
+fn others_may_read(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|file| file.is_file() && file.mode() & 0o044 != 0)
 }
 
 fn seconds(reader: &mut Reader<'_>, setting: &Setting) -> Duration {

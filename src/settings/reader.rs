@@ -77,6 +77,10 @@ impl<'a> Reader<'a> {
         self.problems.push(line(name, what));
     }
 
+    pub(super) fn warn(&mut self, name: &str, what: impl fmt::Display) {
+        self.warnings.push(line(name, what));
+    }
+
     /// A variable of the environment that is no setting.
     pub(super) fn variable(&self, name: &str) -> Option<String> {
         (self.environment)(name)
@@ -88,7 +92,7 @@ impl<'a> Reader<'a> {
         if is_quoted(value.trim()) {
             let what = "the quotes around the value are part of it; remove them, unless that is meant (docker's \
                         --env-file keeps quotes)";
-            self.warnings.push(line(setting.name, what));
+            self.warn(setting.name, what);
         }
         Some(value)
     }

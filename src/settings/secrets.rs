@@ -2,26 +2,25 @@
 
 use super::{
     reader::Reader,
-    table::{API_KEYS, Kind, SECRETS_ARN, Setting, WEBHOOK_TOKEN},
+    table::{API_KEYS, SECRETS_ARN, Setting, WEBHOOK_TOKEN},
 };
-use crate::{aws::SecretArn, http::Auth};
-use secrecy::SecretString;
+use crate::{
+    aws::SecretArn,
+    http::{ApiKey, Auth, Hash, InvalidKey, SHORTEST_KEY, check_secret},
+};
+use secrecy::{ExposeSecret, SecretString};
 
 const NOT_PRINTABLE: &str = "has spaces, control characters or letters outside ASCII";
-/// Other characters change their meaning in the callback URL.
-const NOT_UNRESERVED: &str =
-    "may have letters, digits, - . _ and ~ only; `openssl rand -hex 16` makes a good one";
+/// The keys and tokens of the documentation.
+const SAMPLES: [&str; 5] = [
+    "9d1c4b7f52e84c0fa3c2",
+    "6f0e7a1b9c3d4e5f8a72",
+    "example-key-0123456789",
+    "example-key-9876543210",
+    "example-token-0123456789",
+];
 /// Reserved for a later version, which limits the webhook to Flowroute's addresses.
 const WEBHOOK_ALLOWED_IPS: &str = "WEBHOOK_ALLOWED_IPS";
-
-/// Whether all characters are unreserved in URLs (RFC 3986, section 2.3).
-fn is_unreserved(secret: &str) -> bool {
-    secret.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte))
-}
-
-fn shortest(setting: &Setting) -> usize {
-    if let Kind::Secret { shortest } = setting.kind { shortest } else { 0 }
-}
 
 /// A key of Flowroute's.
 pub(super) fn flowroute_key(reader: &mut Reader<'_>, setting: &Setting) -> Option<SecretString> {
@@ -34,34 +33,61 @@ pub(super) fn flowroute_key(reader: &mut Reader<'_>, setting: &Setting) -> Optio
 
 fn webhook_token(reader: &mut Reader<'_>) -> Option<SecretString> {
     let text = reader.given(&WEBHOOK_TOKEN)?;
-    if !is_unreserved(&text) {
-        reader.problem(WEBHOOK_TOKEN.name, NOT_UNRESERVED);
-    }
-    let shortest = shortest(&WEBHOOK_TOKEN);
-    if text.len() < shortest {
-        reader.problem(WEBHOOK_TOKEN.name, format!("must have at least {shortest} characters"));
+    match check_secret(&text) {
+        Ok(()) => {}
+        Err(InvalidKey::Short) => {
+            reader.problem(WEBHOOK_TOKEN.name, format!("must have at least {SHORTEST_KEY} characters"));
+        }
+        Err(InvalidKey::Repeated) => {
+            reader.problem(
+                WEBHOOK_TOKEN.name,
+                "is one repeated character; `sms-proxy new-key` makes a good one",
+            );
+        }
+        Err(problem) => reader.problem(WEBHOOK_TOKEN.name, problem),
     }
     Some(text.into())
 }
 
-pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
+fn api_keys(reader: &mut Reader<'_>) -> (Vec<SecretString>, Vec<Hash>) {
     let keys = reader.given(&API_KEYS);
     let keys: Vec<&str> = keys.iter().flat_map(|keys| keys.split(',')).map(str::trim).collect();
-    if !keys.iter().all(|key| is_unreserved(key)) {
-        reader.problem(API_KEYS.name, NOT_UNRESERVED);
+    let (mut hashes, mut problems) = (Vec::new(), Vec::new());
+    for key in &keys {
+        match ApiKey::parse(key) {
+            Ok(key) => hashes.push(key.hash),
+            Err(problem) if problems.contains(&problem) => {}
+            Err(problem) => problems.push(problem),
+        }
     }
-    let shortest = shortest(&API_KEYS);
-    if keys.iter().any(|key| key.len() < shortest) {
-        let what = format!("has a key of fewer than {shortest} characters, or a comma too many");
-        reader.problem(API_KEYS.name, what);
+    for problem in problems {
+        reader.problem(API_KEYS.name, problem);
     }
-    let api_keys = keys.into_iter().map(SecretString::from).collect();
+    (keys.into_iter().map(SecretString::from).collect(), hashes)
+}
+
+pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
+    let (api_keys, hashes) = api_keys(reader);
     let webhook_token = webhook_token(reader);
+    let token = webhook_token.as_ref().map(|token| Hash::of(token.expose_secret()));
+    if token.is_some_and(|token| hashes.iter().any(|key| key.is(&token))) {
+        let what =
+            "is one of API_KEYS too; set another value: this one stands in addresses, which others log";
+        reader.problem(WEBHOOK_TOKEN.name, what);
+    }
+    for (name, hashes) in [(API_KEYS.name, hashes), (WEBHOOK_TOKEN.name, token.into_iter().collect())] {
+        if SAMPLES.iter().any(|sample| hashes.iter().any(|hash| hash.is(&Hash::of(sample)))) {
+            reader.warn(
+                name,
+                "this is an example of the documentation, which everybody knows; set another value",
+            );
+        }
+    }
     if reader.variable(WEBHOOK_ALLOWED_IPS).is_some_and(|value| !value.trim().is_empty()) {
         reader.problem(WEBHOOK_ALLOWED_IPS, "this version does not know it yet; remove it");
     }
     if let Some(Err(problem)) = reader.given(&SECRETS_ARN).map(|arn| arn.parse::<SecretArn>()) {
         reader.problem(SECRETS_ARN.name, problem);
     }
-    Auth { api_keys, webhook_token }
+    Auth { api_keys, webhook_token, own_calls_only: false }
 }

@@ -1,6 +1,6 @@
 //! The table of settings, the only definition of their names, defaults and bounds.
 
-use crate::{domain::AllowedCountries, service::OptOutWords};
+use crate::{domain::AllowedCountries, http::SHORTEST_KEY, service::OptOutWords};
 
 /// One setting: an environment variable, or in lower case a line of `settings.toml`.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Kind {
 const ADDRESS: Kind = Kind::Other("an https:// address");
 const SECONDS: Kind = Kind::Number { least: 1, most: 86_400 };
 /// A shorter key or token could be guessed.
-const OUR_SECRET: Kind = Kind::Secret { shortest: 16 };
+const OUR_SECRET: Kind = Kind::Secret { shortest: SHORTEST_KEY };
 const FLOWROUTE_SECRET: Kind = Kind::Secret { shortest: 1 };
 
 macro_rules! settings {
@@ -134,7 +134,7 @@ settings! {
     BASE_PATH, None, Kind::Other("a path, such as /sms, or an address with one"),
         "The path under which others reach this service, and which is taken off; without it that of PUBLIC_URL.";
     API_KEYS, None, OUR_SECRET,
-        "The API keys of the management calls, separated by commas.";
+        "The API keys of the management calls, separated by commas: key, sha256:hash, and either with a name, as name=key.";
     WEBHOOK_TOKEN, None, OUR_SECRET,
         "The token that Flowroute's callback URL must contain.";
     SECRETS_ARN, None, Kind::Other("the ARN of a secret"),

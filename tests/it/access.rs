@@ -16,7 +16,11 @@ const OTHER_KEY: &str = "fedcba9876543210";
 const TOKEN: &str = "webhook-token-of-ours";
 
 fn locked() -> App {
-    let auth = Auth { api_keys: vec![KEY.into(), OTHER_KEY.into()], webhook_token: Some(TOKEN.into()) };
+    let auth = Auth {
+        api_keys: vec![KEY.into(), OTHER_KEY.into()],
+        webhook_token: Some(TOKEN.into()),
+        ..Auth::default()
+    };
     App::with(unpaced(), auth)
 }
 
@@ -151,7 +155,7 @@ async fn the_sandbox_lists_its_messages_newest_first_and_needs_a_key() {
     let (store, _folder) = test_support::sqlite();
     let sandbox = Arc::new(Sandbox::default());
     let service = Service::new(store, Arc::clone(&sandbox) as _, unpaced());
-    let auth = Auth { api_keys: vec![KEY.into()], webhook_token: None };
+    let auth = Auth { api_keys: vec![KEY.into()], ..Auth::default() };
     let parts = Parts { service, auth, sandbox: Some(sandbox), base_path: None, response_limit: None };
     let app = App { router: router(parts), ..App::new() };
     let keyed = async |method: &str, path: &str, body: serde_json::Value| {

@@ -12,6 +12,7 @@ mod documents;
 mod domain;
 mod durability;
 mod flowroute;
+mod guards;
 mod hostile_clients;
 mod idempotency;
 mod init_phase;

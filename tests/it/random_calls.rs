@@ -92,7 +92,7 @@ fn assert_harmless(answer: &Answer, changed: bool, is_head: bool, what: &str) {
 
 /// Sends a share of the calls. Returns how many of each kind were answered 2xx.
 async fn send_calls(seed: u64) -> BTreeMap<&'static str, u32> {
-    let auth = Auth { api_keys: vec![KEY.into()], webhook_token: Some(TOKEN.into()) };
+    let auth = Auth { api_keys: vec![KEY.into()], webhook_token: Some(TOKEN.into()), ..Auth::default() };
     let app = App::with(unpaced(), auth);
     let database = counting(&app);
     let mut generator = Generator::new(seed, KEY, TOKEN);

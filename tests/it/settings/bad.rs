@@ -162,7 +162,9 @@ fn keys_and_tokens_have_only_characters_that_mean_themselves_in_a_url() {
     complaint("API_KEYS", &[("API_KEYS", "0123456789abcdef,0123456789+abcdef")], None);
     complaint("WEBHOOK_TOKEN", &[("WEBHOOK_TOKEN", "abc+def/ghi==jkl&m")], None);
     for good in ["0123456789abcdef", "ABCDEFGHIJ-._~xyz"] {
-        assert!(read(&[("API_KEYS", good), ("WEBHOOK_TOKEN", good)], None).is_ok());
+        for name in ["API_KEYS", "WEBHOOK_TOKEN"] {
+            assert!(read(&[(name, good)], None).is_ok());
+        }
     }
 }
 

@@ -217,7 +217,7 @@ fn api_keys_are_separated_by_commas_with_or_without_spaces() {
 
 #[test]
 fn keys_and_tokens_of_16_characters_are_long_enough() {
-    let settings = good(&[("API_KEYS", "0123456789abcdef"), ("WEBHOOK_TOKEN", "0123456789abcdef")]);
+    let settings = good(&[("API_KEYS", "0123456789abcdef"), ("WEBHOOK_TOKEN", "fedcba9876543210")]);
     assert_eq!((settings.auth.api_keys.len(), settings.auth.webhook_token.is_some()), (1, true));
 }
 
