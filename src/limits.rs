@@ -81,6 +81,12 @@ pub const WEBHOOK_BODY: usize = 256 * 1024;
 pub const WARNING: Duration = Duration::from_secs(60);
 /// The pause between two lines of the log on calls without a key or token.
 pub const ANONYMOUS_LINE: Duration = Duration::from_secs(1);
+/// The time in which the wrong keys and tokens of a caller are counted.
+pub const ATTEMPTS_WINDOW: Duration = Duration::from_secs(60);
+/// How many of them are answered 401 in that time; further ones are answered 429.
+pub const ATTEMPTS: u32 = 1000;
+/// How many callers are counted by themselves.
+pub const ATTEMPTS_CALLERS: usize = 4096;
 /// Local server: receiving a head, from the start of the connection, then from the first byte of the head.
 pub const REQUEST_HEAD: Duration = Duration::from_secs(10);
 /// Local server: the size of a head that is always read, in bytes. Up to as much again may be in the buffer.

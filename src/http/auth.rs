@@ -1,11 +1,13 @@
 //! Access: API keys for the management routes, a token for Flowroute's webhook.
 
 use super::{
+    attempts::Attempts,
     error::ApiError,
     keys::{Hash, Keys},
     origin,
     reason::Reason,
     refusals::Refusals,
+    source::{self, Networks},
 };
 use axum::{
     extract::{Request, State},
@@ -26,6 +28,10 @@ pub struct Auth {
     pub api_keys: Vec<SecretString>,
     /// The webhook token, in the callback URL as `?token=` or as the password of Basic authentication.
     pub webhook_token: Option<SecretString>,
+    /// The addresses that may post to the webhook; empty: all.
+    pub webhook_allowed: Networks,
+    /// The proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Networks,
     /// Whether calls for which no secret is set must name this machine, and not come from pages of other sites.
     pub own_calls_only: bool,
 }
@@ -34,7 +40,10 @@ pub struct Auth {
 pub(super) struct Access {
     keys: Keys,
     token: Option<Hash>,
+    webhook_allowed: Networks,
+    trusted_proxies: Networks,
     own_calls_only: bool,
+    attempts: Attempts,
 }
 
 /// Marks the response to a caller who was admitted.
@@ -44,7 +53,14 @@ pub(super) struct Admitted;
 impl From<&Auth> for Access {
     fn from(auth: &Auth) -> Self {
         let token = auth.webhook_token.as_ref().map(|token| Hash::of(token.expose_secret()));
-        Self { keys: Keys::of(&auth.api_keys), token, own_calls_only: auth.own_calls_only }
+        Self {
+            keys: Keys::of(&auth.api_keys),
+            token,
+            webhook_allowed: auth.webhook_allowed.clone(),
+            trusted_proxies: auth.trusted_proxies.clone(),
+            own_calls_only: auth.own_calls_only,
+            attempts: Attempts::default(),
+        }
     }
 }
 
@@ -64,19 +80,41 @@ impl Access {
         if self.keys.is_empty() {
             return self.without_secret(head);
         }
-        let key =
-            api_key(&head.headers).and_then(|key| self.keys.label(key)).ok_or_else(ApiError::no_api_key)?;
+        let given = api_key(&head.headers);
+        let key = given.and_then(|key| self.keys.label(key));
+        let key = key.ok_or_else(|| self.refuse(head, given.is_some(), ApiError::no_api_key()))?;
         tracing::Span::current().record("key", key);
         Ok(())
     }
 
     /// Admits a post with the webhook token.
     fn post(&self, head: &Parts) -> Result<(), ApiError> {
+        if !self.webhook_allowed.is_empty() {
+            let caller = source::address(head, &self.trusted_proxies);
+            if !caller.is_some_and(|caller| self.webhook_allowed.contains(caller)) {
+                let message = "this address may not post; WEBHOOK_ALLOWED_IPS has those that may, TRUSTED_PROXIES the \
+                               proxies that tell addresses";
+                return Err(ApiError::new(Reason::AddressNotAllowed, message));
+            }
+        }
         let Some(token) = &self.token else { return self.without_secret(head) };
         let is_token = |given: &str| Hash::of(given).is(token);
         let in_query = token_in_query(head.uri.query().unwrap_or_default());
         let given = in_query.or_else(|| basic_password(&head.headers));
-        if given.as_deref().is_some_and(is_token) { Ok(()) } else { Err(ApiError::no_webhook_token()) }
+        if given.as_deref().is_some_and(is_token) {
+            return Ok(());
+        }
+        Err(self.refuse(head, given.is_some(), ApiError::no_webhook_token()))
+    }
+
+    /// How a call is answered that is not admitted: it may have been one wrong key too many.
+    fn refuse(&self, head: &Parts, has_wrong_key: bool, refused: ApiError) -> ApiError {
+        let caller = || source::address(head, &self.trusted_proxies);
+        if has_wrong_key && self.attempts.are_too_many(caller()) {
+            ApiError::too_many_attempts()
+        } else {
+            refused
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::reason::Reason;
 use crate::{
     domain::{InvalidNumber, NotAllowed},
+    limits,
     provider::flowroute::Unreadable,
     service::Error,
     telemetry::metrics::{Event, count},
@@ -65,6 +66,15 @@ impl ApiError {
         let message = "webhook token missing or wrong; put WEBHOOK_TOKEN into the callback URL as ?token=… or as its password";
         let challenge = Some("Basic realm=\"sms-proxy\"");
         Self { challenge, ..Self::new(Reason::Unauthorized, message) }
+    }
+
+    pub(super) fn too_many_attempts() -> Self {
+        let message = format!(
+            "more than {} wrong keys or tokens in {} s came from this address; a right one is admitted",
+            limits::ATTEMPTS,
+            limits::ATTEMPTS_WINDOW.as_secs()
+        );
+        Self::new(Reason::TooManyAttempts, message)
     }
 
     pub(super) fn unsupported_media_type(expected: &str) -> Self {
@@ -161,6 +171,10 @@ impl IntoResponse for ApiError {
         let mut response = (self.reason.status(), body).into_response();
         if let Some(challenge) = self.challenge {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        }
+        if self.reason == Reason::TooManyAttempts {
+            let seconds = limits::ATTEMPTS_WINDOW.as_secs();
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
         response.extensions_mut().insert(self.reason);
         response

@@ -2,6 +2,7 @@
 
 mod anonymous;
 mod app;
+mod attempts;
 mod auth;
 pub mod base_path;
 mod body;
@@ -20,6 +21,7 @@ mod refusals;
 mod routes;
 mod sandbox;
 mod session;
+mod source;
 mod tn;
 mod webhook;
 
@@ -28,6 +30,7 @@ pub use keys::{ApiKey, Hash, InvalidKey, SHORTEST_KEY, check_secret};
 pub use observe::RequestId;
 pub use reason::Reason;
 pub use routes::{ROUTES, Route, SANDBOX_ROUTE};
+pub use source::{InvalidNetworks, Networks, Peer};
 
 use crate::{provider::Sandbox, service::Service};
 use app::App;

@@ -60,7 +60,7 @@ pub(super) async fn observe(
             response.headers_mut().insert("x-request-id", header);
         }
         let reason = response.extensions().get::<Reason>().copied();
-        if reason == Some(Reason::Unauthorized) {
+        if matches!(reason, Some(Reason::Unauthorized | Reason::TooManyAttempts)) {
             count(Event::Unauthorized);
         }
         let reason = reason.map(Reason::as_str);

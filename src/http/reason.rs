@@ -76,6 +76,8 @@ reasons! {
     Unauthorized = "unauthorized", UNAUTHORIZED;
     /// Without keys: the call names another host than this machine, or comes from a page of another site.
     ForeignOrigin = "foreign_origin", FORBIDDEN;
+    /// The post comes from an address that is not allowed.
+    AddressNotAllowed = "address_not_allowed", FORBIDDEN;
     /// No route has this path.
     NotFound = "not_found", NOT_FOUND;
     /// The TN is not in the pool.
@@ -94,6 +96,8 @@ reasons! {
     IdempotencyKeyReused = "idempotency_key_reused", UNPROCESSABLE_ENTITY;
     /// The body has another content type or content encoding than expected.
     UnsupportedMediaType = "unsupported_media_type", UNSUPPORTED_MEDIA_TYPE;
+    /// The caller has sent too many wrong keys or tokens.
+    TooManyAttempts = "too_many_attempts", TOO_MANY_REQUESTS;
     /// The service has a defect.
     InternalError = "internal_error", INTERNAL_SERVER_ERROR;
     /// The provider rejected a start message, so the session was rolled back.

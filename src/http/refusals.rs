@@ -15,7 +15,13 @@ impl Refusals {
     /// Warns of a refused post, at most once per [`limits::WARNING`]: Flowroute gives a text up after some tries.
     pub(super) fn warn(&self, refused: &ApiError) {
         // Strangers without a token do not hide what is refused of Flowroute's posts.
-        let of_strangers = matches!(refused.reason(), Reason::Unauthorized | Reason::ForeignOrigin);
+        let of_strangers = matches!(
+            refused.reason(),
+            Reason::Unauthorized
+                | Reason::ForeignOrigin
+                | Reason::AddressNotAllowed
+                | Reason::TooManyAttempts
+        );
         let last = &mut self.0.lock().unwrap_or_else(PoisonError::into_inner)[usize::from(of_strangers)];
         if last.is_none_or(|last| last.elapsed() >= limits::WARNING) {
             *last = Some(Instant::now());

@@ -1,7 +1,7 @@
 //! The router in the Lambda runtime, behind API Gateway or a function URL.
 
 use crate::{
-    http::{RequestId, base_path},
+    http::{Peer, RequestId, base_path},
     limits,
     service::{self, Service},
     telemetry::metrics::{Event, Metrics, count},
@@ -91,7 +91,7 @@ fn is_maintenance(event: &lambda_http::Request) -> bool {
 /// The event as a request for the router: without the stage in its path, with the invocation's id.
 pub fn request(event: lambda_http::Request) -> Request {
     let path = utf8_percent_encode(&own_path(&event), NOT_IN_PATHS).to_string();
-    let id = invocation(&event);
+    let (id, caller) = (invocation(&event), caller(&event));
     let (mut head, body) = event.into_parts();
     let query = head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     if let Ok(uri) = format!("{path}{query}").parse::<Uri>() {
@@ -99,6 +99,9 @@ pub fn request(event: lambda_http::Request) -> Request {
     }
     if let Some(id) = id {
         head.extensions.insert(RequestId(id));
+    }
+    if let Some(caller) = caller {
+        head.extensions.insert(caller);
     }
     let body = match body {
         LambdaBody::Text(text) => {
@@ -109,6 +112,16 @@ pub fn request(event: lambda_http::Request) -> Request {
         _ => Body::empty(),
     };
     Request::from_parts(head, body)
+}
+
+/// The address of the gateway's caller.
+fn caller(event: &lambda_http::Request) -> Option<Peer> {
+    let address = match event.request_context_ref()? {
+        RequestContext::ApiGatewayV1(context) => context.identity.source_ip.clone(),
+        RequestContext::ApiGatewayV2(context) => context.http.source_ip.clone(),
+        _ => None,
+    };
+    address?.parse().ok().map(Peer)
 }
 
 /// Makes the headers those of a text in UTF-8: whatever charset and encoding a body had, it has neither in an event that

@@ -4,7 +4,7 @@ use super::{
     permits::{Connection, Permits, Phase},
     watched_stream::WatchedStream,
 };
-use crate::limits;
+use crate::{http::Peer, limits};
 use axum::{Router, body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
@@ -55,14 +55,16 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
     http.timer(TokioTimer::new()).header_read_timeout(None).max_buf_size(limits::HEAD_SIZE);
     let mut stop = std::pin::pin!(stop);
     loop {
-        let (stream, connection) = tokio::select! {
+        let (stream, peer, connection) = tokio::select! {
             next = accept(&listener, &permits) => next,
             () = &mut stop => break,
         };
         let (router, state) = (router.clone(), Arc::clone(&connection));
         let service = service_fn(move |request: Request<Incoming>| {
             state.enter(Phase::Busy);
-            let (response, state) = (router.clone().oneshot(request.map(Body::new)), Arc::clone(&state));
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(peer);
+            let (response, state) = (router.clone().oneshot(request), Arc::clone(&state));
             async move {
                 let response = response.await;
                 state.enter(Phase::Idle(Instant::now()));
@@ -100,12 +102,12 @@ pub async fn probe(address: SocketAddr) -> Result<(), String> {
 }
 
 /// The next connection, with a permit for it.
-async fn accept(listener: &TcpListener, permits: &Arc<Permits>) -> (TcpStream, Arc<Connection>) {
+async fn accept(listener: &TcpListener, permits: &Arc<Permits>) -> (TcpStream, Peer, Arc<Connection>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 let _ = stream.set_nodelay(true);
-                return (stream, permits.acquire().await);
+                return (stream, Peer(peer.ip()), permits.acquire().await);
             }
             Err(error) => {
                 // For example too many open files.

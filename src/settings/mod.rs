@@ -17,7 +17,7 @@ pub use table::{Kind, SETTINGS, Setting};
 use crate::{
     aws::SecretArn,
     domain::{AllowedCountries, Sharing},
-    http::Auth,
+    http::{ApiKey, Auth, Hash},
     limits,
     service::{OptOutWords, Options, Wording},
     store::ReplyQuota,
@@ -36,11 +36,12 @@ use std::{
 };
 use storage::storage;
 use table::{
-    ALLOW_UNAUTHENTICATED, ALLOWED_COUNTRIES, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS,
-    LOG_LEVEL, LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS,
-    NO_SESSION_MSG, NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, NOT_DELIVERED_MSG, OPT_OUT_WORDS,
-    ORG_NAME, PUBLIC_URL, SECRETS_ARN, SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG,
-    SESSION_START_MSG, SESSIONS_PER_TN, TN_COOL_OFF_MINUTES, TN_COOL_OFF_STRICT,
+    ALLOW_UNAUTHENTICATED, ALLOWED_COUNTRIES, API_KEYS, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND,
+    LEASE_SECONDS, LOG_LEVEL, LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG,
+    MESSAGE_RETENTION_DAYS, NO_SESSION_MSG, NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE,
+    NOT_DELIVERED_MSG, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL, SECRETS_ARN, SEND_BUDGET_SECONDS,
+    SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG, SESSIONS_PER_TN, TN_COOL_OFF_MINUTES,
+    TN_COOL_OFF_STRICT, WEBHOOK_TOKEN,
 };
 use tracing::Level;
 use url::Url;
@@ -155,6 +156,21 @@ impl Settings {
         Ok(Self { warnings, ..settings })
     }
 
+    /// Flowroute's keys are for Flowroute: whoever may use the service must not learn them, nor the other way round.
+    fn check_keys_of_flowroute(&self, reader: &mut Reader<'_>) {
+        let ProviderChoice::Flowroute(client) = &self.provider else { return };
+        let theirs = [&client.access_key, &client.secret_key].map(|key| Hash::of(key.expose_secret()));
+        let is_theirs = |hash: &Hash| theirs.iter().any(|key| key.is(hash));
+        let keys = self.auth.api_keys.iter().filter_map(|key| ApiKey::parse(key.expose_secret()).ok());
+        let token = self.auth.webhook_token.as_ref().map(|token| Hash::of(token.expose_secret()));
+        if keys.map(|key| key.hash).any(|key| is_theirs(&key)) {
+            reader.problem(API_KEYS.name, "has one of Flowroute's keys; set another value");
+        }
+        if token.is_some_and(|token| is_theirs(&token)) {
+            reader.problem(WEBHOOK_TOKEN.name, "is one of Flowroute's keys; set another value");
+        }
+    }
+
     fn check_together(&self, reader: &mut Reader<'_>, allowed: bool) {
         let Options { request_limit, lease, lookup_settle, .. } = self.options;
         if request_limit >= lease {
@@ -173,12 +189,19 @@ impl Settings {
             );
             reader.problem(TN_COOL_OFF_MINUTES.name, what);
         }
+        self.check_keys_of_flowroute(reader);
         let missing = match (self.auth.api_keys.is_empty(), self.auth.webhook_token.is_none()) {
             (true, true) => Some("API_KEYS and WEBHOOK_TOKEN are not set"),
             (true, false) => Some("API_KEYS is not set"),
             (false, true) => Some("WEBHOOK_TOKEN is not set"),
             (false, false) => None,
         };
+        if let Some(missing) = missing.filter(|_| self.public_url.is_some() && !allowed) {
+            let what = format!(
+                "{missing}: whoever reaches the service at this address could use it; set what is missing"
+            );
+            reader.warn(PUBLIC_URL.name, what);
+        }
         let reachable = match self.runtime {
             Runtime::Local => !self.bind.ip().is_loopback(),
             Runtime::LambdaEmulator => false,

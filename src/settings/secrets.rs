@@ -2,11 +2,11 @@
 
 use super::{
     reader::Reader,
-    table::{API_KEYS, SECRETS_ARN, Setting, WEBHOOK_TOKEN},
+    table::{API_KEYS, SECRETS_ARN, Setting, TRUSTED_PROXIES, WEBHOOK_ALLOWED_IPS, WEBHOOK_TOKEN},
 };
 use crate::{
     aws::SecretArn,
-    http::{ApiKey, Auth, Hash, InvalidKey, SHORTEST_KEY, check_secret},
+    http::{ApiKey, Auth, Hash, InvalidKey, Networks, SHORTEST_KEY, check_secret},
 };
 use secrecy::{ExposeSecret, SecretString};
 
@@ -19,8 +19,6 @@ const SAMPLES: [&str; 5] = [
     "example-key-9876543210",
     "example-token-0123456789",
 ];
-/// Reserved for a later version, which limits the webhook to Flowroute's addresses.
-const WEBHOOK_ALLOWED_IPS: &str = "WEBHOOK_ALLOWED_IPS";
 
 /// A key of Flowroute's.
 pub(super) fn flowroute_key(reader: &mut Reader<'_>, setting: &Setting) -> Option<SecretString> {
@@ -66,6 +64,14 @@ fn api_keys(reader: &mut Reader<'_>) -> (Vec<SecretString>, Vec<Hash>) {
     (keys.into_iter().map(SecretString::from).collect(), hashes)
 }
 
+fn networks(reader: &mut Reader<'_>, setting: &Setting) -> Networks {
+    let Some(list) = reader.given(setting) else { return Networks::default() };
+    list.parse().unwrap_or_else(|problem| {
+        reader.problem(setting.name, format!("\"{list}\" {problem}"));
+        Networks::default()
+    })
+}
+
 pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
     let (api_keys, hashes) = api_keys(reader);
     let webhook_token = webhook_token(reader);
@@ -83,11 +89,14 @@ pub(super) fn auth(reader: &mut Reader<'_>) -> Auth {
             );
         }
     }
-    if reader.variable(WEBHOOK_ALLOWED_IPS).is_some_and(|value| !value.trim().is_empty()) {
-        reader.problem(WEBHOOK_ALLOWED_IPS, "this version does not know it yet; remove it");
-    }
     if let Some(Err(problem)) = reader.given(&SECRETS_ARN).map(|arn| arn.parse::<SecretArn>()) {
         reader.problem(SECRETS_ARN.name, problem);
     }
-    Auth { api_keys, webhook_token, own_calls_only: false }
+    Auth {
+        api_keys,
+        webhook_token,
+        webhook_allowed: networks(reader, &WEBHOOK_ALLOWED_IPS),
+        trusted_proxies: networks(reader, &TRUSTED_PROXIES),
+        own_calls_only: false,
+    }
 }

@@ -64,6 +64,7 @@ const ADDRESS: Kind = Kind::Other("an https:// address");
 const SECONDS: Kind = Kind::Number { least: 1, most: 86_400 };
 /// A shorter key or token could be guessed.
 const OUR_SECRET: Kind = Kind::Secret { shortest: SHORTEST_KEY };
+const NETWORKS: Kind = Kind::Other("addresses and networks, such as 198.51.100.0/24");
 const FLOWROUTE_SECRET: Kind = Kind::Secret { shortest: 1 };
 
 macro_rules! settings {
@@ -137,6 +138,10 @@ settings! {
         "The API keys of the management calls, separated by commas: key, sha256:hash, and either with a name, as name=key.";
     WEBHOOK_TOKEN, None, OUR_SECRET,
         "The token that Flowroute's callback URL must contain.";
+    WEBHOOK_ALLOWED_IPS, None, NETWORKS,
+        "The only addresses and networks that may post to the webhook, separated by commas; without it all may.";
+    TRUSTED_PROXIES, None, NETWORKS,
+        "The addresses and networks of proxies whose X-Forwarded-For says where a call comes from, separated by commas.";
     SECRETS_ARN, None, Kind::Other("the ARN of a secret"),
         "The secret of AWS Secrets Manager with the two Flowroute keys, API_KEYS and WEBHOOK_TOKEN, as a JSON object.";
     ALLOW_UNAUTHENTICATED, Some("false"), Kind::Switch,

@@ -4,6 +4,7 @@
 mod access;
 mod base_path;
 mod budgets;
+mod callers;
 mod contract;
 mod cool_off;
 mod countries;

@@ -181,7 +181,7 @@ fn the_gateway_knows_the_routers_paths_and_leaves_the_methods_to_it() {
 #[test]
 fn every_route_is_throttled_and_the_webhook_far_above_what_flowroute_posts() {
     let api = properties("HttpApi");
-    assert_eq!(api["DefaultRouteSettings"], Value::Null, "it would throttle texts too");
+    assert_eq!(api["DefaultRouteSettings"], Value::Null, "it would throttle texts as much as calls");
     let throttled = api["RouteSettings"].as_object().unwrap();
     let routes: BTreeSet<&str> = throttled.keys().map(String::as_str).collect();
     let expected: BTreeSet<String> = ROUTES.iter().map(|route| format!("ANY {}", route.path)).collect();
@@ -321,6 +321,21 @@ fn every_alarm_reaches_the_topic() {
         let silent = if name == "MaintenanceStopped" { "breaching" } else { "notBreaching" };
         assert_eq!(alarm["Properties"]["TreatMissingData"], silent, "{name}");
     }
+}
+
+#[test]
+fn wrong_keys_and_the_texts_of_an_hour_are_watched() {
+    let resources = template("infra/alarms.yaml")["Resources"].take();
+    let watched = |metric: &str| -> Vec<&Value> {
+        let alarms = resources.as_object().unwrap().values().map(|alarm| &alarm["Properties"]);
+        alarms.filter(|alarm| alarm["MetricName"] == metric && alarm["Statistic"] == "Sum").collect()
+    };
+    assert_eq!(watched("Unauthorized").len(), 1);
+    let texts = watched("TextsSent");
+    assert_eq!(
+        (&texts[0]["Period"], &texts[0]["Threshold"]),
+        (&json!(3600), &json!({"Ref": "ManyTextsPerHour"}))
+    );
 }
 
 #[test]

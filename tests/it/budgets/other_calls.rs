@@ -3,10 +3,11 @@
 use super::{Calls, Position, anywhere, cost, in_the_middle, with_pool};
 use crate::contract::fixtures::counted;
 use serde_json::{Value, json};
+use sms_proxy::http::{Auth, Guard, Parts, ROUTES, router};
 use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     fault_proxy::{FaultProxy, Spent},
-    flat, fresh_id,
+    flat, fresh_id, unpaced,
 };
 
 /// A service with a session, whose calls to the store are counted.
@@ -140,4 +141,25 @@ async fn the_other_calls_keep_to_their_budget_in_a_small_pool() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_other_calls_cost_the_same_in_a_large_pool() {
     other_costs(20_000, anywhere).await;
+}
+
+#[tokio::test]
+async fn wrong_keys_and_tokens_cost_no_call_to_the_store() {
+    let (store, proxy) = FaultProxy::store().await;
+    let auth = Auth {
+        api_keys: vec!["an-api-key-0123456789".into()],
+        webhook_token: Some("a-webhook-token-0123456789".into()),
+        ..Auth::default()
+    };
+    let app = App::on(store, unpaced());
+    let parts =
+        Parts { service: app.service.clone(), auth, sandbox: None, base_path: None, response_limit: None };
+    let app = App { router: router(parts), ..app };
+    proxy.spent();
+    for route in ROUTES.iter().filter(|route| route.guard != Guard::Open) {
+        let path = route.path.replace("{value}", TN).replace("{id}", "x");
+        let body = Some(flat(&fresh_id(), ALICE, TN, "hello"));
+        app.call(route.method, &format!("{path}?token=wrong"), body).await.assert_error(401, "unauthorized");
+    }
+    assert_eq!(proxy.spent(), Spent::default());
 }

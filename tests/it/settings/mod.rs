@@ -4,6 +4,7 @@ mod access;
 mod bad;
 mod base_path;
 mod good;
+mod insecure;
 mod secret_json;
 mod secrets;
 mod table;

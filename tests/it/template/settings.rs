@@ -57,11 +57,16 @@ fn the_parameters_allow_what_the_program_allows() {
                 let words: Vec<_> = words.iter().filter(|word| word.parse::<u32>().is_err()).collect();
                 assert_eq!(parameter["AllowedValues"], json!(words), "{name}");
             }
-            Kind::Text => assert_eq!(parameter["MinLength"], 1, "{name}"),
+            // The program refuses a blank text.
+            Kind::Text => {
+                assert_eq!(parameter["MinLength"], 1, "{name}");
+                assert_eq!(parameter["AllowedPattern"], r"[\s\S]*\S[\s\S]*", "{name}");
+            }
             Kind::OptionalText => assert_eq!(parameter["MinLength"], Value::Null, "{name}"),
             Kind::Switch | Kind::Secret { .. } | Kind::Other(_) => {
                 assert!(
-                    ["SECRETS_ARN", "DYNAMODB_TABLE", "TN_COOL_OFF_STRICT"].contains(&name.as_str()),
+                    ["SECRETS_ARN", "DYNAMODB_TABLE", "TN_COOL_OFF_STRICT", "WEBHOOK_ALLOWED_IPS"]
+                        .contains(&name.as_str()),
                     "{name}"
                 );
             }
@@ -92,4 +97,16 @@ fn the_function_starts_with_the_templates_defaults_which_are_the_programs() {
     assert_eq!(settings.storage, Storage::DynamoDb { table: "a-table".into() });
     let by_themselves = read(&|name| ["DYNAMODB_TABLE", "PUBLIC_URL", "SECRETS_ARN"].contains(&name));
     assert_eq!(format!("{settings:?}"), format!("{by_themselves:?}"));
+}
+
+#[test]
+fn every_parameter_has_limits_or_needs_none() {
+    let parameters = template("template.yaml")["Parameters"].take();
+    // The program takes any text for these.
+    let free = ["AlarmEmail", "SessionExpiredMsg", "MediaMissingMsg"];
+    for (name, parameter) in parameters.as_object().unwrap() {
+        let limited =
+            ["AllowedValues", "AllowedPattern", "MinValue"].iter().any(|limit| !parameter[limit].is_null());
+        assert!(limited || free.contains(&name.as_str()), "{name}: {parameter}");
+    }
 }

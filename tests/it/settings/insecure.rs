@@ -1,0 +1,128 @@
+//! Keys, tokens and addresses that would let the wrong people in.
+
+use super::{AUTH, FLOWROUTE, KEY, TOKEN, complaint, good, read};
+
+#[test]
+fn an_api_key_may_have_a_name_and_may_be_its_hash() {
+    let hash = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    for written in [
+        "0123456789abcdef".to_owned(),
+        "dispatch=0123456789abcdef".to_owned(),
+        "night.shift-2 = 0123456789abcdef , day=fedcba9876543210".to_owned(),
+        format!("sha256:{hash}"),
+        format!("sha256:{}", hash.to_uppercase()),
+        format!("dispatch=sha256:{hash}"),
+    ] {
+        assert!(read(&[("API_KEYS", &written)], None).is_ok(), "{written}");
+    }
+    for written in [
+        "sha256:".to_owned(),
+        format!("sha256:{}", &hash[1..]),
+        format!("sha256:{hash}0"),
+        format!("sha256:{}x", &hash[1..]),
+        format!("SHA256:{hash}"),
+        "sha256:hush-hush-hush-hush".to_owned(),
+        "=hush-hush-hush-hush".to_owned(),
+        "hush=".to_owned(),
+        "hush-hush-hush-hush=".to_owned(),
+        "hush-hush-hush-hush==".to_owned(),
+        "hush hush=0123456789abcdef".to_owned(),
+        format!("{}=0123456789abcdef", "hush-".repeat(7)),
+        "a=b=0123456789abcdef".to_owned(),
+        "aaaaaaaaaaaaaaaaaaaa".to_owned(),
+        "hush=aaaaaaaaaaaaaaaaaaaa".to_owned(),
+    ] {
+        let what = complaint("API_KEYS", &[("API_KEYS", &written)], None);
+        assert!(!what.contains("hush"), "{written}: {what}");
+    }
+    complaint("WEBHOOK_TOKEN", &[("WEBHOOK_TOKEN", "aaaaaaaaaaaaaaaaaaaa")], None);
+}
+
+#[test]
+fn a_key_that_is_the_webhooks_token_too_is_refused() {
+    let hash = sms_proxy::http::Hash::of(TOKEN);
+    for keys in
+        [TOKEN.to_owned(), format!("dispatch={TOKEN}"), format!("sha256:{hash}"), format!("{KEY},{TOKEN}")]
+    {
+        let what = complaint("WEBHOOK_TOKEN", &[("API_KEYS", &keys), ("WEBHOOK_TOKEN", TOKEN)], None);
+        assert!(what.contains("API_KEYS") && !what.contains(TOKEN), "{what}");
+    }
+}
+
+#[test]
+fn the_keys_of_the_documentation_are_warned_of() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = ["README.md", "docs/api.md", "docs/operations.md", "docs/aws.md", "settings.example.toml"];
+    let mut found = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || "-_=.~".contains(c)));
+        let samples = words.map(|word| word.rsplit('=').next().unwrap()).filter(|word| {
+            let is_hex = word.len() == 20 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+            is_hex || (word.starts_with("example-") && word.len() >= 16)
+        });
+        for sample in samples {
+            for (name, written) in [
+                ("API_KEYS", sample.to_owned()),
+                ("API_KEYS", format!("{KEY},dispatch={sample}")),
+                ("WEBHOOK_TOKEN", sample.to_owned()),
+            ] {
+                let warnings = good(&[(name, &written)]).warnings;
+                assert!(
+                    warnings.len() == 1 && warnings[0].starts_with(name),
+                    "{page}: {sample}: {warnings:?}"
+                );
+                assert!(!warnings[0].contains(sample), "{warnings:?}");
+            }
+            found += 1;
+        }
+    }
+    assert!(found > 5, "{found}");
+    assert!(good(&AUTH).warnings.is_empty());
+}
+
+#[test]
+fn addresses_that_may_post_and_proxies_are_addresses_and_networks_but_not_all() {
+    for name in ["WEBHOOK_ALLOWED_IPS", "TRUSTED_PROXIES"] {
+        for good in ["10.0.0.0/8", "192.0.2.7", "192.0.2.7, 2001:db8::/32 ,::1", "198.51.100.7/24"] {
+            assert!(read(&[(name, good)], None).is_ok(), "{good}");
+        }
+        for bad in
+            ["flowroute.com", "10.0.0.0/33", "10.0.0", "10.0.0.1-10.0.0.9", "10.0.0.1,", "10.0.0.1 10.0.0.2"]
+        {
+            complaint(name, &[(name, bad)], None);
+        }
+        for all in ["0.0.0.0/0", "::/0", "10.0.0.1, 0.0.0.0/0"] {
+            let what = complaint(name, &[(name, all)], None);
+            assert!(what.contains("all addresses"), "{what}");
+        }
+    }
+}
+
+#[test]
+fn keys_of_flowroute_are_not_keys_or_token_of_ours() {
+    let secret = "a-secret-of-flowroute-0123";
+    for flowroute in
+        [[("FLOWROUTE_ACCESS_KEY", secret), FLOWROUTE[1]], [FLOWROUTE[0], ("FLOWROUTE_SECRET_KEY", secret)]]
+    {
+        for name in ["API_KEYS", "WEBHOOK_TOKEN"] {
+            let what = complaint(name, &[&flowroute[..], &[(name, secret)]].concat(), None);
+            assert!(what.contains("Flowroute's") && !what.contains(secret), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_public_address_without_key_or_token_is_warned_of() {
+    let address = ("PUBLIC_URL", "https://sms.example.com");
+    for (set, missing) in [
+        (&AUTH[..1], Some("WEBHOOK_TOKEN is not set")),
+        (&AUTH[1..], Some("API_KEYS is not set")),
+        (&AUTH[..], None),
+    ] {
+        let warnings = good(&[&[address], set].concat()).warnings;
+        assert_eq!(warnings.len(), usize::from(missing.is_some()), "{warnings:?}");
+        assert!(missing.is_none_or(|missing| warnings[0].contains(missing)), "{warnings:?}");
+    }
+    assert!(good(&[address, ("ALLOW_UNAUTHENTICATED", "true")]).warnings.is_empty());
+}
