@@ -14,7 +14,7 @@
 //! | [`store`] | aws, domain, limits | the traits of a store, and its two backends |
 //! | [`provider`] | domain, limits, net | the trait of a provider, Flowroute, the sandbox |
 //! | [`service`] | domain, limits, provider, store, telemetry | what the service does: relay, outbox, maintenance, sessions, pool |
-//! | [`http`] | domain, limits, provider, service, telemetry | the HTTP API; reads Flowroute's posts, shows the sandbox's messages |
+//! | [`http`] | domain, limits, provider, service, telemetry | the HTTP API; reads Flowroute's posts, shows the sandbox's messages; the console |
 //! | [`runtime`] | http, limits, service, telemetry | the router in the Lambda runtime, and as a local server; limits and rights of the process |
 //! | [`settings`] | aws, domain, http, limits, provider, service, store | every setting, and the configuration of the other modules |
 //! | [`snapshot`] | domain, store | export and import: all records as a file of JSON lines |

@@ -146,6 +146,7 @@ async fn serve(settings: Settings) -> Outcome<()> {
         service: service.clone(),
         auth: settings.auth,
         sandbox: sandbox.filter(|_| local),
+        console: settings.console,
         base_path: settings.base_path,
         response_limit: (!local).then_some(limits::LAMBDA_RESPONSE),
     });
@@ -162,6 +163,9 @@ async fn serve(settings: Settings) -> Outcome<()> {
     tracing::info!("provider: {provider}");
     tracing::info!("listening on http://{address}");
     tracing::info!("try: curl http://{address}/tn");
+    if settings.console {
+        tracing::info!("console: http://{address}/console");
+    }
     let maintenance = tokio::spawn(maintain_forever(service.clone(), settings.maintenance_interval));
     let limits = server::Limits { connections: process::connections(), ..server::Limits::default() };
     server::serve(listener, router, limits, stop).await;

@@ -6,6 +6,7 @@ mod attempts;
 mod auth;
 pub mod base_path;
 mod body;
+mod console;
 mod encoding;
 mod error;
 mod fields;
@@ -29,7 +30,7 @@ pub use auth::{Auth, Guard};
 pub use keys::{ApiKey, Hash, InvalidKey, SHORTEST_KEY, check_secret};
 pub use observe::RequestId;
 pub use reason::Reason;
-pub use routes::{ROUTES, Route, SANDBOX_ROUTE};
+pub use routes::{CONSOLE_ROUTES, ROUTES, Route, SANDBOX_ROUTE};
 pub use source::{InvalidNetworks, Networks, Peer};
 
 use crate::{provider::Sandbox, service::Service};
@@ -46,6 +47,8 @@ pub struct Parts {
     pub auth: Auth,
     /// The sandbox, if it is the provider; adds [`SANDBOX_ROUTE`].
     pub sandbox: Option<Arc<Sandbox>>,
+    /// Whether there is a console; adds [`CONSOLE_ROUTES`].
+    pub console: bool,
     /// The base path that others put before each path, such as `/sms`; paths without it work too.
     pub base_path: Option<String>,
     /// The size limit of a response, in bytes, if the runtime has one; a longer list is refused.
@@ -64,8 +67,10 @@ pub fn router(parts: Parts) -> Router {
         sandbox: parts.sandbox,
     };
     let sandbox = app.sandbox.as_ref().map(|_| &SANDBOX_ROUTE);
+    let console = parts.console.then_some(CONSOLE_ROUTES).into_iter().flatten();
+    let all: Vec<&Route> = ROUTES.iter().chain(sandbox).chain(console).collect();
     let behind = |guard: Guard| {
-        let routes = ROUTES.iter().chain(sandbox).filter(|route| route.guard == guard);
+        let routes = all.iter().copied().filter(|route| route.guard == guard);
         let admit = (Arc::clone(&app.access), Arc::clone(&app.refusals), guard);
         routes::router(routes).route_layer(from_fn_with_state(admit, auth::admit))
     };

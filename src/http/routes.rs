@@ -1,6 +1,6 @@
 //! The table of routes.
 
-use super::{app::App, auth::Guard, health, message, opt_out, sandbox, session, tn, webhook};
+use super::{app::App, auth::Guard, console, health, message, opt_out, sandbox, session, tn, webhook};
 use axum::{
     Router,
     routing::{MethodFilter, MethodRouter, on},
@@ -58,6 +58,12 @@ pub const ROUTES: &[Route] = &[
 
 /// An additional route of a local server with the sandbox.
 pub const SANDBOX_ROUTE: Route = route!(GET "/sandbox/messages", sandbox::show);
+
+/// The additional routes of a service with a console. They need no key, for they have no data.
+pub const CONSOLE_ROUTES: &[Route] = &[
+    route!(GET "/console", console::page).with(Guard::Open),
+    route!(GET "/console/{file}", console::file).with(Guard::Open),
+];
 
 pub(super) fn router<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Router<App> {
     routes.into_iter().fold(Router::new(), |router, route| router.route(route.path, (route.handler)()))

@@ -36,12 +36,12 @@ use std::{
 };
 use storage::storage;
 use table::{
-    ALLOW_UNAUTHENTICATED, ALLOWED_COUNTRIES, API_KEYS, BIND_ADDR, DEBUG_MODE, FLOWROUTE_MAX_PER_SECOND,
-    LEASE_SECONDS, LOG_LEVEL, LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL, MEDIA_MISSING_MSG,
-    MESSAGE_RETENTION_DAYS, NO_SESSION_MSG, NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE,
-    NOT_DELIVERED_MSG, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL, SECRETS_ARN, SEND_BUDGET_SECONDS,
-    SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG, SESSIONS_PER_TN, TN_COOL_OFF_MINUTES,
-    TN_COOL_OFF_STRICT, WEBHOOK_TOKEN,
+    ALLOW_UNAUTHENTICATED, ALLOWED_COUNTRIES, API_KEYS, BIND_ADDR, CONSOLE, DEBUG_MODE,
+    FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS, LOG_LEVEL, LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL,
+    MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG, NO_SESSION_MSG_PER_HOUR,
+    NO_SESSION_MSG_PER_MINUTE, NOT_DELIVERED_MSG, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
+    SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG, SESSIONS_PER_TN,
+    TN_COOL_OFF_MINUTES, TN_COOL_OFF_STRICT, WEBHOOK_TOKEN,
 };
 use tracing::Level;
 use url::Url;
@@ -65,6 +65,8 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// `API_KEYS` and `WEBHOOK_TOKEN`.
     pub auth: Auth,
+    /// `CONSOLE`; false in the Lambda runtime unless it is set.
+    pub console: bool,
     /// `BIND_ADDR`.
     pub bind: SocketAddr,
     /// `DEBUG_MODE`.
@@ -142,6 +144,7 @@ impl Settings {
             base_path: base_path(reader, public_url.as_ref()),
             public_url,
             auth,
+            console: console(reader, runtime),
             bind: reader.parsed(&BIND_ADDR).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into()),
             debug,
             log_level: log_level(reader, debug),
@@ -273,6 +276,11 @@ fn opt_out_words(reader: &mut Reader<'_>) -> OptOutWords {
         reader.problem(OPT_OUT_WORDS.name, format!("\"{words}\" {error}"));
         OptOutWords::default()
     })
+}
+
+fn console(reader: &mut Reader<'_>, runtime: Runtime) -> bool {
+    let is_set = reader.given(&CONSOLE).is_some();
+    (is_set || runtime == Runtime::Local) && reader.switch(&CONSOLE)
 }
 
 fn log_level(reader: &mut Reader<'_>, debug: bool) -> Level {

@@ -156,7 +156,14 @@ async fn the_sandbox_lists_its_messages_newest_first_and_needs_a_key() {
     let sandbox = Arc::new(Sandbox::default());
     let service = Service::new(store, Arc::clone(&sandbox) as _, unpaced());
     let auth = Auth { api_keys: vec![KEY.into()], ..Auth::default() };
-    let parts = Parts { service, auth, sandbox: Some(sandbox), base_path: None, response_limit: None };
+    let parts = Parts {
+        service,
+        auth,
+        sandbox: Some(sandbox),
+        console: false,
+        base_path: None,
+        response_limit: None,
+    };
     let app = App { router: router(parts), ..App::new() };
     let keyed = async |method: &str, path: &str, body: serde_json::Value| {
         let request = Request::builder().method(method).uri(path).header("x-api-key", KEY);
@@ -191,6 +198,7 @@ async fn a_list_that_exceeds_the_response_limit_is_refused_and_names_limit() {
         service: app.service.clone(),
         auth: Auth::default(),
         sandbox: None,
+        console: false,
         base_path: None,
         response_limit: Some(500),
     };

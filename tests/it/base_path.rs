@@ -25,6 +25,7 @@ fn below(base: &str) -> App {
         service: app.service.clone(),
         auth: Auth::default(),
         sandbox: None,
+        console: true,
         base_path: Some(base.to_owned()),
         response_limit: None,
     };

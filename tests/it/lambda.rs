@@ -19,6 +19,7 @@ use test_support::{
 
 on_each_backend! { with 2 threads:
     every_log_line_is_json_and_names_its_request
+    the_console_is_there_only_if_it_is_set
     every_log_line_of_an_invocation_has_its_id_even_in_maintenance
     a_relayed_text_writes_one_short_log_line_besides_its_metrics
 }
@@ -35,6 +36,19 @@ async fn every_log_line_is_json_and_names_its_request(backend: Backend) {
     let answered: Vec<_> = lines.iter().filter(|line| line["message"] == "answered").collect();
     assert_eq!(answered.len(), 1, "{lines:?}");
     assert_eq!((&answered[0]["span"]["id"], &answered[0]["status"]), (&json!(id), &json!(200)));
+}
+
+async fn the_console_is_there_only_if_it_is_set(backend: Backend) {
+    let cloud = Cloud::on(backend).await;
+    for (setting, status) in [(&[][..], 404), (&[("CONSOLE", "false")], 404), (&[("CONSOLE", "true")], 200)] {
+        let mut function = cloud.instance_with(HTTP_DEFAULT, setting).await;
+        for path in ["/console", "/console/app.js"] {
+            let answer = function.send(&Call { method: "GET", path, ..Call::default() }).await;
+            assert_eq!(answer.status, status, "{setting:?}: {path}");
+            assert_eq!(answer.headers.contains_key("content-security-policy"), status == 200, "{path}");
+        }
+        function.binary.kill();
+    }
 }
 
 async fn every_log_line_of_an_invocation_has_its_id_even_in_maintenance(backend: Backend) {

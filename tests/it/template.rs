@@ -6,7 +6,7 @@ use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
 use sms_proxy::{
     domain::MessageId,
-    http::ROUTES,
+    http::{CONSOLE_ROUTES, ROUTES, Route},
     limits,
     service::Options,
     store::{config_of, create_table},
@@ -161,12 +161,17 @@ fn the_function_has_more_time_than_the_program_takes() {
     assert!(Duration::from_millis(gateway.as_u64().unwrap()) > send_budget + besides_sending, "{gateway}");
 }
 
+/// The routes that the service has in Lambda, with a console.
+fn routes_in_lambda() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(CONSOLE_ROUTES)
+}
+
 #[test]
 fn the_gateway_knows_the_routers_paths_and_leaves_the_methods_to_it() {
     let paths = properties("HttpApi")["DefinitionBody"]["paths"].take();
     let paths = paths.as_object().unwrap();
     let named: BTreeSet<&str> = paths.keys().map(String::as_str).collect();
-    assert_eq!(named, ROUTES.iter().map(|route| route.path).collect());
+    assert_eq!(named, routes_in_lambda().map(|route| route.path).collect());
     for (path, methods) in paths {
         let mut named = methods.as_object().unwrap().keys().filter(|key| *key != "parameters");
         assert_eq!(named.next().map(String::as_str), Some("x-amazon-apigateway-any-method"), "{path}");
@@ -184,7 +189,7 @@ fn every_route_is_throttled_and_the_webhook_far_above_what_flowroute_posts() {
     assert_eq!(api["DefaultRouteSettings"], Value::Null, "it would throttle texts as much as calls");
     let throttled = api["RouteSettings"].as_object().unwrap();
     let routes: BTreeSet<&str> = throttled.keys().map(String::as_str).collect();
-    let expected: BTreeSet<String> = ROUTES.iter().map(|route| format!("ANY {}", route.path)).collect();
+    let expected: BTreeSet<String> = routes_in_lambda().map(|route| format!("ANY {}", route.path)).collect();
     assert_eq!(routes, expected.iter().map(String::as_str).collect());
     for (route, limits) in throttled {
         for limit in ["ThrottlingRateLimit", "ThrottlingBurstLimit"] {

@@ -152,8 +152,14 @@ async fn wrong_keys_and_tokens_cost_no_call_to_the_store() {
         ..Auth::default()
     };
     let app = App::on(store, unpaced());
-    let parts =
-        Parts { service: app.service.clone(), auth, sandbox: None, base_path: None, response_limit: None };
+    let parts = Parts {
+        service: app.service.clone(),
+        auth,
+        sandbox: None,
+        console: false,
+        base_path: None,
+        response_limit: None,
+    };
     let app = App { router: router(parts), ..app };
     proxy.spent();
     for route in ROUTES.iter().filter(|route| route.guard != Guard::Open) {

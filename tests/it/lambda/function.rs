@@ -50,7 +50,8 @@ impl Cloud {
         self.instance_with(gateway, &[("FLOWROUTE_MAX_PER_SECOND", "0")]).await
     }
 
-    async fn instance_with(&self, gateway: Gateway, more: &[(&str, &str)]) -> Function {
+    /// An instance with further settings.
+    pub async fn instance_with(&self, gateway: Gateway, more: &[(&str, &str)]) -> Function {
         let runtime = RuntimeApi::start().await;
         let settings = [&self.settings()[..], more].concat();
         let binary = runtime.function(self.records.folder(), &settings);

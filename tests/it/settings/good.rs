@@ -1,6 +1,6 @@
 //! Valid settings and their values.
 
-use super::{AUTH, FLOWROUTE, KEY, TOKEN, good, good_file, read};
+use super::{AUTH, EMULATOR, FLOWROUTE, KEY, LAMBDA, TOKEN, good, good_file, read};
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use sms_proxy::{
@@ -234,6 +234,20 @@ fn debug_mode_means_the_test_database_and_debug_logs() {
         assert!(!settings.debug);
         assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     }
+}
+
+#[test]
+fn the_console_is_on_locally_and_off_in_lambda_unless_it_is_set() {
+    let lambda = [&LAMBDA[..], &AUTH, &FLOWROUTE].concat();
+    for (environment, default) in [(&[][..], true), (&[EMULATOR], false), (&lambda, false)] {
+        let with = |value| good(&[environment, &[("CONSOLE", value)]].concat()).console;
+        assert_eq!(good(environment).console, default, "{environment:?}");
+        assert_eq!(
+            [with(""), with("true"), with("1"), with("false"), with("0")],
+            [default, true, true, false, false]
+        );
+    }
+    assert!(!good_file("console = false").console);
 }
 
 #[test]

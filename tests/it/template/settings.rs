@@ -65,7 +65,7 @@ fn the_parameters_allow_what_the_program_allows() {
             Kind::OptionalText => assert_eq!(parameter["MinLength"], Value::Null, "{name}"),
             Kind::Switch | Kind::Secret { .. } | Kind::Other(_) => {
                 assert!(
-                    ["SECRETS_ARN", "DYNAMODB_TABLE", "TN_COOL_OFF_STRICT", "WEBHOOK_ALLOWED_IPS"]
+                    ["SECRETS_ARN", "DYNAMODB_TABLE", "TN_COOL_OFF_STRICT", "WEBHOOK_ALLOWED_IPS", "CONSOLE"]
                         .contains(&name.as_str()),
                     "{name}"
                 );

@@ -138,6 +138,7 @@ impl App {
             service: service.clone(),
             auth,
             sandbox: None,
+            console: true,
             base_path: None,
             response_limit: None,
         });

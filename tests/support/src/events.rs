@@ -133,6 +133,7 @@ fn resource(path: &str) -> &'static str {
     match parameter(path) {
         Some(("tn", _)) => "/tn/{value}",
         Some(("session", _)) => "/session/{id}",
+        Some(("console", _)) => "/console/{file}",
         _ if path == "/" => "/",
         _ => "/{proxy+}",
     }
