@@ -60,8 +60,9 @@ async function refresh() {
   const isDue = Date.now() - viewsAt >= VIEWS_MS - 100;
   if (isDue) viewsAt = Date.now();
   const views = isDue ? [pool.refresh(), sessions.refresh()] : [];
-  const done = await Promise.allSettled([phones.refresh(), ...views]);
+  const done = await Promise.allSettled([phones.refresh(isDue), ...views]);
   if (!isRunning) return;
+  if (isDue) phones.paint();
   const failed = done.find((result) => result.status === "rejected");
   trouble(failed ? failed.reason.message : "");
   if (isDue && !failed) setText(find("updated"), `Updated ${now()}`);

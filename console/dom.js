@@ -43,10 +43,11 @@ export function reconcile(parent, items, keyOf, makeRow, updateRow = () => {}) {
   }
 }
 
-// "12065551212" is typed in many ways.
+// "12065551212" is typed in many ways. What else is typed stays, for the service to refuse: without its typing errors a
+// number could be that of somebody else.
 export function digits(typed) {
-  const found = typed.replace(/\D/g, "");
-  return found.length === 10 ? `1${found}` : found;
+  const found = typed.replace(/[\s().–-]/g, "").replace(/^\+/, "");
+  return /^\d{10}$/.test(found) ? `1${found}` : found;
 }
 
 export const masked = (number) => `•••• ${number.slice(-4)}`;

@@ -4,6 +4,7 @@
 
 import { call, postText, query, randomId } from "./api.js";
 import { announce, digits, find, guarded, make, masked, number, reconcile, remaining, setText, time } from "./dom.js";
+import { numbers } from "./pool.js";
 import { openSession } from "./sessions.js";
 import { open as openDetail } from "./session.js";
 
@@ -11,13 +12,14 @@ import { open as openDetail } from "./session.js";
 const PEOPLE = ["12065550101", "12065550102"];
 const FIRST_TN = 12065550110;
 const TNS_TRIED = 20;
+const KEPT = 2000;
 
 // What both phones have sent and received, in order: { at, isOwn, phone, peer, body, note }.
 const events = [];
+let nextId = 0;
 // How often the sandbox has listed each message.
 let listed = new Map();
 let phones = [];
-let tns = [];
 let session = null;
 let hadSession = false;
 let reading = null;
@@ -38,22 +40,21 @@ export async function start() {
   return true;
 }
 
-export function refresh() {
-  if (!isShown()) return undefined;
-  reading ??= update().finally(() => (reading = null));
-  return reading;
+// Reads the messages, and with `withSession` the session between the phones.
+export async function refresh(withSession) {
+  if (!isShown()) return;
+  reading ??= read().finally(() => (reading = null));
+  await Promise.all([reading, withSession ? readSession() : null]);
+  paint();
 }
 
-async function update() {
-  await read();
+async function readSession() {
   const [a, b] = phones.map((phone) => phone.own);
-  const [pool, found] = await Promise.all([
-    call("GET", query("tn", { limit: 1000 })),
-    isNumber(a) && isNumber(b) ? call("GET", query("session", { participant: a })) : { sessions: [] },
-  ]);
-  tns = pool.virtual_tns.map((tn) => tn.value);
-  session = found.sessions.find((it) => [it.participant_a, it.participant_b].includes(b)) ?? null;
-  paint();
+  const isPair = isNumber(a) && isNumber(b) && a !== b;
+  const found = isPair ? (await call("GET", query("session", { participant: a }))).sessions : [];
+  // A phone may have another number by now.
+  if (a !== phones[0].own || b !== phones[1].own) return;
+  session = found.find((it) => it.participant_a === b || it.participant_b === b) ?? null;
 }
 
 // Takes over what is new in the sandbox's list. Its messages have no id, and the oldest are forgotten.
@@ -73,12 +74,14 @@ async function read() {
 }
 
 function add(event) {
-  event.id = events.length;
+  event.id = nextId;
+  nextId += 1;
   events.push(event);
+  if (events.length > KEPT) events.shift();
   return event;
 }
 
-function paint() {
+export function paint() {
   for (const phone of phones) phone.paint();
   const isLive = session !== null;
   if (find("pair-tn").dataset.value !== (session?.virtual_tn ?? "")) {
@@ -99,7 +102,7 @@ async function connect() {
   const [a, b] = phones.map((phone) => phone.own);
   const body = { participant_a: a, participant_b: b, expiry_window: expiry ? Number(expiry) : null };
   const isFull = (error) => ["no_tn_available", "participant_opted_out"].includes(error.reason);
-  let added = tns.length === 0 ? await addTn() : null;
+  let added = numbers().length === 0 ? await addTn() : null;
   try {
     await openSession(body);
   } catch (error) {
@@ -108,6 +111,9 @@ async function connect() {
     await openSession(body);
   }
   if (added) announce(`${masked(added)} was added to the pool, and the phones are connected.`);
+  await refresh(true);
+  // The button is gone; the next thing is to text.
+  phones[0].focus();
   changed();
 }
 
@@ -165,7 +171,7 @@ function makePhone(place, name, own) {
   value.setAttribute("aria-label", `${name}’s number`);
   text.setAttribute("aria-label", `Text from ${name}`);
   part(".compose .primary").setAttribute("aria-label", `Send from ${name}`);
-  const phone = { own, paint: paintPhone };
+  const phone = { own, paint: paintPhone, focus: () => text.focus({ preventScroll: true }) };
   let answered = null;
 
   function paintPhone() {
@@ -176,7 +182,7 @@ function makePhone(place, name, own) {
     reconcile(thread, rows, (row) => row.event.id, (row) => makeBubble(row.event, row.before), (row) => row.update());
     if (isAtEnd && thread.childElementCount !== had) thread.scrollTop = thread.scrollHeight;
     const chosen = to.value;
-    const offered = [...new Set([...(session ? [session.virtual_tn] : []), ...mine.map((event) => event.peer), ...tns])];
+    const offered = [...new Set([...(session ? [session.virtual_tn] : []), ...mine.map((event) => event.peer), ...numbers()])];
     reconcile(to, offered, (tn) => tn, (tn) => make("option", { value: tn }, masked(tn)));
     // A phone answers whoever has texted it last.
     const last = mine.findLast((event) => !event.isOwn);
@@ -192,6 +198,7 @@ function makePhone(place, name, own) {
     part(".own").replaceChildren(number(newOwn));
     session = null;
     hadSession = false;
+    setText(find("pair-problem"), "");
     paint();
   }
 
@@ -234,6 +241,8 @@ function build() {
   find("pair-expire").addEventListener("click", guarded(find("pair-expire"), find("pair-problem"), patch));
   const end = async () => {
     await call("DELETE", `session/${session.id}`);
+    await refresh(true);
+    find("pair-open").querySelector("button").focus({ preventScroll: true });
     changed();
   };
   find("pair-end").addEventListener("click", guarded(find("pair-end"), find("pair-problem"), end));

@@ -21,6 +21,9 @@ const state = (tn) => {
 
 const look = { free: "free", "in use": "used", draining: "draining" };
 
+// The numbers of the pool, as far as they are known.
+export const numbers = () => pool?.virtual_tns.map((tn) => tn.value) ?? [];
+
 export async function refresh() {
   pool = await call("GET", query("tn", { limit: PAGE }));
   paint();
@@ -45,7 +48,11 @@ function paint() {
     ["Draining", drainingShown, "draining"],
     ["Room for sessions", count(room), room === 0 ? "bad" : ""],
   ]);
-  for (const [name, value] of Object.entries(parts)) find("pool-bar").querySelector(`.${name}`).style.flexGrow = value;
+  for (const [name, value] of Object.entries(parts)) {
+    const part = find("pool-bar").querySelector(`.${name}`);
+    part.hidden = value === 0;
+    part.style.flexGrow = value;
+  }
   const summary = `${count(parts.free)} free, ${count(parts.used)} in use, ${drainingShown} draining`;
   find("pool-bar").setAttribute("aria-label", summary);
   sample(pool.in_use, pool.pool_size);
