@@ -16,11 +16,7 @@ struct File {
 
 macro_rules! file {
     ($name:literal, $media_type:literal) => {
-        File {
-            name: $name,
-            media_type: $media_type,
-            content: include_bytes!(concat!("../../console/", $name)),
-        }
+        File { name: $name, media_type: $media_type, content: include_bytes!(concat!("console/", $name)) }
     };
 }
 

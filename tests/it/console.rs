@@ -15,9 +15,9 @@ use test_support::{
     unpaced,
 };
 
-/// The names and texts of the files in `console/`, without the icon.
+/// The names and texts of the files in `src/http/console/`, without the icon.
 fn files() -> Vec<(String, String)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("console");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/console");
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     let texts = entries.filter(|path| path.extension().is_some_and(|extension| extension != "png"));
     let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();

@@ -191,6 +191,10 @@ fn add_sources(folder: &Path, module: &Module, sources: &mut BTreeMap<Module, St
             add_sources(&path, &module.iter().cloned().chain([name]).collect(), sources);
             continue;
         }
+        // The console's files are not Rust.
+        if path.extension().is_none_or(|extension| extension != "rs") {
+            continue;
+        }
         let own = match name.as_str() {
             "main" => continue,
             "lib" | "mod" => module.clone(),

@@ -66,7 +66,11 @@ fn sources() -> Vec<(String, String)> {
     fn below(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() { below(&path, found) } else { found.push(path) }
+            if path.is_dir() {
+                below(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path);
+            }
         }
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

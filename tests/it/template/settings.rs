@@ -103,7 +103,7 @@ fn the_function_starts_with_the_templates_defaults_which_are_the_programs() {
 fn every_parameter_has_limits_or_needs_none() {
     let parameters = template("template.yaml")["Parameters"].take();
     // The program takes any text for these.
-    let free = ["AlarmEmail", "SessionExpiredMsg", "MediaMissingMsg"];
+    let free = ["AlarmEmail", "SessionExpiredMsg", "MediaMissingMsg", "NotDeliveredMsg"];
     for (name, parameter) in parameters.as_object().unwrap() {
         let limited =
             ["AllowedValues", "AllowedPattern", "MinValue"].iter().any(|limit| !parameter[limit].is_null());
