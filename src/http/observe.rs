@@ -70,7 +70,7 @@ pub(super) async fn observe(
             return response;
         }
         let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(method, route, status = status.as_u16(), reason, milliseconds, "answered");
+        tracing::info!(%method, route, status = status.as_u16(), reason, milliseconds, "answered");
         response
     }
     .instrument(span)

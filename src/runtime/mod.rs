@@ -4,4 +4,5 @@ pub mod lambda;
 mod permits;
 pub mod process;
 pub mod server;
+mod watched_body;
 mod watched_stream;

@@ -33,12 +33,14 @@ pub(super) enum Phase {
     Idle(Instant),
     /// A request is being answered.
     Busy,
+    /// The same, and its body is awaited, since then.
+    Body(Instant),
 }
 
 impl Phase {
     fn since(self) -> Option<Instant> {
         match self {
-            Self::Head(since) | Self::Idle(since) => Some(since),
+            Self::Head(since) | Self::Idle(since) | Self::Body(since) => Some(since),
             Self::Busy => None,
         }
     }
@@ -116,6 +118,16 @@ impl Connection {
         }
     }
 
+    /// Whether more of a request's body is awaited.
+    pub(super) fn awaits_body(&self, awaits: bool) {
+        let phase = *self.phase.borrow();
+        match phase {
+            Phase::Busy if awaits => self.enter(Phase::Body(Instant::now())),
+            Phase::Body(_) if !awaits => self.enter(Phase::Busy),
+            _ => {}
+        }
+    }
+
     pub(super) fn enter(&self, next: Phase) {
         let mut waiting = self.permits.waiting();
         let before = self.phase.send_replace(next);
@@ -140,7 +152,8 @@ impl Connection {
             let deadline = match *phase.borrow_and_update() {
                 Phase::Head(since) => Some(since + head),
                 Phase::Idle(since) => Some(since + keep_alive),
-                Phase::Busy => None,
+                // Whoever reads a body limits its time.
+                Phase::Busy | Phase::Body(_) => None,
             };
             let too_slow = async {
                 match deadline {

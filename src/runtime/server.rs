@@ -2,6 +2,7 @@
 
 use super::{
     permits::{Connection, Permits, Phase},
+    watched_body::WatchedBody,
     watched_stream::WatchedStream,
 };
 use crate::{http::Peer, limits};
@@ -62,7 +63,8 @@ pub async fn serve(listener: TcpListener, router: Router, limits: Limits, stop: 
         let (router, state) = (router.clone(), Arc::clone(&connection));
         let service = service_fn(move |request: Request<Incoming>| {
             state.enter(Phase::Busy);
-            let mut request = request.map(Body::new);
+            let connection = Arc::clone(&state);
+            let mut request = request.map(|body| Body::new(WatchedBody { body, connection }));
             request.extensions_mut().insert(peer);
             let (response, state) = (router.clone().oneshot(request), Arc::clone(&state));
             async move {

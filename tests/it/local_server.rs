@@ -1,6 +1,10 @@
 //! The local server's limits: slow, silent and many clients.
 
-use axum::{Router, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    routing::{get, post},
+};
 use serde_json::json;
 use sms_proxy::runtime::server::{Limits, serve};
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -209,6 +213,27 @@ async fn the_connection_that_has_waited_longest_for_a_head_makes_room_for_anothe
     }
     permits.add_permits(1);
     assert_hello(&mut running).await;
+}
+
+#[tokio::test]
+async fn connections_with_unfinished_bodies_and_unread_answers_make_room_too() {
+    let routes = hello()
+        .route("/body", post(async |_: Bytes| "hello"))
+        .route("/long", get(async || "x".repeat(1 << 20)));
+    let endless = Duration::from_secs(600);
+    let limits =
+        Limits { connections: 2, head: endless, keep_alive: endless, write: endless, ..Limits::default() };
+    let server = start(routes, limits).await;
+    let mut body =
+        server.client("POST /body HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\nhal").await;
+    let unread = server.client(&GET.replace("GET /", "GET /long").repeat(100)).await;
+    for _ in 0..4 {
+        let mut client = server.client(GET).await;
+        assert_hello(&mut client).await;
+        tokio::spawn(async move { heard(&mut client).await });
+    }
+    assert_eq!(heard(&mut body).await, "");
+    drop(unread);
 }
 
 #[tokio::test]
