@@ -133,49 +133,6 @@ fn an_address_to_listen_on_has_an_ip_and_a_port() {
 }
 
 #[test]
-fn keys_and_tokens_are_not_short() {
-    for keys in [
-        "0123456789abcde",
-        "0123456789abcdef,x",
-        "0123456789abcdef,",
-        ",",
-        "0123456789abcdef,,0123456789abcdef",
-    ] {
-        let what = complaint("API_KEYS", &[("API_KEYS", keys)], None);
-        assert!(what.contains("fewer than 16 characters"), "{what}");
-    }
-    let what = complaint("WEBHOOK_TOKEN", &[("WEBHOOK_TOKEN", "0123456789abcde")], None);
-    assert!(what.contains("at least 16 characters"), "{what}");
-}
-
-#[test]
-fn keys_and_tokens_have_only_characters_that_mean_themselves_in_a_url() {
-    let others = " \t\"#$%&'()*+/:;<=>?@[\\]^`{|}é\u{200b}";
-    for other in others.chars() {
-        let bad = format!("0123456789{other}abcdef");
-        for name in ["API_KEYS", "WEBHOOK_TOKEN"] {
-            let what = complaint(name, &[(name, &bad)], None);
-            assert!(what.contains("letters, digits, - . _ and ~ only"), "{what}");
-            assert!(!what.contains("0123456789"), "{what}");
-        }
-    }
-    complaint("API_KEYS", &[("API_KEYS", "0123456789abcdef,0123456789+abcdef")], None);
-    complaint("WEBHOOK_TOKEN", &[("WEBHOOK_TOKEN", "abc+def/ghi==jkl&m")], None);
-    for good in ["0123456789abcdef", "ABCDEFGHIJ-._~xyz"] {
-        for name in ["API_KEYS", "WEBHOOK_TOKEN"] {
-            assert!(read(&[(name, good)], None).is_ok());
-        }
-    }
-}
-
-#[test]
-fn flowroutes_keys_are_printable_ascii() {
-    for (bad, other) in [(FLOWROUTE[0].0, FLOWROUTE[1]), (FLOWROUTE[1].0, FLOWROUTE[0])] {
-        complaint(bad, &[(bad, "with space"), other], None);
-    }
-}
-
-#[test]
 fn one_flowroute_key_is_not_enough() {
     for key in FLOWROUTE {
         for provider in ["", "flowroute"] {
