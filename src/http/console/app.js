@@ -36,21 +36,21 @@ function signIn(problem) {
 
 // Begins, or asks for a key.
 async function begin() {
-  const isRefused = (error) => error.status === 401;
   try {
     await call("GET", "tn?limit=1");
   } catch (error) {
-    if (isRefused(error)) return;
+    // The form for the key is there already.
+    if (error.status === 401) return;
     show("retry");
     trouble(error.message);
     return;
   }
-  trouble("");
-  show("views");
-  find("forget").hidden = !hasKey();
-  isRunning = true;
   const hasSandbox = await phones.start();
   for (const id of ["phones", "phones-link"]) find(id).hidden = !hasSandbox;
+  find("forget").hidden = !hasKey();
+  trouble("");
+  show("views");
+  isRunning = true;
   await refresh();
 }
 

@@ -6,7 +6,6 @@ import * as session from "./session.js";
 
 const PAGE = 25;
 const AT_ONCE = 4;
-// How often the unsent messages are counted is left to the user: it is a call for each session.
 const COUNTED = ["sending", "waiting", "unknown", "failed"];
 
 let participant = "";
@@ -74,7 +73,8 @@ async function checkNewPage() {
   if (ids !== checkedIds) await check();
 }
 
-// Counts the messages of the sessions shown that are not sent.
+// Counts the messages of the sessions shown that are not sent. That is a call for each session, so it is done once for
+// a page, and when the user asks for it.
 async function check() {
   const shown = page.sessions;
   checkedIds = shown.map((it) => it.id).join();
@@ -89,7 +89,12 @@ async function check() {
       waiting.push(...messages.filter((it) => it.state === "waiting").map((it) => it.date_created));
     }
   };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  try {
+    await Promise.all(Array.from({ length: AT_ONCE }, work));
+  } catch (error) {
+    checkedIds = "";
+    throw error;
+  }
   outbox = found;
   const total = (state) => [...found.values()].reduce((sum, counts) => sum + counts[state], 0);
   const oldest = waiting.sort()[0];
