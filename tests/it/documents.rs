@@ -45,7 +45,7 @@ fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
 
 fn pages() -> Vec<PathBuf> {
     let mut pages = files("docs", "md");
-    pages.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md"].map(PathBuf::from));
+    pages.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"].map(PathBuf::from));
     pages
 }
 
@@ -301,4 +301,20 @@ fn the_page_on_flowroute_lists_every_code_with_its_meaning() {
     let known: Vec<Vec<String>> =
         CODES.iter().map(|(code, meaning)| vec![code.to_string(), (*meaning).to_owned()]).collect();
     assert_eq!(listed, known);
+}
+
+#[test]
+fn every_test_that_the_page_on_security_names_is_there() {
+    let sources: String = files("tests", "rs").into_iter().map(text).collect();
+    let page = text("SECURITY.md");
+    let words: BTreeSet<&str> = page.split('`').skip(1).step_by(2).collect();
+    let named = words.into_iter().filter(|word| {
+        word.matches('_').count() > 3
+            && word.bytes().all(|b| b.is_ascii_lowercase() || b"_0123456789".contains(&b))
+    });
+    let named: Vec<&str> = named.collect();
+    assert!(named.len() > 15, "{named:?}");
+    for test in named {
+        assert!(sources.contains(&format!("fn {test}(")), "there is no test {test}");
+    }
 }
