@@ -206,7 +206,8 @@ impl Settings {
             reader.warn(PUBLIC_URL.name, what);
         }
         let reachable = match self.runtime {
-            Runtime::Local => !self.bind.ip().is_loopback(),
+            // A proxy passes on what others send.
+            Runtime::Local => !self.bind.ip().is_loopback() || !self.auth.trusted_proxies.is_empty(),
             Runtime::LambdaEmulator => false,
             Runtime::Lambda => true,
         };

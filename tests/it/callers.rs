@@ -117,14 +117,14 @@ async fn behind_a_gateway_the_address_is_that_of_its_caller() {
 #[tokio::test]
 async fn the_server_knows_the_address_of_its_peer() {
     let folder = TempDir::new().unwrap();
-    let proxy = ("TRUSTED_PROXIES", "127.0.0.1");
+    let (proxy, keys) = (("TRUSTED_PROXIES", "127.0.0.1"), [("API_KEYS", KEY), ("WEBHOOK_TOKEN", TOKEN)]);
     for (settings, expected) in [
         (&[("WEBHOOK_ALLOWED_IPS", "127.0.0.0/8")][..], 200),
         (&[("WEBHOOK_ALLOWED_IPS", "198.51.100.0/24")][..], 403),
         (&[("WEBHOOK_ALLOWED_IPS", "198.51.100.0/24"), proxy][..], 200),
     ] {
-        let server = Binary::serve(folder.path(), settings).await;
-        let post = server.request("POST", "/").header("x-forwarded-for", "198.51.100.9").body(text());
+        let server = Binary::serve(folder.path(), &[&keys, settings].concat()).await;
+        let post = server.request("POST", POST).header("x-forwarded-for", "198.51.100.9").body(text());
         let answer = post.header("content-type", "application/json").send().await.unwrap();
         assert_eq!(answer.status(), expected, "{settings:?}");
         server.stop().await;

@@ -5,6 +5,7 @@ mod access;
 mod base_path;
 mod budgets;
 mod callers;
+mod callers_log;
 mod console;
 mod contract;
 mod cool_off;

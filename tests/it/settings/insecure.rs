@@ -85,7 +85,7 @@ fn the_keys_of_the_documentation_are_warned_of() {
 fn addresses_that_may_post_and_proxies_are_addresses_and_networks_but_not_all() {
     for name in ["WEBHOOK_ALLOWED_IPS", "TRUSTED_PROXIES"] {
         for good in ["10.0.0.0/8", "192.0.2.7", "192.0.2.7, 2001:db8::/32 ,::1", "198.51.100.7/24"] {
-            assert!(read(&[(name, good)], None).is_ok(), "{good}");
+            assert!(read(&[&AUTH[..], &[(name, good)]].concat(), None).is_ok(), "{good}");
         }
         for bad in
             ["flowroute.com", "10.0.0.0/33", "10.0.0", "10.0.0.1-10.0.0.9", "10.0.0.1,", "10.0.0.1 10.0.0.2"]
@@ -125,4 +125,15 @@ fn a_public_address_without_key_or_token_is_warned_of() {
         assert!(missing.is_none_or(|missing| warnings[0].contains(missing)), "{warnings:?}");
     }
     assert!(good(&[address, ("ALLOW_UNAUTHENTICATED", "true")]).warnings.is_empty());
+}
+
+#[test]
+fn a_proxy_in_front_of_a_loopback_address_needs_keys_and_token() {
+    let proxy = ("TRUSTED_PROXIES", "127.0.0.1");
+    for set in [&AUTH[..0], &AUTH[..1], &AUTH[1..]] {
+        let what = complaint("ALLOW_UNAUTHENTICATED", &[&[proxy], set].concat(), None);
+        assert!(what.contains("not set"), "{what}");
+    }
+    good(&[&[proxy], &AUTH[..]].concat());
+    good(&[proxy, ("ALLOW_UNAUTHENTICATED", "true")]);
 }
