@@ -98,6 +98,9 @@ pub const RESPONSE_PART: Duration = Duration::from_secs(30);
 pub const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// Local server: concurrent connections. With [`HEAD_SIZE`] this bounds the memory that strangers can take.
 pub const CONNECTIONS: usize = 1024;
+/// Local server: connections that the system queues until they are accepted. A client whose connection finds the queue full
+/// tries again a second later.
+pub const QUEUE: u32 = 4096;
 /// Local server: open files that are not clients' connections.
 pub const OTHER_FILES: u64 = 128;
 /// The longest response in Lambda, in bytes: Lambda accepts 6 MB, the envelope included.

@@ -16,10 +16,7 @@ use sms_proxy::{
 };
 use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 use store_commands::Outcome;
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Two people text each other through a Flowroute number that belongs to neither.
 ///
@@ -131,9 +128,7 @@ async fn serve(settings: Settings) -> Outcome<()> {
     let local = settings.runtime == Runtime::Local;
     let bind = settings.bind;
     let listener = match local {
-        true => Some(
-            TcpListener::bind(bind).await.map_err(|e| format!("BIND_ADDR: cannot listen on {bind}: {e}"))?,
-        ),
+        true => Some(server::listen(bind).map_err(|e| format!("BIND_ADDR: cannot listen on {bind}: {e}"))?),
         false => None,
     };
     // Not before the port is taken: a server that is still running uses the same test database.

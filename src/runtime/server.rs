@@ -14,7 +14,7 @@ use hyper_util::{
 };
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     time::Instant,
 };
 use tower::ServiceExt;
@@ -45,6 +45,17 @@ impl Default for Limits {
             stop: limits::STOP,
         }
     }
+}
+
+/// Listens on this address.
+///
+/// # Errors
+/// When it cannot be used, for example because another process does.
+pub fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(limits::QUEUE)
 }
 
 /// Serves until `stop` completes, then accepts no new requests and waits for the running ones.

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use tempfile::TempDir;
 use test_support::{
     TN,
-    binary::{Binary, Server, eventually, prepare, read},
+    binary::{Binary, Server, WAIT_LIMIT, eventually, prepare, read},
 };
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
@@ -86,5 +86,16 @@ async fn a_low_limit_of_open_files_is_raised_or_leaves_files_for_the_database() 
         let log = server.stop().await;
         assert_eq!(log.contains("limit of open files"), warned, "{log}");
         assert!(!log.contains("connection not accepted"), "{log}");
+    }
+}
+
+#[tokio::test]
+async fn many_connections_at_once_are_queued() {
+    let listener = sms_proxy::runtime::server::listen("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    for n in 0..400 {
+        let client = tokio::time::timeout(WAIT_LIMIT, TcpStream::connect(address)).await;
+        queued.push(client.unwrap_or_else(|_| panic!("the queue is full after {n}")).unwrap());
     }
 }
