@@ -12,16 +12,46 @@ use tokio::{
 
 /// The permits of a server.
 pub(super) struct Permits {
+    connections: usize,
     free: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
     begun_to_wait: Notify,
 }
 
-/// The connections that wait for their client, the one that has waited longest first.
+/// Connections by the time since which they wait for their client, and by their id, with what tells them to hang up.
+type ByTime = BTreeMap<(Instant, u64), Arc<Notify>>;
+
+/// The connections that wait for their client.
 #[derive(Default)]
 struct Waiting {
-    by_time: BTreeMap<(Instant, u64), Arc<Notify>>,
+    /// Those that have begun a request, or none yet.
+    for_request: ByTime,
+    /// Those that were answered, and may begin another.
+    idle: ByTime,
     last_id: u64,
+}
+
+impl Waiting {
+    /// Where a connection in this phase waits, and since when.
+    fn place(&mut self, phase: Phase) -> Option<(&mut ByTime, Instant)> {
+        match phase {
+            Phase::Head(since) | Phase::Body(since) => Some((&mut self.for_request, since)),
+            Phase::Idle(since) => Some((&mut self.idle, since)),
+            Phase::Busy => None,
+        }
+    }
+
+    /// The connection to hang up on. Idle ones are spared while unfinished requests hold half of the permits: their clients
+    /// are most likely good, and may be about to send a request.
+    fn pop_longest(&mut self, connections: usize) -> Option<Arc<Notify>> {
+        let idle_waits_longer = match (self.idle.first_key_value(), self.for_request.first_key_value()) {
+            (Some((idle, _)), Some((unfinished, _))) => idle < unfinished,
+            (idle, _) => idle.is_some(),
+        };
+        let are_unfinished = !self.for_request.is_empty() && self.for_request.len() * 2 >= connections;
+        let from = if idle_waits_longer && !are_unfinished { &mut self.idle } else { &mut self.for_request };
+        from.pop_first().map(|(_, hang_up)| hang_up)
+    }
 }
 
 /// What a connection is doing.
@@ -37,15 +67,6 @@ pub(super) enum Phase {
     Body(Instant),
 }
 
-impl Phase {
-    fn since(self) -> Option<Instant> {
-        match self {
-            Self::Head(since) | Self::Idle(since) | Self::Body(since) => Some(since),
-            Self::Busy => None,
-        }
-    }
-}
-
 /// A connection, with its permit.
 pub(super) struct Connection {
     permits: Arc<Permits>,
@@ -58,6 +79,7 @@ pub(super) struct Connection {
 impl Permits {
     pub(super) fn new(connections: usize) -> Arc<Self> {
         Arc::new(Self {
+            connections,
             free: Arc::new(Semaphore::new(connections)),
             waiting: Mutex::default(),
             begun_to_wait: Notify::new(),
@@ -91,8 +113,8 @@ impl Permits {
 
     /// Hangs up on the connection that has waited longest. False: none waits.
     pub(super) fn hang_up_on_longest(&self) -> bool {
-        let longest = self.waiting().by_time.pop_first();
-        longest.is_some_and(|(_, hang_up)| {
+        let longest = self.waiting().pop_longest(self.connections);
+        longest.is_some_and(|hang_up| {
             hang_up.notify_one();
             true
         })
@@ -131,15 +153,14 @@ impl Connection {
     pub(super) fn enter(&self, next: Phase) {
         let mut waiting = self.permits.waiting();
         let before = self.phase.send_replace(next);
-        if let Some(since) = before.since() {
+        if let Some((place, since)) = waiting.place(before) {
             // It is not there if this connection has been told to hang up.
-            let hang_up = waiting.by_time.remove(&(since, self.id));
-            if hang_up.is_none() {
+            if place.remove(&(since, self.id)).is_none() {
                 return;
             }
         }
-        if let Some(since) = next.since() {
-            waiting.by_time.insert((since, self.id), Arc::clone(&self.hang_up));
+        if let Some((place, since)) = waiting.place(next) {
+            place.insert((since, self.id), Arc::clone(&self.hang_up));
             drop(waiting);
             self.permits.begun_to_wait.notify_waiters();
         }
@@ -172,8 +193,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let Some(since) = self.phase.borrow().since() {
-            self.permits.waiting().by_time.remove(&(since, self.id));
+        let phase = *self.phase.borrow();
+        if let Some((place, since)) = self.permits.waiting().place(phase) {
+            place.remove(&(since, self.id));
         }
     }
 }
