@@ -26,7 +26,7 @@ async fn a_tn_that_is_freed_while_another_is_taken_is_found() {
     let others = table.at_the_engine().store(LONG_LIMIT);
     fill_pool(&others, 2).await;
     let mut taken = open_on(&others, 0, tn(1)).await;
-    for n in 1..40 {
+    for n in 1..12 {
         let queries = proxy.injected();
         proxy.fail(Calls::Containing("FREE#0".into()), Fault::Slow, u32::MAX);
         let store = Arc::clone(&searching);
