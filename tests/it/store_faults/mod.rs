@@ -2,6 +2,7 @@
 //! long.
 
 mod busy_pool;
+mod ended_meanwhile;
 mod outages;
 mod rollback;
 mod settling;
