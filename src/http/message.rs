@@ -2,8 +2,7 @@
 
 use super::{
     error::ApiError,
-    page::{Lists, Next, PageQuery, date},
-    reason::Reason,
+    page::{Lists, Next, PageQuery, date, required_in_query},
 };
 use crate::{
     domain::{self, Kind, Role},
@@ -81,10 +80,7 @@ pub(super) async fn list(
     RawQuery(query): RawQuery,
     PageQuery(page): PageQuery,
 ) -> Result<Response, ApiError> {
-    let query = query.unwrap_or_default();
-    let id = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "session_id");
-    let (_, id) =
-        id.ok_or_else(|| ApiError::new(Reason::MissingField, "session_id is missing in the query"))?;
+    let id = required_in_query(query.as_deref(), "session_id")?;
     let id = id.parse().map_err(|_| ApiError::from(Error::SessionNotStored))?;
     let limit = page.limit;
     let part = service.messages(id, page).await?;

@@ -66,7 +66,10 @@ pub(super) async fn observe(
         let reason = reason.map(Reason::as_str);
         let status = response.status();
         let is_anonymous = response.extensions().get::<Admitted>().is_none();
-        if is_anonymous && !status.is_server_error() && !anonymous.has_own_line(reason.unwrap_or("none")) {
+        if is_anonymous
+            && !status.is_server_error()
+            && !anonymous.has_own_line(reason.unwrap_or("not_refused"))
+        {
             return response;
         }
         let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);

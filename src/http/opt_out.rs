@@ -4,7 +4,7 @@ use super::{
     body::{self, Payload},
     error::ApiError,
     fields::Fields,
-    reason::Reason,
+    page::required_in_query,
 };
 use crate::{domain::Number, service::Service};
 use axum::{
@@ -44,10 +44,7 @@ pub(super) async fn list(
     State(service): State<Service>,
     RawQuery(query): RawQuery,
 ) -> Result<Json<OptOuts>, ApiError> {
-    let query = query.unwrap_or_default();
-    let number = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "number");
-    let (_, number) =
-        number.ok_or_else(|| ApiError::new(Reason::MissingField, "number is missing in the query"))?;
+    let number = required_in_query(query.as_deref(), "number")?;
     let number: Number =
         number.trim().parse().map_err(|problem| ApiError::invalid_number("number", problem))?;
     let tns = service.opt_outs(number).await?;

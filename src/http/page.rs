@@ -13,6 +13,13 @@ use serde::Serialize;
 /// The maximum number of items on a page.
 const MAX_ITEMS: u32 = 1000;
 
+/// The value of this name in a query.
+pub(super) fn required_in_query(query: Option<&str>, name: &str) -> Result<String, ApiError> {
+    let mut query = url::form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+    let value = query.find(|(given, _)| given == name).map(|(_, value)| value.into_owned());
+    value.ok_or_else(|| ApiError::new(Reason::MissingField, format!("{name} is missing in the query")))
+}
+
 /// The page that the query requests.
 pub(super) struct PageQuery(pub(super) Page);
 

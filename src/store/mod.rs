@@ -1,9 +1,8 @@
 //! The contract of a store.
 //!
-//! Five traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`OptOuts`], [`History`]. They speak of what the service needs, never
-//! of rows or keys. **Every method is atomic**, also between processes, unless its comment says that it works record by
-//! record. It returns only when its effect would survive a power cut. Expected outcomes are values; [`StoreError`] is
-//! for the rest.
+//! Five traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`OptOuts`], [`History`]. They speak of what the service needs,
+//! never of rows or keys. **Every method is atomic**, also between processes, unless its comment says otherwise. It returns
+//! only when its effect would survive a power cut. Expected outcomes are values; [`StoreError`] is for the rest.
 //!
 //! `now` comes from the caller: no backend reads the wall clock. A session whose expiry is before `now` counts as
 //! ended, even if it is not stored as ended yet.

@@ -9,7 +9,7 @@ use sms_proxy::{
     service::Service,
 };
 use std::{collections::HashSet, sync::Arc};
-use test_support::{ALICE, App, BOB, TN, flat, fresh_id, pair, unpaced};
+use test_support::{ALICE, App, BOB, TN, flat, fresh_id, pair, parts, unpaced};
 
 const KEY: &str = "0123456789abcdef";
 const OTHER_KEY: &str = "fedcba9876543210";
@@ -156,14 +156,7 @@ async fn the_sandbox_lists_its_messages_newest_first_and_needs_a_key() {
     let sandbox = Arc::new(Sandbox::default());
     let service = Service::new(store, Arc::clone(&sandbox) as _, unpaced());
     let auth = Auth { api_keys: vec![KEY.into()], ..Auth::default() };
-    let parts = Parts {
-        service,
-        auth,
-        sandbox: Some(sandbox),
-        console: false,
-        base_path: None,
-        response_limit: None,
-    };
+    let parts = Parts { auth, sandbox: Some(sandbox), ..parts(&service) };
     let app = App { router: router(parts), ..App::new() };
     let keyed = async |method: &str, path: &str, body: serde_json::Value| {
         let request = Request::builder().method(method).uri(path).header("x-api-key", KEY);
@@ -194,14 +187,7 @@ async fn a_list_that_exceeds_the_response_limit_is_refused_and_names_limit() {
     for n in 0..20 {
         app.add_tn(&test_support::number(n)).await;
     }
-    let parts = Parts {
-        service: app.service.clone(),
-        auth: Auth::default(),
-        sandbox: None,
-        console: false,
-        base_path: None,
-        response_limit: Some(500),
-    };
+    let parts = Parts { response_limit: Some(500), ..parts(&app.service) };
     let narrow = App { router: router(parts), ..app };
     let answer = narrow.call("GET", "/tn", None).await;
     answer.assert_error(400, "list_too_long");

@@ -7,7 +7,7 @@ use axum::{
 use lambda_http::request::from_str;
 use serde_json::json;
 use sms_proxy::{
-    http::{Auth, Parts, router},
+    http::{Parts, router},
     runtime::lambda,
 };
 use tempfile::TempDir;
@@ -15,20 +15,13 @@ use test_support::{
     ALICE, App, TN,
     binary::Binary,
     events::{Call, FUNCTION_URL, GATEWAYS, Gateway, HTTP_DEFAULT, HTTP_PROD, REST_PROD},
-    flat, fresh_id,
+    flat, fresh_id, parts,
 };
 
 /// A service below this base path.
 fn below(base: &str) -> App {
     let app = App::new();
-    let parts = Parts {
-        service: app.service.clone(),
-        auth: Auth::default(),
-        sandbox: None,
-        console: true,
-        base_path: Some(base.to_owned()),
-        response_limit: None,
-    };
+    let parts = Parts { console: true, base_path: Some(base.to_owned()), ..parts(&app.service) };
     App { router: router(parts), ..app }
 }
 

@@ -12,7 +12,7 @@ use test_support::{
     Answer, App,
     binary::Binary,
     events::{Call, GATEWAYS},
-    unpaced,
+    parts, unpaced,
 };
 
 /// The names and texts of the files in `src/http/console/`, without the icon.
@@ -144,14 +144,7 @@ async fn other_paths_and_methods_of_the_console_are_refused() {
 async fn the_console_is_served_behind_every_gateway_and_base_path() {
     for base in [None, Some("/sms"), Some("/v1/sms")] {
         let app = App::new();
-        let parts = Parts {
-            service: app.service.clone(),
-            auth: Auth::default(),
-            sandbox: None,
-            console: true,
-            base_path: base.map(str::to_owned),
-            response_limit: None,
-        };
+        let parts = Parts { console: true, base_path: base.map(str::to_owned), ..parts(&app.service) };
         let app = App { router: router(parts), ..app };
         for path in ["/console", "/console/app.js"] {
             for gateway in GATEWAYS {

@@ -7,7 +7,7 @@ use sms_proxy::http::{Auth, Guard, Parts, ROUTES, router};
 use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     fault_proxy::{FaultProxy, Spent},
-    flat, fresh_id, unpaced,
+    flat, fresh_id, parts, unpaced,
 };
 
 /// A service with a session, whose calls to the store are counted.
@@ -152,14 +152,7 @@ async fn wrong_keys_and_tokens_cost_no_call_to_the_store() {
         ..Auth::default()
     };
     let app = App::on(store, unpaced());
-    let parts = Parts {
-        service: app.service.clone(),
-        auth,
-        sandbox: None,
-        console: false,
-        base_path: None,
-        response_limit: None,
-    };
+    let parts = Parts { auth, ..parts(&app.service) };
     let app = App { router: router(parts), ..app };
     proxy.spent();
     for route in ROUTES.iter().filter(|route| route.guard != Guard::Open) {

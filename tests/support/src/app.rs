@@ -93,6 +93,18 @@ pub struct App {
     pub folder: Option<Arc<TempDir>>,
 }
 
+/// The parts of a router of this service, without keys, sandbox, console, base path and limit.
+pub fn parts(service: &Service) -> Parts {
+    Parts {
+        service: service.clone(),
+        auth: Auth::default(),
+        sandbox: None,
+        console: false,
+        base_path: None,
+        response_limit: None,
+    }
+}
+
 impl Default for App {
     fn default() -> Self {
         Self::new()
@@ -134,14 +146,7 @@ impl App {
         let ticking = clock.clone();
         let service = Service::new(Arc::clone(&store), Arc::clone(&provider) as _, options)
             .with_clock(Arc::new(move || ticking.now()));
-        let router = router(Parts {
-            service: service.clone(),
-            auth,
-            sandbox: None,
-            console: true,
-            base_path: None,
-            response_limit: None,
-        });
+        let router = router(Parts { auth, console: true, ..parts(&service) });
         Self { router, service, store, provider, clock, folder: None }
     }
 

@@ -19,7 +19,7 @@ pub mod runtime_api;
 mod texts;
 
 pub use answer::Answer;
-pub use app::{App, TestClock, sqlite, sqlite_in_memory, unpaced, without_timeouts};
+pub use app::{App, TestClock, parts, sqlite, sqlite_in_memory, unpaced, without_timeouts};
 pub use backend::{Backend, Records};
 pub use log::logged;
 pub use loopback::{Loopback, Reply, Seen};
