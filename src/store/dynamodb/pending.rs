@@ -109,7 +109,7 @@ impl Dynamo {
     ) -> Result<Vec<Change>> {
         let mut keys: Vec<Key> = also.iter().copied().map(keys::message).collect();
         let query = self.calls.query(&BY_PENDING, keys::pending_of(&session));
-        let query = query.sk(">", format!("{}~", EXPIRY));
+        let query = query.sk(">", format!("{EXPIRY}~"));
         let query = query.filter("session_id = :session").with("session", session);
         for entry in query.one_page(SESSION_READ).await? {
             let key = entry.key()?;
