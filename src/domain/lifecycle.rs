@@ -1,11 +1,12 @@
 //! The lifecycle of an outbound message as pure rules: which transitions are allowed, and the state afterwards.
 //!
 //! A store loads a message, asks one of these rules, and writes the result back under the condition that the message
-//! is still the one that the rule was asked about. Only these rules change a message's status.
+//! is still the one that the rule was asked about. Only these rules change a message's status;
+//! [`Message::in_turn`] sets that of a new relay.
 
 use super::{
-    Blocked, Content, EndCause, Message, OPTED_OUT_CODE, OptChange, Outbound, Receipt, State, Status,
-    was_set_back,
+    Blocked, Content, EndCause, LONGEST_TURN, Message, OPTED_OUT_CODE, OptChange, Outbound, Receipt, State,
+    Status, was_set_back,
 };
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -102,7 +103,9 @@ pub struct Surroundings {
 /// set back since.
 #[must_use]
 pub fn is_due(due_at: DateTime<Utc>, created_at: DateTime<Utc>, now: DateTime<Utc>) -> bool {
-    due_at <= now || was_set_back(created_at, now) || was_set_back(due_at - LONGEST_BACKOFF, now)
+    let is_in_turn = due_at <= created_at + LONGEST_TURN;
+    let is_too_far = !is_in_turn && was_set_back(due_at - LONGEST_BACKOFF, now);
+    due_at <= now || was_set_back(created_at, now) || is_too_far
 }
 
 impl Message {
@@ -300,7 +303,7 @@ impl Message {
     }
 
     /// Makes the outcome final and erases the content.
-    fn close(&self, state: State, reason: Option<&str>, now: DateTime<Utc>) -> Transition {
+    pub(super) fn close(&self, state: State, reason: Option<&str>, now: DateTime<Utc>) -> Transition {
         let event = match state {
             State::Sent => MessageEvent::Sent,
             State::Cancelled => MessageEvent::Cancelled,

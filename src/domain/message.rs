@@ -124,6 +124,12 @@ pub struct Text {
 }
 
 impl Text {
+    /// Whether the limit of its sender applies to it: it is a participant's text, and may be sent.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.kind == Kind::Relay && self.blocked.is_none()
+    }
+
     /// A text to one of a session's participants, from the session's TN.
     #[must_use]
     pub fn in_session(session: &Session, kind: Kind, to: Participant, content: Content) -> Self {

@@ -33,6 +33,15 @@ impl Route {
     pub fn live(session: Session, previous_end: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Self {
         Self::Live { session, previous_end: previous_end.filter(|end| !was_set_back(*end, now)) }
     }
+
+    /// The live session that the sender is in.
+    #[must_use]
+    pub fn live_session(&self) -> Option<&Session> {
+        match self {
+            Self::Live { session, .. } => Some(session),
+            _ => None,
+        }
+    }
 }
 
 /// What is done about a text. It is valid only while its [`Route`] is.

@@ -23,7 +23,7 @@ pub use reconcile::{ListVerdict, judge};
 pub use wording::Wording;
 
 use crate::{
-    domain::{AllowedCountries, SessionId, Sharing},
+    domain::{AllowedCountries, SenderLimit, SessionId, Sharing},
     provider::Provider,
     store::{ReplyQuota, Store},
 };
@@ -61,6 +61,8 @@ pub struct Options {
     pub allowed_countries: AllowedCountries,
     /// The maximum number of replies to strangers.
     pub reply_quota: ReplyQuota,
+    /// The maximum number of texts of one participant that are relayed.
+    pub sender_limit: SenderLimit,
     /// The maximum number of messages that this process sends in any second; 0: no maximum.
     pub max_per_second: u32,
     /// How long records of messages, texts and ended sessions are kept.
@@ -77,7 +79,8 @@ impl Default for Options {
             lookup_settle: Duration::from_secs(300),
             sharing: Sharing::default(),
             allowed_countries: AllowedCountries::default(),
-            reply_quota: ReplyQuota { per_hour: 3, per_minute: 30 },
+            reply_quota: ReplyQuota { per_hour: 3, per_minute: 30, per_day: 1_000 },
+            sender_limit: SenderLimit { per_minute: 30, per_day: 1_000 },
             max_per_second: 5,
             retention: TimeDelta::days(30),
         }

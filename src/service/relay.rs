@@ -4,7 +4,7 @@ use super::{Options, Result, Service, Wording, opt_words::OptWord, response::Res
 use crate::{
     domain::{
         Blocked, Content, Decision, IgnoreReason, Inbound, Kind, Message, Number, OptChange, Receipt, Route,
-        Session, Text, kept_id,
+        Session, Text, Turn, kept_id,
     },
     store::{Arrival, Received},
     telemetry::metrics::{Event, count},
@@ -141,7 +141,8 @@ impl Service {
         let id = inbound.id.as_deref().map(kept_id);
         let media_missing = inbound.media_missing;
         let word = self.options.wording.opt_out.read(&inbound.content);
-        let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota };
+        let sender_limit = self.options.sender_limit;
+        let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota, sender_limit };
         match self.store.receive(arrival, decide).await? {
             Received::Stored(leased) => {
                 if media_missing && leased.iter().any(|message| message.outbound.text.kind == Kind::Relay) {
@@ -155,6 +156,16 @@ impl Service {
                     Some(OptWord::Start) | None => {}
                 }
                 return Ok(leased);
+            }
+            Received::Limited(Turn::Never(reason)) => {
+                count(Event::TextsFailed);
+                tracing::warn!(id, from, to, reason, "text not relayed");
+            }
+            Received::Limited(_) => {
+                if media_missing {
+                    count(Event::PicturesMissing);
+                }
+                tracing::info!(id, from, to, "text waits: its sender has sent too many in a minute");
             }
             Received::Ignored(IgnoreReason::PreviousSession) => {
                 tracing::warn!(

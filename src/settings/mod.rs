@@ -16,7 +16,7 @@ pub use table::{Kind, SETTINGS, Setting};
 
 use crate::{
     aws::SecretArn,
-    domain::{AllowedCountries, Sharing},
+    domain::{AllowedCountries, SenderLimit, Sharing},
     http::{ApiKey, Auth, Hash},
     limits,
     service::{OptOutWords, Options, Wording},
@@ -38,10 +38,11 @@ use storage::storage;
 use table::{
     ALLOW_UNAUTHENTICATED, ALLOWED_COUNTRIES, API_KEYS, BIND_ADDR, CONSOLE, DEBUG_MODE,
     FLOWROUTE_MAX_PER_SECOND, LEASE_SECONDS, LOG_LEVEL, LOOKUP_SETTLE_SECONDS, MAINTENANCE_INTERVAL,
-    MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG, NO_SESSION_MSG_PER_HOUR,
-    NO_SESSION_MSG_PER_MINUTE, NOT_DELIVERED_MSG, OPT_OUT_WORDS, ORG_NAME, PUBLIC_URL, SECRETS_ARN,
-    SEND_BUDGET_SECONDS, SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG, SESSIONS_PER_TN,
-    TN_COOL_OFF_MINUTES, TN_COOL_OFF_STRICT, WEBHOOK_TOKEN,
+    MEDIA_MISSING_MSG, MESSAGE_RETENTION_DAYS, NO_SESSION_MSG, NO_SESSION_MSG_PER_DAY,
+    NO_SESSION_MSG_PER_HOUR, NO_SESSION_MSG_PER_MINUTE, NOT_DELIVERED_MSG, OPT_OUT_WORDS, ORG_NAME,
+    PUBLIC_URL, SECRETS_ARN, SEND_BUDGET_SECONDS, SENDER_TEXTS_PER_DAY, SENDER_TEXTS_PER_MINUTE,
+    SESSION_END_MSG, SESSION_EXPIRED_MSG, SESSION_START_MSG, SESSIONS_PER_TN, TN_COOL_OFF_MINUTES,
+    TN_COOL_OFF_STRICT, WEBHOOK_TOKEN,
 };
 use tracing::Level;
 use url::Url;
@@ -254,6 +255,11 @@ fn options(reader: &mut Reader<'_>) -> Options {
         reply_quota: ReplyQuota {
             per_hour: reader.number(&NO_SESSION_MSG_PER_HOUR),
             per_minute: reader.number(&NO_SESSION_MSG_PER_MINUTE),
+            per_day: reader.number(&NO_SESSION_MSG_PER_DAY),
+        },
+        sender_limit: SenderLimit {
+            per_minute: reader.number(&SENDER_TEXTS_PER_MINUTE),
+            per_day: reader.number(&SENDER_TEXTS_PER_DAY),
         },
         max_per_second: reader.number(&FLOWROUTE_MAX_PER_SECOND),
         retention: TimeDelta::days(reader.number(&MESSAGE_RETENTION_DAYS).into()),

@@ -96,6 +96,13 @@ settings! {
     // One item of the DynamoDB table lists the replies of a minute: its size bounds the quota.
     NO_SESSION_MSG_PER_MINUTE, Some("30"), Kind::Number { least: 0, most: 1000 },
         "How many of these replies all senders together get in a minute; 0: none.";
+    NO_SESSION_MSG_PER_DAY, Some("1000"), Kind::Number { least: 0, most: 100_000 },
+        "How many of these replies all senders together get in 24 hours; 0: none.";
+    SENDER_TEXTS_PER_MINUTE, Some("30"), Kind::Number { least: 1, most: 1000 },
+        "How many texts of one participant are relayed in a minute; further ones wait for their turn.";
+    // For each text the earlier ones of its sender are counted, up to twice as many: this bounds the time.
+    SENDER_TEXTS_PER_DAY, Some("1000"), Kind::Number { least: 1, most: 5000 },
+        "How many texts of one participant are relayed in 24 hours; further ones fail, and the sender is told.";
     MEDIA_MISSING_MSG, Some("A picture could not be passed on."), Kind::OptionalText,
         "Added to a relayed text if one of its pictures cannot be passed on; empty: nothing is added.";
     NOT_DELIVERED_MSG, Some("Your message could not be delivered."), Kind::OptionalText,

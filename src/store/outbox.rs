@@ -2,7 +2,8 @@
 
 use super::Result;
 use crate::domain::{
-    Decision, IgnoreReason, Inbound, Message, MessageEvent, MessageId, Outbound, Route, Settlement,
+    Decision, IgnoreReason, Inbound, Message, MessageEvent, MessageId, Outbound, Route, SenderLimit,
+    Settlement, Turn,
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -15,7 +16,10 @@ pub trait Outbox: Send + Sync + 'static {
     /// `decide` is called again; only a relay may be stored although its session has just ended, so it is sent after
     /// [`confirm`](Self::confirm) only.
     ///
-    /// Idempotent: of several callers with the same text id, one gets `Stored`.
+    /// A participant's text is sent, waits or fails as [`SenderLimit::turn`] says. A backend may leave out texts that arrive at
+    /// the same moment.
+    ///
+    /// Idempotent: of several callers with the same text id, one gets `Stored` or `Limited`.
     async fn receive(&self, arrival: Arrival, decide: Decide) -> Result<Received>;
 
     /// Stores the outcome of a message that the caller has leased. `None`: nothing was changed, because the lease is not
@@ -95,6 +99,8 @@ pub struct Arrival {
     pub lease_until: DateTime<Utc>,
     /// The quota of replies to strangers.
     pub quota: ReplyQuota,
+    /// The limit on the texts of a participant.
+    pub sender_limit: SenderLimit,
 }
 
 /// Decides what to do about a text, given the route. Pure: it may be called several times.
@@ -107,6 +113,8 @@ pub struct ReplyQuota {
     pub per_hour: u32,
     /// In all, in any minute.
     pub per_minute: u32,
+    /// In all, in any 24 hours. A backend may count a reply for up to an hour longer.
+    pub per_day: u32,
 }
 
 /// The outcome of [`Outbox::receive`].
@@ -114,6 +122,8 @@ pub struct ReplyQuota {
 pub enum Received {
     /// The text and what it causes are stored, for the first time; these messages are leased to the caller.
     Stored(Vec<Message>),
+    /// The text is stored, for the first time. It is not sent now, because its sender has sent too many.
+    Limited(Turn),
     /// The text was stored before; nothing was changed.
     Duplicate,
     /// Nothing was stored.

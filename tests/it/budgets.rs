@@ -137,19 +137,19 @@ async fn costs(size: u64, position: fn(u64) -> Position) {
     let tn = session["virtual_tn"].as_str().unwrap();
     proxy.spent();
     let id = fresh_id();
-    let text = [("GetItem", 2), ("UpdateItem", 2)];
+    let text = [("GetItem", 2), ("Query", 1), ("UpdateItem", 2)];
     assert_eq!(app.post(flat(&id, ALICE, tn, "hi")).await.status, 200);
-    assert_eq!(proxy.spent(), cost(&text, 2.0, 6.0), "a participant's text");
+    assert_eq!(proxy.spent(), cost(&text, 2.5, 6.0), "a participant's text");
 
     for (length, write_units) in [(400, 6.0), (1_000, 8.0)] {
         app.text(ALICE, tn, &"x".repeat(length)).await;
-        assert_eq!(proxy.spent(), cost(&text, 2.0, write_units), "a text of {length} bytes");
+        assert_eq!(proxy.spent(), cost(&text, 2.5, write_units), "a text of {length} bytes");
     }
 
     // AWS charges for a refused write too; the engines here report no units for it.
     assert_eq!(app.post(flat(&id, ALICE, tn, "hi")).await.status, 200);
-    let again = [("GetItem", 1), ("UpdateItem", 1)];
-    assert_eq!(proxy.spent(), cost(&again, 1.0, 0.0), "a repeated text");
+    let again = [("GetItem", 1), ("Query", 1), ("UpdateItem", 1)];
+    assert_eq!(proxy.spent(), cost(&again, 1.5, 0.0), "a repeated text");
 
     let with_reading = [("GetItem", 1), ("BatchGetItem", 1)];
     app.text(EVE, tn, "hi").await;

@@ -1,7 +1,7 @@
 //! The real binary inside Lambda's runtime, behind every kind of gateway.
 
 mod cold_start;
-mod function;
+pub mod function;
 mod life;
 mod schedule;
 mod two_on_dynamodb;

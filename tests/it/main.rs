@@ -43,6 +43,7 @@ mod replaced_files;
 mod request_limit;
 mod routes;
 mod secret;
+mod sender_limit;
 mod sessions;
 mod settings;
 mod sharing;

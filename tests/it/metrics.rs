@@ -161,6 +161,22 @@ async fn pictures_that_are_left_out_and_strangers_that_are_not_answered_are_coun
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_beyond_the_limit_of_their_sender_are_counted_as_failed() {
+    let flowroute = FlowrouteStandin::start().await;
+    let limit = [("STORAGE", "sqlite"), ("SENDER_TEXTS_PER_MINUTE", "1"), ("SENDER_TEXTS_PER_DAY", "2")];
+    let function = Function::start(&flowroute.settings(&limit)).await;
+    assert_eq!(function.call("POST", "/tn", Some(json!({"value": TN}))).await.0, 200);
+    assert_eq!(function.call("POST", "/session", Some(pair())).await.0, 200);
+    for _ in 0..4 {
+        function.text(ALICE).await;
+    }
+    let lines = function.log().0;
+    let written: Vec<Written> = lines.iter().filter_map(|line| metrics_in(line)).collect();
+    let failed = counted(&[("TextsFailed", 1)]);
+    assert_eq!(written[1..], [counted(&[("TextsSent", 1)]), failed.clone(), failed], "one waits");
+}
+
 const GAUGES: [&str; 4] = ["FreeTns", "OldestWaitingSeconds", "TextsUnknownOpen", "TextsWaiting"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,7 +7,10 @@ use super::{
     keys,
 };
 use crate::{
-    domain::{Content, Delivery, Kind, Message, MessageId, Outbound, Role, State, Status, Text},
+    domain::{
+        Content, Delivery, EarlierText, Kind, Message, MessageId, Outbound, Role, State, Status, Text,
+        is_beyond_limit,
+    },
     store::{Result, StoreError},
 };
 use aws_sdk_dynamodb::types::AttributeValue;
@@ -89,18 +92,32 @@ pub(super) fn is_tombstone(item: &Item) -> bool {
     !item.has("message_state")
 }
 
+/// The rank of relays in [`pair_sk`]. Replies to strangers have it too; they are to nobody who is in a session.
+const RELAY: u8 = 1;
+/// What is added in [`pair_sk`] for a relay that is beyond the limit of its sender.
+const BEYOND: u8 = 2;
+
 /// The sort key in [`keys::BY_PAIR`]: of messages created together starts are before ends, A's before B's, and a relay
-/// before the notice that it failed.
+/// before the notice that it failed. It tells which relays are beyond the limit of their sender: [`earlier_text`].
 pub(super) fn pair_sk(message: &Message) -> String {
     let Outbound { id, created_at, text } = &message.outbound;
     let rank = match text.kind {
         Kind::Start => 0,
-        Kind::Relay | Kind::NoSession => 1,
+        Kind::Relay | Kind::NoSession => RELAY,
         Kind::NotDelivered => 2,
         Kind::End | Kind::Expired => 3,
     };
     let side = u8::from(text.to_role == Some(Role::B));
-    format!("{}-{rank}{side}-{id}", keys::sortable(*created_at))
+    let beyond = if is_beyond_limit(message.status.reason.as_deref()) { BEYOND } else { 0 };
+    format!("{}-{:02}-{id}", keys::sortable(*created_at), 10 * rank + side + beyond)
+}
+
+/// The relay that has this sort key in [`keys::BY_PAIR`]; `None`: it is that of something else.
+pub(super) fn earlier_text(pair_sk: &str) -> Option<EarlierText> {
+    let [at, order, id] = pair_sk.split('-').collect::<Vec<_>>().try_into().ok()?;
+    let order: u8 = order.parse().ok()?;
+    let at = DateTime::from_timestamp_millis(at.parse().ok()?)?;
+    (order / 10 == RELAY).then_some(EarlierText { id: id.parse().ok()?, at, is_beyond: order % 10 >= BEYOND })
 }
 
 /// The sort key in [`keys::BY_PENDING`] that the message has, or would have, while it is unknown.

@@ -21,6 +21,7 @@ mod receive;
 mod retry;
 mod routes;
 mod schema;
+mod sender_limit;
 mod session_items;
 mod sessions;
 mod snapshot;

@@ -112,7 +112,7 @@ impl Outbox for Dynamo {
             for entry in self.pending_or_ahead(State::Waiting, limit as usize, now).await? {
                 due.extend(skip_unreadable(due_message(&entry, now))?.flatten());
             }
-            due.sort_by_key(|(created_at, due)| (*created_at, due.id));
+            due.sort_by_key(|(order, due)| (*order, due.id));
             Ok(due.into_iter().take(limit as usize).map(|(_, due)| due).collect())
         })
         .await
@@ -297,13 +297,11 @@ fn keys_of(entries: &[Item]) -> Result<Vec<Key>> {
     entries.iter().map(Item::key).collect()
 }
 
-/// A waiting message, and when it was created; `None`: it is not due.
-fn due_message(entry: &Item, now: DateTime<Utc>) -> Result<Option<(DateTime<Utc>, Due)>> {
+/// A waiting message, and when it was created and is due; `None`: it is not due.
+fn due_message(entry: &Item, now: DateTime<Utc>) -> Result<Option<([DateTime<Utc>; 2], Due)>> {
     let created_at = entry.get("created_at")?;
     let due_at = keys::pending_due(&entry.get::<String>("pending_sk")?);
-    if !due_at.is_some_and(|due_at| is_due(due_at, created_at, now)) {
-        return Ok(None);
-    }
+    let Some(due_at) = due_at.filter(|due_at| is_due(*due_at, created_at, now)) else { return Ok(None) };
     let id = entry.get::<String>("pk")?.trim_start_matches("M#").parse()?;
-    Ok(Some((created_at, Due { id, has_media: entry.get("has_media")? })))
+    Ok(Some(([created_at, due_at], Due { id, has_media: entry.get("has_media")? })))
 }

@@ -8,16 +8,16 @@ use super::{
     quota::{Counter, counters},
 };
 use crate::{
-    domain::{Decision, EndCause, Kind, Message, Route, Text},
+    domain::{Decision, EndCause, Kind, Message, Route, Text, Turn},
     store::{Arrival, Decide, Received, Result},
 };
 
 impl Dynamo {
     /// Makes one attempt to receive a text. `None`: what was read had changed, and nothing was stored.
     pub(super) async fn try_receive(&self, arrival: &Arrival, decide: &Decide) -> Result<Option<Received>> {
-        let Arrival { inbound, now, lease_until, .. } = arrival;
+        let Arrival { inbound, now, lease_until, sender_limit, .. } = arrival;
         let (route, counters) = self.route(inbound.to, inbound.from, *now).await?;
-        let mut also = Vec::new();
+        let (session, mut also) = (route.live_session().cloned(), Vec::new());
         let mut texts = match (decide(&route), route) {
             (Decision::Ignore(reason), route) => return self.ignore(arrival, &route, reason).await,
             (Decision::Expire(notices), Route::Expired(session)) => {
@@ -37,8 +37,9 @@ impl Dynamo {
             }
         };
         also.extend(self.apply_quota(&mut texts, arrival, counters).await?);
+        let turn = self.turn(session.as_ref(), &texts, *sender_limit, *now).await?;
         let caused = inbound.cause(texts, *now);
-        let new = |outbound| Message::new(outbound, Some(*lease_until));
+        let new = |outbound| Message::in_turn(outbound, *lease_until, turn);
         let messages: Vec<Message> = caused.messages.into_iter().map(new).collect();
         let undelivered = messages.iter().find_map(|message| message.undelivered(None));
         also.extend(self.telling(undelivered, *now).await?);
@@ -47,6 +48,7 @@ impl Dynamo {
         changes.extend(messages.iter().map(|message| self.insert(message)));
         changes.extend(also);
         Ok(match self.calls.write(changes).await? {
+            Ok(()) if turn != Turn::Now => Some(Received::Limited(turn)),
             Ok(()) => Some(Received::Stored(leased(messages))),
             Err(refused) => (inbound.id.is_some() && refused.contains(&0)).then_some(Received::Duplicate),
         })

@@ -3,8 +3,9 @@
 use super::rows::{Columns, all, count, exists, first, integer, millis, one_more, run};
 use crate::{
     domain::{
-        CLOCK_TOLERANCE, Content, Delivery, LONGEST_BACKOFF, Message, MessageEvent, MessageId, Number,
-        Outbound, Page, Part, Role, SessionId, State, Status, Text, Transition,
+        CLOCK_TOLERANCE, Content, Delivery, EarlierText, LONGEST_BACKOFF, LONGEST_TURN, Message,
+        MessageEvent, MessageId, Number, Outbound, Page, Part, Role, SessionId, State, Status, Text,
+        Transition, is_beyond_limit,
     },
     store::{Due, Others, Result, StoreError, skip_unreadable},
 };
@@ -164,9 +165,15 @@ pub(super) fn due(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec
     all(
         db,
         "SELECT id, media_urls IS NOT NULL FROM outbound
-         WHERE settled_at IS NULL AND state = 'waiting' AND (due_at <= ?1 OR created_at > ?3 OR due_at > ?4)
+         WHERE settled_at IS NULL AND state = 'waiting' AND (due_at <= ?1 OR created_at > ?3 OR due_at > max(?4, created_at + ?5))
          ORDER BY created_at, rowid LIMIT ?2",
-        params![millis(now), limit, millis(ahead), millis(ahead + LONGEST_BACKOFF)],
+        params![
+            millis(now),
+            limit,
+            millis(ahead),
+            millis(ahead + LONGEST_BACKOFF),
+            LONGEST_TURN.num_milliseconds()
+        ],
         |row| Ok(Due { id: row.parsed(0)?, has_media: row.get(1)? }),
     )
 }
@@ -239,6 +246,35 @@ pub(super) fn others(db: &Connection, message: &Outbound) -> Result<Others> {
     )?;
     let sending = rows.iter().any(|(state, _)| *state == State::Sending);
     Ok(Others { sending, provider_ids: rows.into_iter().filter_map(|(_, id)| id).collect() })
+}
+
+/// The relays of this session with this sender and recipient that were created within these bounds, newest first.
+pub(super) fn earlier_texts(
+    db: &Connection,
+    text: &Text,
+    [from, until]: [DateTime<Utc>; 2],
+    limit: u32,
+) -> Result<Vec<EarlierText>> {
+    all(
+        db,
+        "SELECT id, created_at, reason FROM outbound
+         WHERE from_tn = ?1 AND recipient = ?2 AND created_at >= ?3 AND created_at <= ?4
+             AND kind = 'relay' AND session_id = ?5
+         ORDER BY created_at DESC, rowid DESC LIMIT ?6",
+        params![
+            integer(text.from),
+            integer(text.to),
+            millis(from),
+            millis(until),
+            text.session.map(|session| session.to_string()),
+            limit
+        ],
+        |row| {
+            let reason: Option<String> = row.get(2)?;
+            let is_beyond = is_beyond_limit(reason.as_deref());
+            Ok(EarlierText { id: row.parsed(0)?, at: row.time(1)?, is_beyond })
+        },
+    )
 }
 
 /// The number of replies to this stranger from this TN in the time until now.

@@ -10,7 +10,8 @@ use super::{
 use crate::{
     domain::{
         Blocked, CLOCK_TOLERANCE, Decision, EndCause, Inbound, Kind, Message, MessageEvent, MessageId,
-        Number, OptChange, Outbound, Route, Settlement, State, Surroundings, Text, Transition,
+        Number, OptChange, Outbound, Route, SenderLimit, Session, Settlement, State, Surroundings, Text,
+        Transition, Turn,
     },
     store::{Arrival, Decide, Due, Others, Outbox, Received, ReplyQuota, Result},
 };
@@ -114,7 +115,7 @@ impl Outbox for Sqlite {
 }
 
 fn receive(db: &Connection, arrival: &Arrival, decide: &Decide, words: &str) -> Result<Received> {
-    let Arrival { inbound, now, lease_until, quota } = arrival;
+    let Arrival { inbound, now, lease_until, quota, sender_limit } = arrival;
     if let Some(key) = inbound.dedupe_key()
         && messages::is_known(db, key)?
     {
@@ -138,19 +139,39 @@ fn receive(db: &Connection, arrival: &Arrival, decide: &Decide, words: &str) -> 
             notices
         }
     };
+    let turn = turn(db, route.live_session(), &texts, *sender_limit, *now)?;
     let caused = inbound.cause(texts, *now);
     if let Some(key) = caused.tombstone {
         messages::insert_tombstone(db, key, *now)?;
     }
     let mut messages = Vec::new();
     for outbound in caused.messages {
-        let message = Message::new(outbound, Some(*lease_until));
+        let message = Message::in_turn(outbound, *lease_until, turn);
         messages::insert(db, &message)?;
         not_delivered::tell(db, message.undelivered(None), words, *now)?;
         messages.push(message);
     }
     messages.retain(|message| message.status.state == State::Sending);
-    Ok(Received::Stored(messages))
+    Ok(if turn == Turn::Now { Received::Stored(messages) } else { Received::Limited(turn) })
+}
+
+/// When the relay among these texts is sent, if there is one that may be sent.
+fn turn(
+    db: &Connection,
+    session: Option<&Session>,
+    texts: &[Text],
+    limit: SenderLimit,
+    now: DateTime<Utc>,
+) -> Result<Turn> {
+    let Some((session, relay)) = session.zip(texts.iter().find(|text| text.is_limited())) else {
+        return Ok(Turn::Now);
+    };
+    let window = SenderLimit::window(session.created_at, now);
+    let earlier = messages::earlier_texts(db, relay, window, limit.most_read())?;
+    Ok(match limit.turn(&earlier, now) {
+        (turn, Some(last)) => turn.behind(messages::by_id(db, last)?.as_ref(), now),
+        (turn, None) => turn,
+    })
 }
 
 /// Who a sender is to a TN.
@@ -182,8 +203,11 @@ fn apply_quota(
 ) -> Result<Vec<Text>> {
     if texts.iter().any(|text| text.kind == Kind::NoSession) {
         let to_sender = messages::replies_to(db, inbound.to, inbound.from, TimeDelta::hours(1), now)?;
-        let in_all = messages::replies(db, TimeDelta::minutes(1), now)?;
-        let is_admitted = to_sender < quota.per_hour.into() && in_all < quota.per_minute.into();
+        let in_a_minute = messages::replies(db, TimeDelta::minutes(1), now)?;
+        let in_a_day = messages::replies(db, TimeDelta::hours(24), now)?;
+        let is_admitted = to_sender < quota.per_hour.into()
+            && in_a_minute < quota.per_minute.into()
+            && in_a_day < quota.per_day.into();
         texts.retain(|text| is_admitted || text.kind != Kind::NoSession);
     }
     Ok(texts)

@@ -1,9 +1,14 @@
 //! What the other calls cost. Lists are not included: their cost depends on what they show and count.
 
-use super::{Calls, Position, anywhere, cost, in_the_middle, with_pool};
+use super::{Calls, LIMIT, Position, anywhere, cost, in_the_middle, with_pool};
 use crate::contract::fixtures::counted;
+use chrono::TimeDelta;
 use serde_json::{Value, json};
-use sms_proxy::http::{Auth, Guard, Parts, ROUTES, router};
+use sms_proxy::{
+    domain::SenderLimit,
+    http::{Auth, Guard, Parts, ROUTES, router},
+    service::Options,
+};
 use test_support::{
     ALICE, App, BOB, EVE, Outcome, TN,
     fault_proxy::{FaultProxy, Spent},
@@ -52,8 +57,8 @@ async fn other_costs(size: u64, position: fn(u64) -> Position) {
 }
 
 async fn texts(metered: &MeteredApp, tn: &str) {
-    let text: Calls = &[("GetItem", 2), ("UpdateItem", 2)];
-    metered.post(json!({"to": tn, "from": ALICE, "body": "without an id"}), cost(text, 2.0, 6.0)).await;
+    let text: Calls = &[("GetItem", 2), ("Query", 1), ("UpdateItem", 2)];
+    metered.post(json!({"to": tn, "from": ALICE, "body": "without an id"}), cost(text, 2.5, 6.0)).await;
     metered.post(flat(&fresh_id(), "12345", tn, "from a short code"), Spent::default()).await;
     metered.post(flat(&fresh_id(), ALICE, tn, ""), Spent::default()).await;
     metered.costs(["POST", "/"], Some(json!({"to": tn})), 400, Spent::default()).await;
@@ -127,10 +132,53 @@ async fn a_text_that_fails_costs_the_notice_to_its_sender_once_an_hour() {
     proxy.spent();
     let metered = MeteredApp { app, proxy };
     let text = || flat(&fresh_id(), ALICE, session["virtual_tn"].as_str().unwrap(), "hi");
-    let told: Calls = &[("GetItem", 3), ("BatchGetItem", 1), ("TransactWriteItems", 1), ("UpdateItem", 1)];
-    metered.post(text(), cost(told, 7.0, 12.0)).await;
-    let again: Calls = &[("GetItem", 3), ("UpdateItem", 2)];
-    metered.post(text(), cost(again, 3.0, 5.0)).await;
+    let told: Calls =
+        &[("GetItem", 3), ("BatchGetItem", 1), ("Query", 1), ("TransactWriteItems", 1), ("UpdateItem", 1)];
+    metered.post(text(), cost(told, 7.5, 12.0)).await;
+    let again: Calls = &[("GetItem", 3), ("Query", 1), ("UpdateItem", 2)];
+    metered.post(text(), cost(again, 3.5, 5.0)).await;
+}
+
+/// A service with a session of Alice and Bob on [`TN`], and this limit.
+async fn limited(per_minute: u32, per_day: u32) -> MeteredApp {
+    let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
+    let sender_limit = SenderLimit { per_minute, per_day };
+    let app = App::on(store, Options { send_budget: LIMIT, request_limit: LIMIT, sender_limit, ..unpaced() });
+    app.conversation(None).await;
+    proxy.spent();
+    MeteredApp { app, proxy }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_limit_of_a_sender_costs_reads_and_no_write() {
+    let metered = limited(1, 3).await;
+    let text = || flat(&fresh_id(), ALICE, TN, "hi");
+    let sent: Calls = &[("GetItem", 2), ("Query", 1), ("UpdateItem", 2)];
+    metered.post(text(), cost(sent, 2.5, 6.0)).await;
+    let waits: Calls = &[("GetItem", 1), ("Query", 1), ("UpdateItem", 1)];
+    metered.post(text(), cost(waits, 1.5, 3.0)).await;
+    metered.app.clock.advance(TimeDelta::minutes(3));
+    metered.app.maintain().await;
+    metered.proxy.spent();
+    let after_waiting: Calls = &[("GetItem", 3), ("Query", 1), ("UpdateItem", 2)];
+    metered.post(text(), cost(after_waiting, 3.5, 6.0)).await;
+    let told: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("Query", 1), ("TransactWriteItems", 1)];
+    metered.post(text(), cost(told, 6.5, 9.0)).await;
+    let again: Calls = &[("GetItem", 2), ("Query", 1), ("UpdateItem", 1)];
+    metered.post(text(), cost(again, 2.5, 2.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_text_costs_half_a_read_unit_for_about_thirty_earlier_texts_of_its_sender_and_none_for_others() {
+    let metered = limited(1_000, 60).await;
+    for n in 0..60 {
+        metered.app.text(BOB, TN, "from another").await;
+        metered.proxy.spent();
+        metered.app.text(ALICE, TN, "hi").await;
+        let spent = metered.proxy.spent();
+        assert!(spent.read_units <= 2.5 + f64::from(n) / 50.0, "{n}: {spent:?}");
+        assert_eq!(spent.write_units, 6.0, "{n}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,8 +4,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sms_proxy::{
     domain::{
         Blocked, Content, Decision, EndCause, IgnoreReason, Inbound, Kind, Message, MessageEvent, MessageId,
-        NewSession, Number, OptChange, Outbound, Page, Participant, Role, Route, Session, SessionId,
-        Settlement, State, Text,
+        NewSession, Number, OptChange, Outbound, Page, Participant, Role, Route, SenderLimit, Session,
+        SessionId, Settlement, State, Text,
     },
     store::{AddTn, Arrival, OpenSession, Received, ReplyQuota, Store},
 };
@@ -140,7 +140,7 @@ pub fn live_after(session: &Session, previous_end: i64) -> Route {
     Route::Live { session: session.clone(), previous_end: Some(at(previous_end)) }
 }
 
-/// A text that arrives at `now`. What it causes is leased for 30 seconds; the quota is ample.
+/// A text that arrives at `now`. What it causes is leased for 30 seconds; quota and limit are ample.
 pub fn arrival(id: Option<&str>, from: Number, to: Number, now: i64) -> Arrival {
     let inbound = Inbound {
         id: id.map(str::to_owned),
@@ -150,8 +150,9 @@ pub fn arrival(id: Option<&str>, from: Number, to: Number, now: i64) -> Arrival 
         sent_at: None,
         media_missing: false,
     };
-    let quota = ReplyQuota { per_hour: 1_000, per_minute: 1_000 };
-    Arrival { inbound, now: at(now), lease_until: at(now + 30), quota }
+    let quota = ReplyQuota { per_hour: 1_000, per_minute: 1_000, per_day: 1_000 };
+    let sender_limit = SenderLimit { per_minute: 1_000, per_day: 1_000 };
+    Arrival { inbound, now: at(now), lease_until: at(now + 30), quota, sender_limit }
 }
 
 /// Receives a text; the decision is the same on every route.

@@ -218,7 +218,7 @@ async fn answered(store: &Shared, to: Number, now: DateTime<Utc>, per_hour: u32,
     let text = Arrival {
         now,
         lease_until: now + TimeDelta::seconds(30),
-        quota: ReplyQuota { per_hour, per_minute },
+        quota: ReplyQuota { per_hour, per_minute, per_day: 1_000 },
         ..arrival(None, to, tn(1), 0)
     };
     !accepted(store, text, Decision::Send(vec![answer(tn(1), to)])).await.is_empty()
@@ -233,7 +233,7 @@ pub async fn one_sender_gets_no_more_replies_in_any_hour_than_the_quota(store: S
     }
     assert!(!answered(&store, eve(), at(1_201), 3, 100).await);
     assert!(answered(&store, bob(), at(1_201), 3, 100).await, "other senders are not counted");
-    let quota = ReplyQuota { per_hour: 1, per_minute: 100 };
+    let quota = ReplyQuota { per_hour: 1, per_minute: 100, per_day: 1_000 };
     let elsewhere = Arrival { quota, ..arrival(None, eve(), tn(2), 1_202) };
     let leased = accepted(&store, elsewhere, Decision::Send(vec![answer(tn(2), eve())])).await;
     assert_eq!(leased.len(), 1, "neither is another number");
@@ -264,7 +264,7 @@ pub async fn all_strangers_together_get_no_more_replies_in_any_minute_than_the_q
 
 pub async fn a_reply_beyond_the_quota_is_dropped_and_the_text_stays_stored(store: Shared) {
     let session = conversation(&store, None).await;
-    let quota = ReplyQuota { per_hour: 0, per_minute: 0 };
+    let quota = ReplyQuota { per_hour: 0, per_minute: 0, per_day: 1_000 };
     let text = |id, from| Arrival { quota, ..arrival(Some(id), from, tn(1), 1) };
     let send = || Decision::Send(vec![answer(tn(1), eve())]);
     assert_eq!(accepted(&store, text("in-1", eve()), send()).await, []);

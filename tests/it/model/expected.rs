@@ -143,6 +143,7 @@ impl Model {
                     Received::Stored(messages) => Ok(sent(messages)),
                     Received::Ignored(why) => Err(*why),
                     Received::Duplicate => return Err(TestCaseError::fail("it is no duplicate")),
+                    Received::Limited(_) => return Err(TestCaseError::fail("the limit is ample")),
                 };
                 prop_assert_eq!(received, expected);
             }

@@ -3,9 +3,12 @@
 use super::{FLOWROUTE, complaint, complaints, read};
 use sms_proxy::settings::TEST_DATABASE;
 
-const NUMBERS: [(&str, &str, &str); 8] = [
+const NUMBERS: [(&str, &str, &str); 11] = [
     ("NO_SESSION_MSG_PER_HOUR", "0", "1001"),
     ("NO_SESSION_MSG_PER_MINUTE", "0", "1001"),
+    ("NO_SESSION_MSG_PER_DAY", "0", "100001"),
+    ("SENDER_TEXTS_PER_MINUTE", "1", "1001"),
+    ("SENDER_TEXTS_PER_DAY", "1", "5001"),
     ("FLOWROUTE_MAX_PER_SECOND", "0", "1001"),
     ("SEND_BUDGET_SECONDS", "1", "86401"),
     ("LEASE_SECONDS", "1", "86401"),

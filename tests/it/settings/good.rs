@@ -4,7 +4,7 @@ use super::{AUTH, EMULATOR, FLOWROUTE, KEY, LAMBDA, TOKEN, good, good_file, read
 use chrono::TimeDelta;
 use secrecy::ExposeSecret;
 use sms_proxy::{
-    domain::AllowedCountries,
+    domain::{AllowedCountries, SenderLimit},
     provider::flowroute::{ApiVersion, ClientOptions},
     settings::{ProviderChoice, Runtime, Settings, Storage, TEST_DATABASE},
     store::ReplyQuota,
@@ -29,7 +29,8 @@ fn everything_has_its_default() {
     assert_eq!(wording.session_end, "This session has ended, talk to you again soon!");
     assert_eq!(wording.session_expired, "This session has expired.");
     assert_eq!(wording.no_session, "An active session was not found. Please contact support@yourorg.com");
-    assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 3, per_minute: 30 });
+    assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 3, per_minute: 30, per_day: 1_000 });
+    assert_eq!(settings.options.sender_limit, SenderLimit { per_minute: 30, per_day: 1_000 });
     assert_eq!(settings.storage, Storage::Sqlite("local-sqlite/sms-proxy.db".into()));
     assert!(matches!(settings.provider, ProviderChoice::Sandbox));
     assert_eq!(settings.options.max_per_second, 5);
@@ -132,6 +133,9 @@ const FILE: &str = r#"
     log_level = 30
     message_retention_days = 2
     maintenance_interval = 60
+    no_session_msg_per_day = 100_000
+    sender_texts_per_minute = 1000
+    sender_texts_per_day = "5000"
 "#;
 
 #[test]
@@ -144,7 +148,8 @@ fn every_setting_can_be_in_the_file() {
     );
     assert_eq!(format!("{:?}", wording.opt_out), r#"OptOutWords({"GOOD BYE", "QUIT", "STOP"})"#);
     assert_eq!([&wording.no_session, &wording.media_missing, &wording.not_delivered], ["n", "m", "d"]);
-    assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 0, per_minute: 1000 });
+    assert_eq!(settings.options.reply_quota, ReplyQuota { per_hour: 0, per_minute: 1000, per_day: 100_000 });
+    assert_eq!(settings.options.sender_limit, SenderLimit { per_minute: 1_000, per_day: 5_000 });
     assert_eq!(settings.storage, Storage::Sqlite("/data/proxy.db".into()));
     assert_eq!(options.url.as_str(), "https://flowroute.example.com/base");
     assert_eq!(options.version, ApiVersion::V2_2);

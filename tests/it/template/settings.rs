@@ -72,7 +72,7 @@ fn the_parameters_allow_what_the_program_allows() {
             }
         }
     }
-    assert_eq!(numbers, 6);
+    assert_eq!(numbers, 9);
 }
 
 #[test]

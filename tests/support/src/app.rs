@@ -6,6 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use sms_proxy::{
+    domain::SenderLimit,
     http::{Auth, Parts, router},
     service::{Options, Round, Service},
     store::{Sqlite, Store},
@@ -251,9 +252,10 @@ impl App {
     }
 }
 
-/// The default options without a rate limit.
+/// The default options without a rate limit, and with a limit on the texts of a sender that no test reaches unawares.
 pub fn unpaced() -> Options {
-    Options { max_per_second: 0, ..Options::default() }
+    let sender_limit = SenderLimit { per_minute: 1_000, per_day: 5_000 };
+    Options { max_per_second: 0, sender_limit, ..Options::default() }
 }
 
 /// [`unpaced`] with times that no slow machine exceeds.
