@@ -45,9 +45,10 @@ impl Cloud {
         self.instance_with(gateway, &[]).await
     }
 
-    /// An instance without a rate limit.
+    /// An instance without a rate limit, and with an ample limit for each sender.
     pub async fn quick_instance(&self, gateway: Gateway) -> Function {
-        self.instance_with(gateway, &[("FLOWROUTE_MAX_PER_SECOND", "0")]).await
+        let settings = [("FLOWROUTE_MAX_PER_SECOND", "0"), ("SENDER_TEXTS_PER_MINUTE", "1000")];
+        self.instance_with(gateway, &settings).await
     }
 
     /// An instance with further settings.
