@@ -28,6 +28,7 @@ async fn answer_all(app: &App) -> (BTreeMap<String, usize>, usize) {
                 true => notices += 1,
                 false => *texts.entry(text.to.clone()).or_default() += 1,
             }
+            assert!(texts.values().all(|texts: &usize| *texts <= PER_MINUTE), "{texts:?}");
             app.text(&text.to, TN, "I am on holiday").await;
         }
     }
