@@ -23,7 +23,7 @@ use crate::{
     store::ReplyQuota,
 };
 use chrono::TimeDelta;
-use provider::{address, base_path, provider};
+use provider::{address, base_path, is_loopback, provider};
 use reader::Reader;
 use secrecy::{ExposeSecret, SecretString};
 use secrets::auth;
@@ -200,13 +200,8 @@ impl Settings {
             (false, true) => Some("WEBHOOK_TOKEN is not set"),
             (false, false) => None,
         };
-        if let Some(missing) = missing.filter(|_| self.public_url.is_some() && !allowed) {
-            let what = format!(
-                "{missing}: whoever reaches the service at this address could use it; set what is missing"
-            );
-            reader.warn(PUBLIC_URL.name, what);
-        }
         let reachable = match self.runtime {
+            _ if self.public_url.as_ref().is_some_and(|url| !is_loopback(url)) => true,
             // A proxy passes on what others send.
             Runtime::Local => !self.bind.ip().is_loopback() || !self.auth.trusted_proxies.is_empty(),
             Runtime::LambdaEmulator => false,

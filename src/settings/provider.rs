@@ -96,13 +96,17 @@ pub(super) fn base_path(reader: &mut Reader<'_>, public_url: Option<&Url>) -> Op
     (!path.is_empty()).then(|| format!("/{path}"))
 }
 
-/// Whether requests to this address are encrypted or stay on this machine.
-fn is_private(url: &Url) -> bool {
-    let loopback = match url.host() {
+/// Whether this is an address of this machine.
+pub(super) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         Some(Host::Domain(name)) => name == "localhost",
         None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && loopback)
+    }
+}
+
+/// Whether requests to this address are encrypted or stay on this machine.
+fn is_private(url: &Url) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url))
 }

@@ -98,7 +98,7 @@ async fn the_local_server_takes_the_path_of_public_url_or_base_path_off() {
         ("BASE_PATH", "https://example.com/sms"),
     ] {
         let folder = TempDir::new().unwrap();
-        let server = Binary::serve(folder.path(), &[setting]).await;
+        let server = Binary::serve(folder.path(), &[setting, ("ALLOW_UNAUTHENTICATED", "true")]).await;
         server.ok("POST", "/sms/tn", Some(json!({"value": TN}))).await;
         let page = server.ok("GET", "/sms/tn?limit=1", None).await.json();
         assert_eq!(page["virtual_tns"][0]["value"], TN, "{setting:?}");

@@ -1,6 +1,6 @@
 //! The path under which others reach the service.
 
-use super::{complaint, good};
+use super::{AUTH, complaint, good};
 
 #[test]
 fn the_base_path_is_that_of_the_public_url_unless_it_is_set() {
@@ -14,7 +14,7 @@ fn the_base_path_is_that_of_the_public_url_unless_it_is_set() {
         (&[("BASE_PATH", "https://example.com")], None),
         (&[("BASE_PATH", "/")], None),
     ] {
-        assert_eq!(good(environment).base_path.as_deref(), path, "{environment:?}");
+        assert_eq!(good(&[environment, &AUTH].concat()).base_path.as_deref(), path, "{environment:?}");
     }
 }
 

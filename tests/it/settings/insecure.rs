@@ -1,6 +1,6 @@
 //! Keys, tokens and addresses that would let the wrong people in.
 
-use super::{AUTH, FLOWROUTE, KEY, TOKEN, complaint, good, read};
+use super::{AUTH, EMULATOR, FLOWROUTE, KEY, TOKEN, complaint, good, read};
 
 #[test]
 fn an_api_key_may_have_a_name_and_may_be_its_hash() {
@@ -113,18 +113,25 @@ fn keys_of_flowroute_are_not_keys_or_token_of_ours() {
 }
 
 #[test]
-fn a_public_address_without_key_or_token_is_warned_of() {
-    let address = ("PUBLIC_URL", "https://sms.example.com");
-    for (set, missing) in [
-        (&AUTH[..1], Some("WEBHOOK_TOKEN is not set")),
-        (&AUTH[1..], Some("API_KEYS is not set")),
-        (&AUTH[..], None),
-    ] {
-        let warnings = good(&[&[address], set].concat()).warnings;
-        assert_eq!(warnings.len(), usize::from(missing.is_some()), "{warnings:?}");
-        assert!(missing.is_none_or(|missing| warnings[0].contains(missing)), "{warnings:?}");
+fn a_public_address_needs_keys_and_token_wherever_the_service_listens() {
+    for public in ["https://sms.example.com", "https://192.0.2.7/sms", "https://localhost.example.com"] {
+        let address = ("PUBLIC_URL", public);
+        for runtime in [&[][..], &[EMULATOR]] {
+            for (set, missing) in [
+                (&AUTH[..0], "API_KEYS and WEBHOOK_TOKEN are not set"),
+                (&AUTH[..1], "WEBHOOK_TOKEN is not set"),
+                (&AUTH[1..], "API_KEYS is not set"),
+            ] {
+                let what = complaint("ALLOW_UNAUTHENTICATED", &[runtime, &[address], set].concat(), None);
+                assert!(what.contains(missing), "{what}");
+            }
+            good(&[runtime, &[address], &AUTH].concat());
+            good(&[runtime, &[address, ("ALLOW_UNAUTHENTICATED", "true")]].concat());
+        }
     }
-    assert!(good(&[address, ("ALLOW_UNAUTHENTICATED", "true")]).warnings.is_empty());
+    for own in ["http://127.0.0.1:8000", "http://localhost/sms", "https://[::1]"] {
+        good(&[("PUBLIC_URL", own)]);
+    }
 }
 
 #[test]
