@@ -1,13 +1,23 @@
 //! Clients that want to stop the local server: silent ones, unfinished heads, large heads.
 
-use serde_json::json;
-use std::{fs, process::Command};
+use serde_json::{Value, json};
+use sms_proxy::store::{Entry, Imported, Snapshot, Sqlite};
+use std::{
+    collections::VecDeque,
+    fs,
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 use test_support::{
-    TN,
+    ALICE, Backend, TN,
     binary::{Binary, Server, WAIT_LIMIT, eventually, prepare, read},
+    flat,
+    flowroute_standin::FlowrouteStandin,
+    fresh_id, number, pair,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Semaphore, task::JoinSet};
 
 const KEYS: [(&str, &str); 1] = [("API_KEYS", "an-api-key-0123456789")];
 
@@ -87,6 +97,98 @@ async fn a_low_limit_of_open_files_is_raised_or_leaves_files_for_the_database() 
         assert_eq!(log.contains("limit of open files"), warned, "{log}");
         assert!(!log.contains("connection not accepted"), "{log}");
     }
+}
+
+/// Holds this many connections that have sent this, and opens others for the oldest ones until it is aborted. Signals that
+/// all are there, or as many as the test may open.
+async fn hold(address: std::net::SocketAddr, count: usize, sent: Arc<[u8]>, holding: Arc<Semaphore>) {
+    let mut held = VecDeque::new();
+    let mut is_full = false;
+    loop {
+        let connected = TcpStream::connect(address).await;
+        if !is_full && (held.len() == count || connected.is_err()) {
+            is_full = true;
+            holding.add_permits(1);
+        }
+        if is_full {
+            held.pop_front();
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        if let Ok(mut client) = connected {
+            // The server reads no more than its limit, and then hangs up.
+            let _ = tokio::time::timeout(Duration::from_millis(50), client.write_all(&sent)).await;
+            held.push_back(client);
+        }
+    }
+}
+
+/// Asks for the whole list again and again, from 200 clients.
+fn ask_for_lists(server: &Server, attack: &mut JoinSet<()>, holding: &Arc<Semaphore>) {
+    for _ in 0..200 {
+        let client = reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap();
+        let (url, holding) = (format!("http://{}/tn", server.address), Arc::clone(holding));
+        attack.spawn(async move {
+            holding.add_permits(1);
+            loop {
+                let _ = client.get(&url).header("x-api-key", KEYS[0].1).send().await;
+            }
+        });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_are_relayed_and_health_answers_while_silent_and_unfinished_connections_and_lists_attack() {
+    let records = Backend::Sqlite.records().await;
+    let entries = (100..20_100).map(|n| {
+        let (number, added_at) = (number(n).parse().unwrap(), chrono::Utc::now());
+        Entry::Tn { number, added_at, draining: false }
+    });
+    fs::create_dir_all(records.database().parent().unwrap()).unwrap();
+    let store = Sqlite::open(records.database()).unwrap();
+    assert_eq!(store.import(entries.collect()).await.unwrap(), Imported::Done);
+    drop(store);
+    let flowroute = FlowrouteStandin::start().await;
+    let settings = flowroute.settings(&[KEYS[0], ("FLOWROUTE_MAX_PER_SECOND", "0")]);
+    let server = Binary::serve(records.folder(), &settings).await;
+    let call = async |path: &str, body: Value| {
+        let answer = read(server.request("POST", path).header("x-api-key", KEYS[0].1).json(&body)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    call("/tn", json!({"value": TN})).await;
+    let mut opening = pair();
+    opening["virtual_tn"] = TN.into();
+    call("/session", opening).await;
+    flowroute.clear();
+
+    // The test needs as many files as it may have.
+    let _ = sms_proxy::runtime::process::connections();
+    let head = format!("GET /health HTTP/1.1\r\nhost: localhost\r\nx: {}", "x".repeat(400_000));
+    let holding = Arc::new(Semaphore::new(0));
+    let mut attack = JoinSet::new();
+    for (count, sent) in [(2500, ""), (2500, "GET /health HTTP/1.1\r\nhost: local"), (1000, &head)] {
+        attack.spawn(hold(server.address, count, sent.as_bytes().into(), Arc::clone(&holding)));
+    }
+    ask_for_lists(&server, &mut attack, &holding);
+    let all = holding.acquire_many(203);
+    let _all = tokio::time::timeout(4 * WAIT_LIMIT, all).await.expect("all attack").unwrap();
+
+    let mut times = Vec::new();
+    for n in 1..=20 {
+        let started = Instant::now();
+        server.ok("GET", "/health", None).await;
+        times.push(("health", started.elapsed()));
+        let started = Instant::now();
+        call("/", flat(&fresh_id(), ALICE, TN, "hello")).await;
+        times.push(("text", started.elapsed()));
+        assert_eq!(flowroute.taken().len(), n, "the text is relayed before it is answered");
+    }
+    assert_eq!(attack.len(), 203, "an attacker has stopped");
+    attack.shutdown().await;
+    for what in ["health", "text"] {
+        let longest = times.iter().filter(|(of, _)| *of == what).map(|(_, time)| time).max();
+        eprintln!("{what}: the longest of 20 took {longest:.1?}");
+    }
+    server.stop().await;
 }
 
 #[tokio::test]

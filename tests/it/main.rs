@@ -15,6 +15,7 @@ mod documents;
 mod domain;
 mod durability;
 mod flowroute;
+mod fuzz;
 mod guards;
 mod hostile_clients;
 mod idempotency;

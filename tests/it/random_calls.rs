@@ -1,7 +1,7 @@
-//! Fifty thousand random posts and management calls, through the router and as events: none makes the service fail, and only
-//! calls that are answered 2xx change the store.
+//! Random posts and management calls, through the router and as events: none makes the service fail, and only calls that are
+//! answered 2xx change the store. `RANDOM_CALLS` says how many, `RANDOM_CALLS_SEED` which.
 
-mod generator;
+pub(super) mod generator;
 
 use axum::{body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -16,11 +16,10 @@ use test_support::{
     unpaced,
 };
 
-const CALLS: u64 = 50_000;
 /// The calls are shared between this many services, on stores of their own.
 const SERVICES: u64 = 4;
-const KEY: &str = "an-api-key-of-the-test";
-const TOKEN: &str = "a-token-of-the-test";
+pub(super) const KEY: &str = "an-api-key-of-the-test";
+pub(super) const TOKEN: &str = "a-token-of-the-test";
 
 /// A request, as it comes to the router; `None` if the gateway would not make one of it.
 fn request(generated: &Generated) -> Option<Request<Body>> {
@@ -52,7 +51,7 @@ fn request(generated: &Generated) -> Option<Request<Body>> {
 }
 
 /// A connection to the database that counts the rows which anybody changes from now on.
-fn counting(app: &App) -> Connection {
+pub(super) fn counting(app: &App) -> Connection {
     let database = Connection::open(app.database()).unwrap();
     database.execute_batch("CREATE TABLE changes (n INTEGER); INSERT INTO changes VALUES (0)").unwrap();
     let tables =
@@ -75,11 +74,11 @@ fn counting(app: &App) -> Connection {
 }
 
 /// How many rows were changed so far.
-fn changes(database: &Connection) -> i64 {
+pub(super) fn changes(database: &Connection) -> i64 {
     database.query_row("SELECT n FROM changes", [], |row| row.get(0)).unwrap()
 }
 
-fn assert_harmless(answer: &Answer, changed: bool, is_head: bool, what: &str) {
+pub(super) fn assert_harmless(answer: &Answer, changed: bool, is_head: bool, what: &str) {
     assert!(answer.status < 500, "{what}: {answer:?}");
     if answer.status >= 300 {
         assert!(!changed, "the store was changed. {what}: {answer:?}");
@@ -97,7 +96,7 @@ async fn send_calls(seed: u64) -> BTreeMap<&'static str, u32> {
     let database = counting(&app);
     let mut generator = Generator::new(seed, KEY, TOKEN);
     let mut accepted = BTreeMap::new();
-    for n in 0..CALLS / SERVICES {
+    for n in 0..variable("RANDOM_CALLS", 50_000) / SERVICES {
         let generated = generator.call();
         let Some(request) = request(&generated) else { continue };
         let before = changes(&database);
@@ -112,13 +111,13 @@ async fn send_calls(seed: u64) -> BTreeMap<&'static str, u32> {
     accepted
 }
 
-/// The seed: `RANDOM_CALLS_SEED`, or one that is always the same.
-fn seed() -> u64 {
-    std::env::var("RANDOM_CALLS_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or(1)
+/// A number of the environment, or this one.
+pub(super) fn variable(name: &str, otherwise: u64) -> u64 {
+    std::env::var(name).map_or(otherwise, |number| number.parse().expect(name))
 }
 
 fn run(share: u64) {
-    let seed = seed() * SERVICES + share;
+    let seed = variable("RANDOM_CALLS_SEED", 1) * SERVICES + share;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let sent = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(send_calls(seed))));
     let accepted = sent.unwrap_or_else(|panic| {
@@ -129,6 +128,7 @@ fn run(share: u64) {
     for kind in generator::KINDS {
         assert!(accepted.get(kind).is_some_and(|count| *count >= 10), "{kind}: {accepted:?}");
     }
+    eprintln!("random calls, seed {seed}: accepted {accepted:?}");
 }
 
 #[test]

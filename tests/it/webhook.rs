@@ -25,6 +25,10 @@ const MMS_2022: &str = r#"{"data": {"id": "mdr2-xxxxxxxxx", "type": "message", "
 /// A delivery receipt, made from the documented fields.
 const RECEIPT: &str = r#"{"data": {"attributes": {"body": "test sms", "level": 2, "status": "message buffered", "status_code": "1003", "status_code_description": "Message accepted by Carrier", "timestamp": "2017-12-21T16:44:35.00Z"}, "id": "mdr2-39cadeace66e11e7aff806cd7f24ba2d", "links": {"related": "https://api.flowroute.com/v2.1/messages/mdr2-39cadeace66e11e7aff806cd7f24ba2d"}, "type": "delivery_receipt"}}"#;
 
+/// All of them. `TIME` is to be replaced by the time of the text.
+pub(super) const PAYLOADS: [&str; 8] =
+    [FLAT, FLAT_LOGGED, SMS_2017, SMS_2024, SMS_2022, MMS_2017, MMS_2022, RECEIPT];
+
 fn relayed(body: &str, media_urls: &[&str]) -> SentText {
     SentText {
         from: TN.into(),

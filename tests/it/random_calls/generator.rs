@@ -10,9 +10,10 @@ pub(super) const KINDS: [&str; 8] =
 
 /// Numbers that some calls have and others change a little. The last ones may not be texted.
 const PEOPLE: u32 = 12;
-const ODD_NUMBERS: [&str; 5] = ["18765551212", "19005551212", "19115551212", "10000000000", "447700900123"];
+pub(crate) const ODD_NUMBERS: [&str; 5] =
+    ["18765551212", "19005551212", "19115551212", "10000000000", "447700900123"];
 /// What replaces a value, or is put into a text.
-const ODD_TEXTS: [&str; 26] = [
+pub(crate) const ODD_TEXTS: [&str; 26] = [
     "",
     " ",
     "\0",
@@ -291,7 +292,7 @@ impl Generator {
 }
 
 /// Finds the JSON pointers of a value and all that it holds.
-fn collect_pointers(value: &Value, at: String, pointers: &mut Vec<String>) {
+pub(crate) fn collect_pointers(value: &Value, at: String, pointers: &mut Vec<String>) {
     let parts: Vec<(String, &Value)> = match value {
         Value::Object(fields) => {
             fields.iter().map(|(name, part)| (name.replace('~', "~0").replace('/', "~1"), part)).collect()
