@@ -22,7 +22,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use test_support::{Answer, App, TN, pair, unpaced};
+use test_support::{Answer, App, TN, pair, without_timeouts};
 
 /// How many random bytes choose the inputs of one service, at most: enough for about a hundred.
 const BYTES: u32 = 4096;
@@ -38,7 +38,7 @@ struct Subject {
 impl Subject {
     async fn start() -> Self {
         let auth = Auth { api_keys: vec![KEY.into()], webhook_token: Some(TOKEN.into()), ..Auth::default() };
-        let app = App::with(unpaced(), auth);
+        let app = App::with(without_timeouts(), auth);
         let subject = Self { database: counting(&app), app, session: String::new() };
         assert_eq!(subject.call("POST", "/tn", &json!({"value": TN})).await.status, 200);
         let opened = subject.call("POST", "/session", &pair()).await.json();
