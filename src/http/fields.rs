@@ -30,7 +30,7 @@ impl Fields {
     pub(super) fn number(&self, name: &str) -> Result<Number, ApiError> {
         let number = match self.require(name)? {
             Value::String(text) => text.parse(),
-            Value::Number(number) if number.is_u64() => number.as_u64().unwrap_or_default().try_into(),
+            value if let Some(number) = whole(value) => number.try_into(),
             _ => {
                 let problem = "is neither a string nor an integer; expected 11 digits beginning with 1";
                 return Err(ApiError::new(Reason::InvalidNumber, format!("{name} {problem}")));
@@ -43,6 +43,14 @@ impl Fields {
         let wrong = || ApiError::new(Reason::WrongType, format!("{name} is not a string"));
         self.require(name)?.as_str().map(str::to_owned).ok_or_else(wrong)
     }
+}
+
+/// A whole number that is not negative. `10.0` and `1e1` are the number 10, as JSON Schema has it too.
+pub(super) fn whole(value: &Value) -> Option<u64> {
+    /// From here on not every whole number is an `f64`.
+    const LIMIT: f64 = 9_007_199_254_740_992.0;
+    let of_fraction = || value.as_f64().filter(|it| it.fract() == 0.0 && (0.0..LIMIT).contains(it));
+    value.as_u64().or_else(|| of_fraction().map(|it| it as u64))
 }
 
 impl<'de> Deserialize<'de> for Fields {

@@ -2,10 +2,10 @@
 
 use super::{
     error::ApiError,
-    page::{Lists, Next, PageQuery, date, required_in_query},
+    page::{Lists, Next, PageQuery, date, known_cursor, required_in_query},
 };
 use crate::{
-    domain::{self, Kind, Role},
+    domain::{self, Kind, MessageId, Role},
     service::{Error, Service},
 };
 use axum::{
@@ -82,6 +82,7 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     let id = required_in_query(query.as_deref(), "session_id")?;
     let id = id.parse().map_err(|_| ApiError::from(Error::SessionNotStored))?;
+    let page = known_cursor(page, is_cursor)?;
     let limit = page.limit;
     let part = service.messages(id, page).await?;
     lists.respond(&Messages {
@@ -89,4 +90,14 @@ pub(super) async fn list(
         messages: part.items.into_iter().map(Message::from).collect(),
         next: Next::of(limit, part.next),
     })
+}
+
+/// Whether this is a cursor of either store: a time and a number, on DynamoDB also an id.
+fn is_cursor(cursor: &str) -> bool {
+    let mut parts = cursor.split('-');
+    let mut is_next_number = || parts.next().is_some_and(|part| part.parse::<u64>().is_ok());
+    let starts_with_numbers = is_next_number() && is_next_number();
+    starts_with_numbers
+        && parts.next().is_none_or(|id| id.parse::<MessageId>().is_ok())
+        && parts.next().is_none()
 }

@@ -3,7 +3,7 @@
 use super::{
     body::{self, Payload},
     error::ApiError,
-    fields::Fields,
+    fields::{Fields, whole},
     page::{Lists, Next, PageQuery, PathParameter, date, known_cursor},
     reason::Reason,
 };
@@ -172,7 +172,9 @@ pub(super) async fn open(
 fn expiry_window(value: Option<&Value>) -> Result<Option<TimeDelta>, ApiError> {
     let minutes = match value {
         None | Some(Value::Null) => return Ok(None),
-        Some(value) => value.as_i64().filter(|minutes| (1..=LONGEST_WINDOW).contains(minutes)),
+        Some(value) => whole(value)
+            .and_then(|minutes| i64::try_from(minutes).ok())
+            .filter(|minutes| (1..=LONGEST_WINDOW).contains(minutes)),
     };
     let message = format!("expiry_window must be a whole number of minutes, 1 to {LONGEST_WINDOW}");
     let wrong = || ApiError::new(Reason::InvalidExpiryWindow, message);

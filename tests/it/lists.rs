@@ -11,6 +11,20 @@ use tokio::task::JoinSet;
 on_each_backend! {
     messages_of_successive_sessions_on_one_tn_are_kept_apart
     session_pages_count_all_and_show_live_sessions
+    what_is_no_next_of_a_page_of_messages_is_refused_as_after
+}
+
+async fn what_is_no_next_of_a_page_of_messages_is_refused_as_after(backend: Backend) {
+    let app = backend.app().await;
+    let session = app.conversation(None).await;
+    let id = session["session_id"].as_str().unwrap();
+    for bad in
+        ["", "-", "x", "1", "1-", "-1", "1-x", "1-1-", "1-1-1", "1--1", id, "12065551212", "%201-1", "1-1 "]
+    {
+        let path = format!("/message?session_id={id}&limit=1&after={}", bad.replace(' ', "%20"));
+        app.call("GET", &path, None).await.assert_error(400, "invalid_after");
+    }
+    assert_eq!(paged(&app, &session, 1).await, app.messages(&session).await);
 }
 
 /// The messages of a session, read page by page.

@@ -44,7 +44,7 @@ async fn a_tn_in_use_shows_its_session(backend: Backend) {
 
 async fn numbers_may_be_integers_and_may_have_a_plus(backend: Backend) {
     let app = backend.app().await;
-    for value in [json!(12_062_992_129_u64), json!("+12062992129")] {
+    for value in [json!(12_062_992_129_u64), json!(12_062_992_129.0), json!("+12062992129")] {
         let added = app.call("POST", "/tn", Some(json!({"value": value}))).await;
         assert_eq!((added.status, &added.json()["value"]), (200, &json!(TN)));
         let removed = app.call("DELETE", "/tn", Some(json!({"value": value}))).await;
@@ -105,6 +105,9 @@ async fn an_invalid_number_is_refused_by_its_field_name(backend: Backend) {
         json!(2_065_551_212_u64),
         json!(-12_062_992_129_i64),
         json!(12_062_992_129.5),
+        json!(-12_062_992_129.0),
+        json!(2_065_551_212.0),
+        json!(1e300),
         json!(true),
         json!(null),
         json!([TN]),

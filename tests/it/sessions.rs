@@ -1,6 +1,6 @@
 //! `/session`: opening, listing, ending, expiring.
 
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, SubsecRound, TimeDelta};
 use serde_json::{Value, json};
 use sms_proxy::domain::Kind;
 use std::collections::HashSet;
@@ -94,7 +94,10 @@ async fn a_window_is_whole_minutes_up_to_ten_years(backend: Backend) {
     app.add_tn(TN).await;
     for bad in [
         json!("10"),
-        json!(10.0),
+        json!(10.5),
+        json!(-10.0),
+        json!(5_256_001.0),
+        json!(1e300),
         json!(true),
         json!(0),
         json!(-1),
@@ -105,8 +108,15 @@ async fn a_window_is_whole_minutes_up_to_ten_years(backend: Backend) {
         let body = json!({"participant_a": ALICE, "participant_b": BOB, "expiry_window": bad});
         app.call("POST", "/session", Some(body)).await.assert_error(400, "invalid_expiry_window");
     }
-    for good in [1, 5_256_000] {
-        let session = app.open_session(ALICE, BOB, Some(good)).await;
+    // In JSON 10.0 is the number 10.
+    for good in [json!(1), json!(5_256_000), json!(10.0), json!(1e2)] {
+        let body = json!({"participant_a": ALICE, "participant_b": BOB, "expiry_window": good});
+        let session = app.call("POST", "/session", Some(body)).await.json();
+        let expiry =
+            NaiveDateTime::parse_from_str(session["expiry_date"].as_str().unwrap(), "%Y-%m-%d %H:%M:%S");
+        let minutes =
+            expiry.unwrap().and_utc().signed_duration_since(app.clock.now().trunc_subsecs(0)).num_minutes();
+        assert_eq!(Some(minutes as f64), good.as_f64());
         let path = format!("/session/{}", session["session_id"].as_str().unwrap());
         assert_eq!(app.call("DELETE", &path, None).await.status, 200);
     }
