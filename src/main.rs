@@ -5,7 +5,7 @@ mod store_commands;
 use clap::{Parser, Subcommand};
 use sms_proxy::{
     aws::secrets_manager,
-    http::{Hash, Parts, router},
+    http::{Hash, Parts, openapi, router},
     limits,
     provider::{Sandbox, flowroute},
     runtime::{lambda, process, server},
@@ -49,6 +49,8 @@ enum Command {
     Health,
     /// Make an API key or a token: print it for its holder, and as a hash for API_KEYS
     NewKey,
+    /// Print the OpenAPI document of the HTTP API, as `GET /openapi.json` serves it
+    Openapi,
     /// Create the DynamoDB table; for emulators, since in AWS the template does
     CreateTable,
 }
@@ -57,8 +59,10 @@ enum Command {
 async fn main() -> ExitCode {
     let Cli { command } = Cli::parse();
     process::switch_off_core_dumps();
-    if matches!(command, Some(Command::NewKey)) {
-        return new_key();
+    match command {
+        Some(Command::NewKey) => return new_key(),
+        Some(Command::Openapi) => return print(openapi()),
+        _ => {}
     }
     let settings = match Settings::load(secrets_manager::fetch).await {
         Ok(settings) => settings,
@@ -89,8 +93,8 @@ async fn run(command: Command, settings: Settings) -> Outcome<()> {
         Command::Import { file } => store_commands::import(&settings, file).await,
         Command::Health => Ok(server::probe(settings.bind).await?),
         Command::CreateTable => store_commands::create_table(&settings).await,
-        // It needs no settings.
-        Command::NewKey => Ok(()),
+        // They need no settings.
+        Command::NewKey | Command::Openapi => Ok(()),
     }
 }
 
@@ -119,7 +123,12 @@ async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> 
 /// Prints a new key for its holder, and its hash for the settings.
 fn new_key() -> ExitCode {
     let key = format!("{:032x}{:032x}", rand::random::<u128>(), rand::random::<u128>());
-    let printed = writeln!(std::io::stdout(), "x-api-key: {key}\nAPI_KEYS=sha256:{}", Hash::of(&key));
+    print(&format!("x-api-key: {key}\nAPI_KEYS=sha256:{}", Hash::of(&key)))
+}
+
+/// Prints to standard output, and a line end.
+fn print(text: &str) -> ExitCode {
+    let printed = writeln!(std::io::stdout(), "{text}");
     if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 

@@ -1,6 +1,8 @@
 //! What handlers share.
 
-use super::{anonymous::Anonymous, auth::Access, health::Health, page::Lists, refusals::Refusals};
+use super::{
+    anonymous::Anonymous, auth::Access, document::Document, health::Health, page::Lists, refusals::Refusals,
+};
 use crate::{provider::Sandbox, service::Service};
 use axum::extract::FromRef;
 use std::sync::Arc;
@@ -13,5 +15,6 @@ pub(super) struct App {
     pub(super) anonymous: Arc<Anonymous>,
     pub(super) health: Arc<Health>,
     pub(super) lists: Lists,
+    pub(super) document: Document,
     pub(super) sandbox: Option<Arc<Sandbox>>,
 }

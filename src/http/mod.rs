@@ -7,6 +7,7 @@ mod auth;
 pub mod base_path;
 mod body;
 mod console;
+mod document;
 mod encoding;
 mod error;
 mod fields;
@@ -14,6 +15,7 @@ mod health;
 mod keys;
 mod message;
 mod observe;
+mod openapi;
 mod opt_out;
 mod origin;
 mod page;
@@ -29,6 +31,7 @@ mod webhook;
 pub use auth::{Auth, Guard};
 pub use keys::{ApiKey, Hash, InvalidKey, SHORTEST_KEY, check_secret};
 pub use observe::RequestId;
+pub use openapi::openapi;
 pub use reason::Reason;
 pub use routes::{CONSOLE_ROUTES, ROUTES, Route, SANDBOX_ROUTE};
 pub use source::{InvalidNetworks, Networks, Peer};
@@ -63,6 +66,7 @@ pub fn router(parts: Parts) -> Router {
         refusals: Arc::default(),
         anonymous: Arc::default(),
         health: Arc::default(),
+        document: openapi,
         lists: page::Lists { response_limit: parts.response_limit },
         sandbox: parts.sandbox,
     };

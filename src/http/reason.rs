@@ -3,11 +3,11 @@
 use axum::http::StatusCode;
 
 macro_rules! reasons {
-    ($($(#[$doc:meta])+ $variant:ident = $name:literal, $status:ident;)+) => {
+    ($(#[doc = $meaning:literal] $variant:ident = $name:literal, $status:ident;)+) => {
         /// Why a request failed, for programs: `reason` in the body of every error.
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum Reason {
-            $($(#[$doc])+ $variant),+
+            $(#[doc = $meaning] $variant),+
         }
 
         impl Reason {
@@ -18,6 +18,12 @@ macro_rules! reasons {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $name),+ }
+            }
+
+            /// What it means, in a sentence for the OpenAPI document.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => $meaning.trim_ascii()),+ }
             }
 
             /// The HTTP status of the response.

@@ -1,6 +1,8 @@
 //! The table of routes.
 
-use super::{app::App, auth::Guard, console, health, message, opt_out, sandbox, session, tn, webhook};
+use super::{
+    app::App, auth::Guard, console, document, health, message, opt_out, sandbox, session, tn, webhook,
+};
 use axum::{
     Router,
     routing::{MethodFilter, MethodRouter, on},
@@ -39,6 +41,7 @@ macro_rules! route {
 pub const ROUTES: &[Route] = &[
     route!(POST "/", webhook::receive).with(Guard::WebhookToken),
     route!(GET "/health", health::show).with(Guard::Open),
+    route!(GET "/openapi.json", document::show).with(Guard::Open),
     route!(GET "/message", message::list),
     route!(GET "/opt-out", opt_out::list),
     route!(DELETE "/opt-out", opt_out::lift),

@@ -73,9 +73,9 @@ fn repeat(event: &mut serde_json::Value, query: &[(&str, &str)], headers: &Heade
 }
 
 #[tokio::test]
-async fn only_health_is_open_and_all_other_routes_ask_for_a_key_or_the_token() {
+async fn only_health_and_the_description_are_open_and_all_other_routes_ask_for_a_key_or_the_token() {
     let open: Vec<_> = ROUTES.iter().filter(|route| route.guard == Guard::Open).map(|it| it.path).collect();
-    assert_eq!(open, ["/health"]);
+    assert_eq!(open, ["/health", "/openapi.json"]);
     let token: Vec<_> = ROUTES.iter().filter(|it| it.guard == Guard::WebhookToken).collect();
     assert!(matches!(token[..], [Route { method: "POST", path: "/", .. }]), "{token:?}");
     let app = guarded();

@@ -32,6 +32,7 @@ mod model;
 mod newer_release;
 mod not_delivered;
 mod numbers;
+mod openapi;
 mod outbox;
 mod posts;
 mod private_files;

@@ -1,6 +1,6 @@
 //! The service in this process, with a provider that records messages and a clock that tests set.
 
-use crate::{ALICE, Answer, BOB, Backend, Recorder, TN, dynamodb::dynamodb, flat, fresh_id, log};
+use crate::{ALICE, Answer, BOB, Backend, Recorder, TN, dynamodb::dynamodb, flat, fresh_id, log, openapi};
 use axum::{Router, body::Body, http::Request};
 use chrono::{DateTime, TimeDelta, Utc};
 use http_body_util::BodyExt;
@@ -156,13 +156,16 @@ impl App {
         self.folder.as_ref().expect("the service has a SQLite file of its own").path().join(DATABASE)
     }
 
-    /// Sends a request.
+    /// Sends a request. The answer must be one that the OpenAPI document has.
     pub async fn send(&self, request: Request<Body>) -> Answer {
+        let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = self.router.clone().oneshot(request).await.expect("the router never fails");
         let (head, body) = response.into_parts();
         let bytes = body.collect().await.expect("a whole body").to_bytes();
         let body = String::from_utf8(bytes.into()).expect("UTF-8");
-        Answer { status: head.status.as_u16(), headers: head.headers, body }
+        let answer = Answer { status: head.status.as_u16(), headers: head.headers, body };
+        openapi::check(method.as_str(), &path, &answer);
+        answer
     }
 
     /// Sends a management request; a body is sent as `application/json`.

@@ -1,6 +1,6 @@
 //! The real binary in a working directory of its own, killed with the test.
 
-use crate::Answer;
+use crate::{Answer, openapi};
 use reqwest::Method;
 use serde_json::Value;
 use std::{
@@ -216,9 +216,14 @@ impl Server {
     }
 }
 
-/// Sends a request and reads the whole response.
+/// Sends a request to the service and reads the whole response, which must be one that the OpenAPI document has.
 pub async fn read(request: reqwest::RequestBuilder) -> Answer {
-    let response = request.send().await.unwrap();
+    let (client, request) = request.build_split();
+    let request = request.unwrap();
+    let (method, path) = (request.method().clone(), request.url().path().to_owned());
+    let response = client.execute(request).await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
-    Answer { status, headers, body: response.text().await.unwrap() }
+    let answer = Answer { status, headers, body: response.text().await.unwrap() };
+    openapi::check(method.as_str(), &path, &answer);
+    answer
 }

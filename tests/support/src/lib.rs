@@ -13,6 +13,7 @@ pub mod fault_proxy;
 pub mod flowroute_standin;
 mod log;
 mod loopback;
+pub mod openapi;
 mod provider;
 mod restartable_server;
 pub mod runtime_api;
