@@ -8,7 +8,7 @@ use super::{
     reason::Reason,
     routes::{CONSOLE_ROUTES, ROUTES, Route, SANDBOX_ROUTE},
 };
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, io::Read, sync::LazyLock};
 
@@ -28,7 +28,7 @@ pub fn openapi() -> &'static str {
 
 fn document() -> Value {
     let mut packed = String::new();
-    let parts = GzDecoder::new(PARTS).read_to_string(&mut packed);
+    let parts = MultiGzDecoder::new(PARTS).read_to_string(&mut packed);
     let parts: Vec<Value> = parts.ok().and_then(|_| serde_json::from_str(&packed).ok()).unwrap_or_default();
     let mut document = json!({});
     for part in parts {
