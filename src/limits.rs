@@ -125,6 +125,10 @@ pub const ROUND_RECLAIM: Duration = Duration::from_secs(5);
 pub const ROUND_RECONCILE: Duration = Duration::from_secs(15);
 /// Reading the gauges.
 pub const GAUGES: Duration = Duration::from_secs(3);
+/// The pause after which durations that Prometheus has not fetched are added to their buckets.
+pub const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+/// Checking the store for `doctor`.
+pub const DOCTOR: Duration = Duration::from_secs(10);
 /// Retrying one record of an import while the table is busy.
 pub const IMPORT_RECORD: Duration = Duration::from_secs(60);
 /// The idle time after which the pooled connections of a process that may be frozen count as stale.

@@ -1,59 +1,26 @@
-//! Reads the settings and builds the service. Only this file and `store_commands` see `Settings`.
+//! Reads the settings and builds the service. Only this file, `store_commands` and `doctor` see `Settings`.
 
+mod cli;
+mod progress;
 mod store_commands;
 
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use cli::{Cli, Command};
 use sms_proxy::{
     aws::secrets_manager,
+    doctor::{self, Verdict},
     http::{Hash, Parts, openapi, router},
     limits,
     provider::{Sandbox, flowroute},
     runtime::{lambda, process, server},
     service::Service,
-    settings::{ProviderChoice, Runtime, Settings, Storage},
+    settings::{Problems, ProviderChoice, Runtime, Settings, Storage},
     store::{Dynamo, Sqlite, Store},
-    telemetry::logging,
+    telemetry::{logging, prometheus::Prometheus},
 };
-use std::{io::Write, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{io::Write, process::ExitCode, sync::Arc, time::Duration};
 use store_commands::Outcome;
 use tokio::signal::unix::{SignalKind, signal};
-
-/// Two people text each other through a Flowroute number that belongs to neither.
-///
-/// Settings are environment variables, or lines in settings.toml: see docs/settings.md.
-#[derive(Parser)]
-#[command(version)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Serve HTTP, or the events of the Lambda runtime when started by it (the default)
-    Serve,
-    /// Run one round of maintenance and print its result
-    Maintenance,
-    /// Write all records to standard output, as JSON lines; they hold phone numbers and texts not yet sent
-    ///
-    /// STORAGE, SQLITE_PATH and DYNAMODB_TABLE choose the store. Stop the service first.
-    Export,
-    /// Store the records of an export, in an empty store; repeat it if it is interrupted
-    ///
-    /// STORAGE, SQLITE_PATH and DYNAMODB_TABLE choose the store. Keep the service stopped meanwhile.
-    Import {
-        /// The file that `export` wrote; standard input without it
-        file: Option<PathBuf>,
-    },
-    /// Check the health of the local server with these settings; exits with 1 if it is unhealthy
-    Health,
-    /// Make an API key or a token: print it for its holder, and as a hash for API_KEYS
-    NewKey,
-    /// Print the OpenAPI document of the HTTP API, as `GET /openapi.json` serves it
-    Openapi,
-    /// Create the DynamoDB table; for emulators, since in AWS the template does
-    CreateTable,
-}
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -62,9 +29,16 @@ async fn main() -> ExitCode {
     match command {
         Some(Command::NewKey) => return new_key(),
         Some(Command::Openapi) => return print(openapi()),
+        Some(Command::Completions { shell }) => {
+            return if cli::print_completions(shell).is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
         _ => {}
     }
-    let settings = match Settings::load(secrets_manager::fetch).await {
+    let settings = Settings::load(secrets_manager::fetch).await;
+    if matches!(command, Some(Command::Doctor)) {
+        return examine(settings).await;
+    }
+    let settings = match settings {
         Ok(settings) => settings,
         Err(problems) => {
             eprintln!("sms-proxy cannot start with these settings:\n{problems}");
@@ -93,8 +67,8 @@ async fn run(command: Command, settings: Settings) -> Outcome<()> {
         Command::Import { file } => store_commands::import(&settings, file).await,
         Command::Health => Ok(server::probe(settings.bind).await?),
         Command::CreateTable => store_commands::create_table(&settings).await,
-        // They need no settings.
-        Command::NewKey | Command::Openapi => Ok(()),
+        // They run without settings, or with bad ones.
+        Command::NewKey | Command::Openapi | Command::Completions { .. } | Command::Doctor => Ok(()),
     }
 }
 
@@ -118,6 +92,14 @@ async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> 
             (Service::new(store, Arc::clone(&sandbox) as _, options), Some(sandbox))
         }
     })
+}
+
+/// Prints what there is to mend.
+async fn examine(settings: Result<Settings, Problems>) -> ExitCode {
+    let found = doctor::examine(settings).await;
+    let printed = found.iter().try_for_each(|finding| writeln!(std::io::stdout(), "{finding}"));
+    let is_well = found.iter().all(|finding| finding.verdict != Verdict::Mend);
+    if is_well && printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 /// Prints a new key for its holder, and its hash for the settings.
@@ -146,10 +128,13 @@ async fn serve(settings: Settings) -> Outcome<()> {
     }
     let (service, sandbox) = build(&settings).await?;
     let provider = if sandbox.is_some() { "sandbox (nothing is really sent)" } else { "Flowroute" };
+    let metrics = if local { Prometheus::start() } else { None };
+    let upkeep = metrics.clone().map(|metrics| tokio::spawn(metrics.upkeep()));
     let router = router(Parts {
         service: service.clone(),
         auth: settings.auth,
         sandbox: sandbox.filter(|_| local),
+        metrics,
         console: settings.console,
         base_path: settings.base_path,
         response_limit: (!local).then_some(limits::LAMBDA_RESPONSE),
@@ -174,6 +159,9 @@ async fn serve(settings: Settings) -> Outcome<()> {
     let limits = server::Limits { connections: process::connections(), ..server::Limits::default() };
     server::serve(listener, router, limits, stop).await;
     maintenance.abort();
+    if let Some(upkeep) = upkeep {
+        upkeep.abort();
+    }
     if tokio::time::timeout(limits::FINISH, service.finish()).await.is_err() {
         tracing::warn!("messages were still being sent at the stop");
     }

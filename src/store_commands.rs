@@ -1,5 +1,6 @@
 //! The commands that work on a whole store: export, import, create-table.
 
+use crate::progress::Progress;
 use chrono::{DateTime, Utc};
 use sms_proxy::{
     limits,
@@ -43,14 +44,18 @@ pub(crate) async fn export(settings: &Settings) -> Outcome<()> {
     let store = open_store(settings).await?;
     // The shell may have created the file for everybody to read.
     process::make_output_private();
-    let out = BufWriter::new(std::io::stdout());
-    let records = snapshot::export(store.as_ref(), retained_since(settings), out).await?;
+    let progress = Progress::start("reading the store");
+    let (store, out) = (progress.watching(store, None), progress.counting(BufWriter::new(std::io::stdout())));
+    let exported = snapshot::export(&store, retained_since(settings), out).await;
+    drop(progress);
+    let records = exported?;
     eprintln!("exported {records} records");
     Ok(())
 }
 
 /// Stores the records of a file, or of standard input.
 pub(crate) async fn import(settings: &Settings, file: Option<PathBuf>) -> Outcome<()> {
+    let progress = Progress::start("reading the file");
     let text = match &file {
         Some(path) => std::fs::read(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?,
         None => {
@@ -59,8 +64,12 @@ pub(crate) async fn import(settings: &Settings, file: Option<PathBuf>) -> Outcom
             text
         }
     };
-    let store = open_store(settings).await?;
-    let summary = snapshot::import(store.as_ref(), &text, retained_since(settings)).await?;
+    // All lines but the first and the last are records.
+    let records = text.iter().filter(|byte| **byte == b'\n').count().saturating_sub(2);
+    let store = progress.watching(open_store(settings).await?, Some(records));
+    let imported = snapshot::import(&store, &text, retained_since(settings)).await;
+    drop(progress);
+    let summary = imported?;
     eprintln!("{summary}");
     Ok(())
 }

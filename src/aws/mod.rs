@@ -19,6 +19,7 @@ use aws_smithy_runtime_api::client::{
     result::ConnectorError,
 };
 use axum::http::Response;
+use chrono::{DateTime, Utc};
 use http_body_util::BodyExt;
 use reqwest::{Client, Request};
 use std::{sync::Arc, time::Duration};
@@ -26,6 +27,18 @@ use std::{sync::Arc, time::Duration};
 /// The region, credentials and endpoints that the environment names (`AWS_REGION`, `AWS_ENDPOINT_URL_DYNAMODB`, …).
 pub(crate) fn environment(may_freeze: bool) -> ConfigLoader {
     aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(may_freeze))
+}
+
+/// The time by DynamoDB's clock, from an answer to a request without credentials.
+pub(crate) async fn dynamodb_time() -> Option<DateTime<Utc>> {
+    let endpoint =
+        ["AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL"].iter().find_map(|name| std::env::var(name).ok());
+    let url = match endpoint.filter(|url| !url.is_empty()) {
+        Some(url) => url,
+        None => format!("https://dynamodb.{}.amazonaws.com", environment(false).load().await.region()?),
+    };
+    let client = net::builder(limits::AWS_CONNECT).ok()?.timeout(limits::DYNAMODB_CALL).build().ok()?;
+    net::date_of(&client.get(url).send().await.ok()?)
 }
 
 /// The HTTP client for the SDK's clients. In a process that may be frozen between two calls, it is replaced when its

@@ -23,7 +23,7 @@ mod status;
 pub use characters::is_invisible;
 pub use clock::{CLOCK_TOLERANCE, was_set_back};
 pub use country::{AllowedCountries, NotAllowed, UnknownCountry};
-pub use gauges::Gauges;
+pub use gauges::{Census, Failed, Gauges};
 pub use id::{InvalidId, MessageId, SessionId};
 pub use lifecycle::{LONGEST_BACKOFF, MessageEvent, Settlement, Surroundings, Transition, is_due};
 pub use message::{Caused, Content, Inbound, Kind, Outbound, Text};

@@ -3,7 +3,7 @@
 use super::{
     anonymous::Anonymous, auth::Access, document::Document, health::Health, page::Lists, refusals::Refusals,
 };
-use crate::{provider::Sandbox, service::Service};
+use crate::{provider::Sandbox, service::Service, telemetry::prometheus::Prometheus};
 use axum::extract::FromRef;
 use std::sync::Arc;
 
@@ -17,4 +17,5 @@ pub(super) struct App {
     pub(super) lists: Lists,
     pub(super) document: Document,
     pub(super) sandbox: Option<Arc<Sandbox>>,
+    pub(super) metrics: Option<Prometheus>,
 }

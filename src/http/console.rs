@@ -23,7 +23,7 @@ macro_rules! file {
 static PAGE: File = file!("index.html", "text/html; charset=utf-8");
 
 /// What the page loads. Its addresses are relative, so that it works below a base path.
-static FILES: [File; 10] = [
+static FILES: [File; 11] = [
     file!("style.css", "text/css; charset=utf-8"),
     file!("icon.png", "image/png"),
     file!("app.js", "text/javascript; charset=utf-8"),
@@ -33,6 +33,7 @@ static FILES: [File; 10] = [
     file!("sessions.js", "text/javascript; charset=utf-8"),
     file!("session.js", "text/javascript; charset=utf-8"),
     file!("phones.js", "text/javascript; charset=utf-8"),
+    file!("outbox.js", "text/javascript; charset=utf-8"),
     file!("opt_outs.js", "text/javascript; charset=utf-8"),
 ];
 

@@ -25,6 +25,7 @@ mod routes;
 mod sandbox;
 mod session;
 mod source;
+mod status;
 mod tn;
 mod webhook;
 
@@ -33,10 +34,10 @@ pub use keys::{ApiKey, Hash, InvalidKey, SHORTEST_KEY, check_secret};
 pub use observe::RequestId;
 pub use openapi::openapi;
 pub use reason::Reason;
-pub use routes::{CONSOLE_ROUTES, ROUTES, Route, SANDBOX_ROUTE};
+pub use routes::{CONSOLE_ROUTES, METRICS_ROUTE, ROUTES, Route, SANDBOX_ROUTE};
 pub use source::{InvalidNetworks, Networks, Peer};
 
-use crate::{provider::Sandbox, service::Service};
+use crate::{provider::Sandbox, service::Service, telemetry::prometheus::Prometheus};
 use app::App;
 use axum::{Router, middleware::from_fn_with_state};
 use error::ApiError;
@@ -50,6 +51,8 @@ pub struct Parts {
     pub auth: Auth,
     /// The sandbox, if it is the provider; adds [`SANDBOX_ROUTE`].
     pub sandbox: Option<Arc<Sandbox>>,
+    /// The metrics, if they are recorded for Prometheus; adds [`METRICS_ROUTE`].
+    pub metrics: Option<Prometheus>,
     /// Whether there is a console; adds [`CONSOLE_ROUTES`].
     pub console: bool,
     /// The base path that others put before each path, such as `/sms`; paths without it work too.
@@ -69,10 +72,12 @@ pub fn router(parts: Parts) -> Router {
         document: openapi,
         lists: page::Lists { response_limit: parts.response_limit },
         sandbox: parts.sandbox,
+        metrics: parts.metrics,
     };
     let sandbox = app.sandbox.as_ref().map(|_| &SANDBOX_ROUTE);
+    let metrics = app.metrics.as_ref().map(|_| &METRICS_ROUTE);
     let console = parts.console.then_some(CONSOLE_ROUTES).into_iter().flatten();
-    let all: Vec<&Route> = ROUTES.iter().chain(sandbox).chain(console).collect();
+    let all: Vec<&Route> = ROUTES.iter().chain(sandbox).chain(metrics).chain(console).collect();
     let behind = |guard: Guard| {
         let routes = all.iter().copied().filter(|route| route.guard == guard);
         let admit = (Arc::clone(&app.access), Arc::clone(&app.refusals), guard);

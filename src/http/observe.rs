@@ -4,7 +4,7 @@ use super::{anonymous::Anonymous, auth::Admitted, error::ApiError, reason::Reaso
 use crate::{
     limits,
     service::Service,
-    telemetry::metrics::{Event, count},
+    telemetry::metrics::{Event, UNKNOWN_ROUTE, answered, count},
 };
 use axum::{
     body::HttpBody,
@@ -49,7 +49,8 @@ pub(super) async fn observe(
         .get::<RequestId>()
         .cloned()
         .unwrap_or_else(|| RequestId(Uuid::new_v4().simple().to_string()));
-    let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str).to_owned();
+    let route =
+        request.extensions().get::<MatchedPath>().map_or(UNKNOWN_ROUTE, MatchedPath::as_str).to_owned();
     let method = known(request.method());
     let span = tracing::info_span!("request", id, key = tracing::field::Empty);
     let header = HeaderValue::from_str(&id);
@@ -64,7 +65,8 @@ pub(super) async fn observe(
             count(Event::Unauthorized);
         }
         let reason = reason.map(Reason::as_str);
-        let status = response.status();
+        let (status, took) = (response.status(), start.elapsed());
+        answered(method, &route, status.as_u16(), took);
         let is_anonymous = response.extensions().get::<Admitted>().is_none();
         if is_anonymous
             && !status.is_server_error()
@@ -72,7 +74,7 @@ pub(super) async fn observe(
         {
             return response;
         }
-        let milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         tracing::info!(%method, route, status = status.as_u16(), reason, milliseconds, "answered");
         response
     }

@@ -6,7 +6,7 @@
 use super::{
     auth::Guard,
     reason::Reason,
-    routes::{CONSOLE_ROUTES, ROUTES, Route, SANDBOX_ROUTE},
+    routes::{CONSOLE_ROUTES, METRICS_ROUTE, ROUTES, Route, SANDBOX_ROUTE},
 };
 use flate2::read::MultiGzDecoder;
 use serde_json::{Map, Value, json};
@@ -35,7 +35,7 @@ fn document() -> Value {
         merge(&mut document, part);
     }
     document["info"]["version"] = env!("CARGO_PKG_VERSION").into();
-    for route in ROUTES.iter().chain(CONSOLE_ROUTES).chain([&SANDBOX_ROUTE]) {
+    for route in ROUTES.iter().chain(CONSOLE_ROUTES).chain([&SANDBOX_ROUTE, &METRICS_ROUTE]) {
         let operation = document["paths"][route.path].get_mut(route.method.to_ascii_lowercase());
         if let Some(operation) = operation.and_then(Value::as_object_mut) {
             add_errors(route, operation);

@@ -1,7 +1,7 @@
 //! The table of routes.
 
 use super::{
-    app::App, auth::Guard, console, document, health, message, opt_out, sandbox, session, tn, webhook,
+    app::App, auth::Guard, console, document, health, message, opt_out, sandbox, session, status, tn, webhook,
 };
 use axum::{
     Router,
@@ -45,6 +45,7 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/message", message::list),
     route!(GET "/opt-out", opt_out::list),
     route!(DELETE "/opt-out", opt_out::lift),
+    route!(GET "/status", status::show),
     route!(GET "/tn", tn::list),
     route!(POST "/tn", tn::add),
     route!(DELETE "/tn", tn::remove_named),
@@ -61,6 +62,9 @@ pub const ROUTES: &[Route] = &[
 
 /// An additional route of a local server with the sandbox.
 pub const SANDBOX_ROUTE: Route = route!(GET "/sandbox/messages", sandbox::show);
+
+/// An additional route of a local server.
+pub const METRICS_ROUTE: Route = route!(GET "/metrics", status::metrics);
 
 /// The additional routes of a service with a console. They need no key, for they have no data.
 pub const CONSOLE_ROUTES: &[Route] = &[

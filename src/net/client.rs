@@ -1,6 +1,7 @@
 //! The HTTP client for Flowroute and AWS.
 
-use reqwest::{ClientBuilder, redirect, retry};
+use chrono::{DateTime, Utc};
+use reqwest::{ClientBuilder, Response, header, redirect, retry};
 use rustls::{ClientConfig, crypto::aws_lc_rs};
 use rustls_platform_verifier::BuilderVerifierExt;
 use std::{
@@ -34,4 +35,10 @@ pub(crate) fn builder(connect_limit: Duration) -> Result<ClientBuilder, NoTls> {
         .connect_timeout(connect_limit)
         .redirect(redirect::Policy::none())
         .retry(retry::never()))
+}
+
+/// The time by the clock of the server that has answered.
+pub(crate) fn date_of(response: &Response) -> Option<DateTime<Utc>> {
+    let date = response.headers().get(header::DATE)?.to_str().ok()?;
+    DateTime::parse_from_rfc2822(date).ok().map(|date| date.to_utc())
 }

@@ -3,5 +3,5 @@
 mod client;
 mod stale_connections;
 
-pub(crate) use client::builder;
+pub(crate) use client::{builder, date_of};
 pub(crate) use stale_connections::Reconnecting;

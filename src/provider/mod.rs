@@ -16,6 +16,9 @@ pub trait Provider: Send + Sync + 'static {
     /// The provider's name, for messages to people.
     fn name(&self) -> &'static str;
 
+    /// The provider, as `SMS_PROVIDER` names it.
+    fn setting(&self) -> &'static str;
+
     /// What the operator should do when the provider [needs them](NotTaken::needs_operator).
     fn remedy(&self) -> &'static str;
 

@@ -48,6 +48,10 @@ impl Provider for Sandbox {
         "the sandbox"
     }
 
+    fn setting(&self) -> &'static str {
+        "sandbox"
+    }
+
     fn remedy(&self) -> &'static str {
         "set FLOWROUTE_ACCESS_KEY and FLOWROUTE_SECRET_KEY to send messages"
     }

@@ -103,8 +103,14 @@ impl Service {
     pub(crate) async fn sample(&self) {
         match timeout(limits::GAUGES, self.store.gauges(metrics::COUNTED_UP_TO)).await {
             Ok(Ok(gauges)) => metrics::sample(&gauges, self.now()),
-            Ok(Err(error)) => tracing::warn!(%error, "gauges not read"),
-            Err(_) => tracing::warn!("gauges not read: timed out"),
+            Ok(Err(error)) => {
+                metrics::withdraw_sample();
+                tracing::warn!(%error, "gauges not read");
+            }
+            Err(_) => {
+                metrics::withdraw_sample();
+                tracing::warn!("gauges not read: timed out");
+            }
         }
     }
 

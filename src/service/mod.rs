@@ -14,12 +14,14 @@ mod reconcile;
 pub mod relay;
 mod response;
 mod sessions;
+mod status;
 mod wording;
 
 pub use error::{Error, Result};
 pub use maintenance::Round;
 pub use opt_words::{InvalidWords, OptOutWords};
 pub use reconcile::{ListVerdict, judge};
+pub use status::Status;
 pub use wording::Wording;
 
 use crate::{
@@ -30,6 +32,7 @@ use crate::{
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use pacing::Pacer;
 use readings::Readings;
+use status::Failures;
 use std::{
     future::Future,
     sync::{Arc, Mutex},
@@ -99,6 +102,7 @@ pub struct Service {
     pacer: Arc<Pacer>,
     readings: Arc<Mutex<Readings>>,
     pending_rollbacks: Arc<Mutex<Vec<SessionId>>>,
+    failures: Arc<Failures>,
 }
 
 impl Service {
@@ -114,6 +118,7 @@ impl Service {
             stopping: CancellationToken::new(),
             readings: Arc::default(),
             pending_rollbacks: Arc::default(),
+            failures: Arc::default(),
         }
     }
 

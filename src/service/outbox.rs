@@ -6,7 +6,7 @@ use crate::{
     limits,
     provider::{NotTaken, SendError},
     store::{self, StoreError},
-    telemetry::metrics::{Event, count},
+    telemetry::metrics::{Call, Event, Timer, count},
 };
 use backon::{ConstantBuilder, Retryable};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -108,7 +108,9 @@ impl Service {
         } else {
             // The outer timeout is for a provider that exceeds its limit.
             let limit = left.saturating_sub(Duration::from_millis(200));
-            match timeout(left, self.provider.send(&leased.outbound, limit)).await {
+            let send = timeout(left, self.provider.send(&leased.outbound, limit));
+            let _timer = Timer::start(Call::ProviderSend);
+            match send.await {
                 Ok(Ok(provider_id)) => Attempt::Sent(provider_id),
                 Ok(Err(error)) => Attempt::Failed(error),
                 Err(_) => Attempt::Failed(SendError::Unknown { detail: "timed out".into() }),
@@ -130,12 +132,23 @@ impl Service {
     async fn settle(&self, leased: &Message, settlement: Settlement) {
         let outbound = leased.outbound.id;
         match retry_unavailable(|| self.store.settle(leased, settlement.clone(), self.now())).await {
-            Ok(Some(event)) => count_outcome(event),
+            Ok(Some(event)) => self.count_outcome(event),
             // A receipt or the end of its session settled it, or another sender has leased it since.
             Ok(None) => {
                 tracing::info!(%outbound, "outcome not applied: the message is settled or leased again")
             }
             Err(error) => tracing::error!(%outbound, %error, "outcome not stored"),
+        }
+    }
+
+    pub(super) fn count_outcome(&self, event: MessageEvent) {
+        match event {
+            MessageEvent::Failed => {
+                self.failures.add(self.now());
+                count(Event::TextsFailed);
+            }
+            MessageEvent::UnknownForGood => count(Event::UnknownForGood),
+            _ => {}
         }
     }
 
@@ -162,14 +175,6 @@ impl Service {
                 tracing::warn!(%outbound, kind, to, session, %error, "message not sent")
             }
         }
-    }
-}
-
-pub(super) fn count_outcome(event: MessageEvent) {
-    match event {
-        MessageEvent::Failed => count(Event::TextsFailed),
-        MessageEvent::UnknownForGood => count(Event::UnknownForGood),
-        _ => {}
     }
 }
 

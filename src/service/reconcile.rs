@@ -5,7 +5,7 @@
 use super::{
     Result, Service,
     maintenance::Round,
-    outbox::{MAX_AGE, count_outcome},
+    outbox::MAX_AGE,
     readings::{Readings, attempted_by, is_comparable},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     limits,
     provider::{ListError, Listed},
     store::{Others, skip_unreadable},
+    telemetry::metrics::{Call, Timer},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use std::{
@@ -105,10 +106,12 @@ impl Service {
 
     async fn read_list(&self, since: DateTime<Utc>, deadline: Instant) -> Option<Vec<Listed>> {
         let limit = deadline.saturating_duration_since(Instant::now()).min(limits::MAX_READING);
+        let timer = Timer::start(Call::ProviderList);
         let list = tokio::select! {
             list = self.provider.list(since, limit) => list,
             () = self.stopping.cancelled() => return None,
         };
+        drop(timer);
         match list {
             Ok(rows) => {
                 self.readings().failures = 0;
@@ -176,7 +179,7 @@ impl Service {
             _ => {}
         }
         if let Some(Some(event)) = skip_unreadable(self.store.settle(unknown, settlement, now).await)? {
-            count_outcome(event);
+            self.count_outcome(event);
         }
         Ok(())
     }

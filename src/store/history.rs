@@ -1,7 +1,7 @@
 //! Outcomes of messages, and gauges.
 
 use super::Result;
-use crate::domain::{Gauges, Message, Page, Part, Receipt, SessionId};
+use crate::domain::{Census, Gauges, Message, Page, Part, Receipt, SessionId};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -26,6 +26,9 @@ pub trait History: Send + Sync + 'static {
 
     /// The gauges. Each is counted up to `up_to` only, which bounds the cost. They may lag a little.
     async fn gauges(&self, up_to: u32) -> Result<Gauges>;
+
+    /// The census, counted up to `up_to` as the gauges are. A record that this version cannot read is not counted on DynamoDB.
+    async fn census(&self, up_to: u32, now: DateTime<Utc>) -> Result<Census>;
 
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;

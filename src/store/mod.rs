@@ -45,4 +45,7 @@ pub trait Store: Pool + Sessions + Outbox + OptOuts + History {
     /// in an hour and session, whatever happens concurrently, and only while
     /// [the rule](crate::domain::Session::not_delivered) allows it.
     fn telling_senders(self: Arc<Self>, words: &str) -> Arc<dyn Store>;
+
+    /// The backend, as `STORAGE` names it.
+    fn name(&self) -> &'static str;
 }

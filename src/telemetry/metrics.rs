@@ -1,73 +1,209 @@
-//! Metrics for the operator, in CloudWatch's embedded metric format.
+//! Metrics for the operator: in the Lambda runtime in CloudWatch's embedded metric format, of the local server for Prometheus.
 //!
-//! The only dimension is the function's name: no metric has a phone number, an id or a path. Outside the Lambda runtime
-//! nothing is recorded.
+//! No metric has a phone number, an id or a path. In CloudWatch the only dimension is the function's name. The commands
+//! record nothing.
 
 use crate::domain::Gauges;
-use ::metrics::{Unit, counter, describe_histogram, histogram};
+use ::metrics::{Unit, counter, describe_histogram, gauge, histogram};
 use chrono::{DateTime, Utc};
 use metrics_cloudwatch_embedded::{Builder, Collector};
-use std::{fmt, io::Write};
+use std::{
+    io::Write,
+    sync::atomic::{AtomicBool, Ordering},
+    time::{Duration, Instant},
+};
 
 const NAMESPACE: &str = "SmsProxy";
 const DIMENSION: &str = "FunctionName";
 /// The maximum up to which [`Gauges`] are counted; the thresholds of the alarms are lower.
 pub(crate) const COUNTED_UP_TO: u32 = 1000;
 
-const TEXTS_WAITING: &str = "TextsWaiting";
-const OLDEST_WAITING_SECONDS: &str = "OldestWaitingSeconds";
-const TEXTS_UNKNOWN_OPEN: &str = "TextsUnknownOpen";
-const FREE_TNS: &str = "FreeTns";
+/// A route that the router does not know, in logs and metrics.
+pub(crate) const UNKNOWN_ROUTE: &str = "unknown";
 
-/// An event that is counted. The variants' names are the metrics' names.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Event {
-    /// The provider took a text.
-    TextsSent,
-    /// The provider refused a text.
-    TextsRefused,
-    /// The provider did not take a text, or could not be reached.
-    TextsNotTaken,
-    /// It is unknown whether the provider took a text.
-    TextsUnknown,
-    /// A text was settled as failed.
-    TextsFailed,
-    /// A text was settled as unknown for good.
-    UnknownForGood,
-    /// The provider did not take a text because of a wrong setting.
-    Misconfigured,
-    /// A call of the store failed.
-    StoreErrors,
-    /// A request was answered with 401.
-    Unauthorized,
-    /// A stranger was not answered, since the number is not of an allowed country.
-    StrangersNotAllowed,
-    /// A text was relayed without one of its pictures.
-    PicturesMissing,
-    /// A session was opened.
-    SessionsOpened,
-    /// A session found no free TN.
-    NoTnAvailable,
+/// The durations, in Prometheus only.
+pub(super) const REQUESTS: &str = "sms_proxy_http_request_duration_seconds";
+pub(super) const STORE_CALLS: &str = "sms_proxy_store_call_duration_seconds";
+pub(super) const PROVIDER_CALLS: &str = "sms_proxy_provider_call_duration_seconds";
+
+/// A gauge: its name in CloudWatch, its series in Prometheus, and what it shows.
+pub(super) struct Gauge {
+    name: &'static str,
+    pub(super) series: &'static str,
+    unit: Unit,
+    pub(super) help: &'static str,
 }
 
-impl fmt::Display for Event {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
+const TEXTS_WAITING: Gauge = Gauge {
+    name: "TextsWaiting",
+    series: "sms_proxy_texts_waiting",
+    unit: Unit::Count,
+    help: "Messages that wait in the outbox; 1000: at least as many.",
+};
+const OLDEST_WAITING_SECONDS: Gauge = Gauge {
+    name: "OldestWaitingSeconds",
+    series: "sms_proxy_oldest_waiting_seconds",
+    unit: Unit::Seconds,
+    help: "The age of the oldest of them.",
+};
+const TEXTS_UNKNOWN_OPEN: Gauge = Gauge {
+    name: "TextsUnknownOpen",
+    series: "sms_proxy_texts_unknown_open",
+    unit: Unit::Count,
+    help: "Messages whose outcome is unknown so far; 1000: at least as many.",
+};
+const FREE_TNS: Gauge = Gauge {
+    name: "FreeTns",
+    series: "sms_proxy_free_tns",
+    unit: Unit::Count,
+    help: "TNs that take a session; 1000: at least as many.",
+};
+pub(super) const GAUGES: [Gauge; 4] = [TEXTS_WAITING, OLDEST_WAITING_SECONDS, TEXTS_UNKNOWN_OPEN, FREE_TNS];
+
+/// A call whose time is recorded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Call {
+    /// A read of the store.
+    StoreRead,
+    /// A write of the store.
+    StoreWrite,
+    /// A message for the provider.
+    ProviderSend,
+    /// The provider's message list, with all its pages.
+    ProviderList,
+}
+
+impl Call {
+    /// The series in Prometheus, and the value of its label.
+    const fn series(self) -> (&'static str, &'static str) {
+        match self {
+            Self::StoreRead => (STORE_CALLS, "read"),
+            Self::StoreWrite => (STORE_CALLS, "write"),
+            Self::ProviderSend => (PROVIDER_CALLS, "send"),
+            Self::ProviderList => (PROVIDER_CALLS, "list"),
+        }
     }
+}
+
+/// Whether the metrics are for Prometheus, which scrapes them.
+static SCRAPED: AtomicBool = AtomicBool::new(false);
+
+fn is_scraped() -> bool {
+    SCRAPED.load(Ordering::Relaxed)
+}
+
+/// From now on the metrics are for Prometheus.
+pub(super) fn begin_scraped() {
+    SCRAPED.store(true, Ordering::Relaxed);
+}
+
+macro_rules! events {
+    ($($(#[doc = $doc:literal])+ $event:ident = $series:literal;)+) => {
+        /// An event that is counted. The variants' names are the metrics' names in CloudWatch.
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) enum Event {
+            $($(#[doc = $doc])+ $event),+
+        }
+
+        impl Event {
+            /// The counters in Prometheus, with what they count.
+            pub(super) const SERIES: &[(&str, &str)] = &[$(($series, concat!($($doc),+))),+];
+
+            const fn series(self) -> &'static str {
+                match self { $(Self::$event => $series),+ }
+            }
+        }
+    };
+}
+
+events! {
+    /// The provider took a text.
+    TextsSent = "sms_proxy_texts_sent_total";
+    /// The provider refused a text.
+    TextsRefused = "sms_proxy_texts_refused_total";
+    /// The provider did not take a text, or could not be reached.
+    TextsNotTaken = "sms_proxy_texts_not_taken_total";
+    /// It is unknown whether the provider took a text.
+    TextsUnknown = "sms_proxy_texts_unknown_total";
+    /// A text was settled as failed.
+    TextsFailed = "sms_proxy_texts_failed_total";
+    /// A text was settled as unknown for good.
+    UnknownForGood = "sms_proxy_unknown_for_good_total";
+    /// The provider did not take a text because of a wrong setting.
+    Misconfigured = "sms_proxy_misconfigured_total";
+    /// A call of the store failed.
+    StoreErrors = "sms_proxy_store_errors_total";
+    /// A request was answered with 401.
+    Unauthorized = "sms_proxy_unauthorized_total";
+    /// A stranger was not answered, since the number is not of an allowed country.
+    StrangersNotAllowed = "sms_proxy_strangers_not_allowed_total";
+    /// A text was relayed without one of its pictures.
+    PicturesMissing = "sms_proxy_pictures_missing_total";
+    /// A session was opened.
+    SessionsOpened = "sms_proxy_sessions_opened_total";
+    /// A session found no free TN.
+    NoTnAvailable = "sms_proxy_no_tn_available_total";
 }
 
 /// Counts an event.
 pub(crate) fn count(event: Event) {
-    counter!(event.to_string()).increment(1);
+    let counter = if is_scraped() { counter!(event.series()) } else { counter!(format!("{event:?}")) };
+    counter.increment(1);
 }
 
-/// Records the gauges, as histograms: the library would write a gauge again with every later flush.
+/// Records the gauges. For CloudWatch they are histograms: the library would write a gauge again with every later flush.
 pub(crate) fn sample(gauges: &Gauges, now: DateTime<Utc>) {
     let waited = gauges.waiting_since.map_or(0, |since| (now - since).num_seconds().max(0));
-    histogram!(TEXTS_WAITING).record(gauges.waiting);
-    histogram!(OLDEST_WAITING_SECONDS).record(waited as f64);
-    histogram!(TEXTS_UNKNOWN_OPEN).record(gauges.unknown);
-    histogram!(FREE_TNS).record(gauges.free_tns);
+    let counts = [
+        (TEXTS_WAITING, gauges.waiting.into()),
+        (OLDEST_WAITING_SECONDS, waited as f64),
+        (TEXTS_UNKNOWN_OPEN, gauges.unknown.into()),
+        (FREE_TNS, f64::from(gauges.free_tns)),
+    ];
+    for (gauge, value) in counts {
+        match is_scraped() {
+            true => gauge!(gauge.series).set(value),
+            false => histogram!(gauge.name).record(value),
+        }
+    }
+}
+
+/// Withdraws the gauges, which could not be read: an old value would look like a new one.
+pub(crate) fn withdraw_sample() {
+    if is_scraped() {
+        GAUGES.iter().for_each(|gauge| gauge!(gauge.series).set(f64::NAN));
+    }
+}
+
+/// Records how long a request took. The labels are few: routes, methods and statuses that the service knows.
+pub(crate) fn answered(method: &'static str, route: &str, status: u16, took: Duration) {
+    if is_scraped() {
+        // Whatever strangers send: their methods make no series of their own.
+        let method = if route == UNKNOWN_ROUTE || status == 405 { "other" } else { method };
+        let (route, status) = (route.to_owned(), status.to_string());
+        histogram!(REQUESTS, "method" => method, "route" => route, "status" => status).record(took);
+    }
+}
+
+/// Records how long a call of the store or the provider takes: until it is dropped.
+pub(crate) struct Timer {
+    call: Call,
+    start: Instant,
+}
+
+impl Timer {
+    pub(crate) fn start(call: Call) -> Self {
+        Self { call, start: Instant::now() }
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        if is_scraped() {
+            let (series, label) = self.call.series();
+            histogram!(series, "call" => label).record(self.start.elapsed());
+        }
+    }
 }
 
 /// The collector of this process.
@@ -79,10 +215,9 @@ impl Metrics {
     pub(crate) fn start(function: String) -> Option<Self> {
         let builder = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension(DIMENSION, function);
         let collector = builder.init().ok()?;
-        for name in [TEXTS_WAITING, TEXTS_UNKNOWN_OPEN, FREE_TNS] {
-            describe_histogram!(name, Unit::Count, "");
+        for gauge in &GAUGES {
+            describe_histogram!(gauge.name, gauge.unit, "");
         }
-        describe_histogram!(OLDEST_WAITING_SECONDS, Unit::Seconds, "");
         Some(Self(collector))
     }
 

@@ -1,7 +1,7 @@
 //! The documents: links and anchors lead somewhere, pages stay short, and the tables say what the program does.
 
 use sms_proxy::{
-    http::{CONSOLE_ROUTES, Guard, ROUTES, Reason, SANDBOX_ROUTE},
+    http::{CONSOLE_ROUTES, Guard, METRICS_ROUTE, ROUTES, Reason, SANDBOX_ROUTE},
     provider::flowroute::CODES,
     settings::SETTINGS,
 };
@@ -279,7 +279,7 @@ fn the_page_on_the_api_lists_every_route_and_who_may_call_it() {
             ));
         }
     }
-    let routes = ROUTES.iter().chain(CONSOLE_ROUTES).chain([&SANDBOX_ROUTE]);
+    let routes = ROUTES.iter().chain(CONSOLE_ROUTES).chain([&SANDBOX_ROUTE, &METRICS_ROUTE]);
     let routes =
         routes.map(|route| (route.method.to_owned(), route.path.to_owned(), route.guard == Guard::ApiKey));
     assert_eq!(documented, routes.collect());

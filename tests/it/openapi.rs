@@ -3,7 +3,10 @@
 
 use serde_json::{Value, json};
 use sms_proxy::{
-    http::{Auth, CONSOLE_ROUTES, Guard, Parts, ROUTES, Reason, Route, SANDBOX_ROUTE, openapi, router},
+    http::{
+        Auth, CONSOLE_ROUTES, Guard, METRICS_ROUTE, Parts, ROUTES, Reason, Route, SANDBOX_ROUTE, openapi,
+        router,
+    },
     runtime::lambda,
 };
 use std::collections::BTreeSet;
@@ -17,7 +20,7 @@ use test_support::{
 };
 
 fn all_routes() -> impl Iterator<Item = &'static Route> {
-    ROUTES.iter().chain(CONSOLE_ROUTES).chain([&SANDBOX_ROUTE])
+    ROUTES.iter().chain(CONSOLE_ROUTES).chain([&SANDBOX_ROUTE, &METRICS_ROUTE])
 }
 
 /// The methods and paths of the document with their operations.

@@ -3,6 +3,7 @@
 import { call, hasKey, restoreKey, setKey, whenRefused } from "./api.js";
 import { find, now, onSubmit, setText } from "./dom.js";
 import * as optOuts from "./opt_outs.js";
+import * as outbox from "./outbox.js";
 import * as phones from "./phones.js";
 import * as pool from "./pool.js";
 import * as sessions from "./sessions.js";
@@ -59,7 +60,7 @@ async function refresh() {
   clearTimeout(turn);
   const isDue = Date.now() - viewsAt >= VIEWS_MS - 100;
   if (isDue) viewsAt = Date.now();
-  const views = isDue ? [pool.refresh(), sessions.refresh()] : [];
+  const views = isDue ? [outbox.refresh(), pool.refresh(), sessions.refresh()] : [];
   const done = await Promise.allSettled([phones.refresh(isDue), ...views]);
   if (!isRunning) return;
   if (isDue) phones.paint();

@@ -1,7 +1,7 @@
 // Live sessions, a page at a time: found by person, opened, and what of their messages is not sent.
 
 import { call, query, randomId } from "./api.js";
-import { announce, count, digits, figures, find, guarded, make, masked, now, number, onSubmit, plural, reconcile, remaining, setText } from "./dom.js";
+import { announce, count, digits, find, guarded, make, masked, now, number, onSubmit, plural, reconcile, remaining, setText } from "./dom.js";
 import * as session from "./session.js";
 
 const PAGE = 25;
@@ -12,7 +12,7 @@ let participant = "";
 // The cursors of the pages up to this one; the first page has none.
 let cursors = [null];
 let page = null;
-let outbox = new Map();
+let unsent = new Map();
 let checkedIds = "";
 let asked = 0;
 
@@ -51,19 +51,19 @@ function goTo(newCursors) {
 
 function makeRow({ id, participant_a: a, participant_b: b, virtual_tn: tn }) {
   const expires = make("td", { "data-label": "Expires" });
-  const unsent = make("td", { "data-label": "Outbox" });
+  const notSent = make("td", { "data-label": "Not sent" });
   const name = `Show the session of the numbers ending in ${a.slice(-4)} and ${b.slice(-4)}`;
   const show = make("button", { type: "button", "aria-label": name, onclick: () => session.open(id) }, "Show");
   const cell = (label, value) => make("td", { "data-label": label }, number(value));
-  const row = make("tr", {}, cell("A", a), cell("B", b), cell("Through", tn), expires, unsent, make("td", { class: "actions" }, show));
+  const row = make("tr", {}, cell("A", a), cell("B", b), cell("Through", tn), expires, notSent, make("td", { class: "actions" }, show));
   row.update = ({ expiry_date: expiry }) => {
     setText(expires, remaining(expiry));
     expires.title = expiry ? `${expiry} UTC` : "";
     row.classList.toggle("current", session.openId() === id);
-    const counts = outbox.get(id);
+    const counts = unsent.get(id);
     const parts = counts ? COUNTED.filter((state) => counts[state] > 0).map((state) => `${counts[state]} ${state}`) : [];
-    setText(unsent, parts.join(", ") || "–");
-    unsent.className = counts?.failed || counts?.unknown ? "bad" : "";
+    setText(notSent, parts.join(", ") || "–");
+    notSent.className = counts?.failed || counts?.unknown ? "bad" : "";
   };
   return row;
 }
@@ -79,14 +79,12 @@ async function check() {
   const shown = page.sessions;
   checkedIds = shown.map((it) => it.id).join();
   const found = new Map();
-  const waiting = [];
   const rest = [...shown];
   const work = async () => {
     for (let next = rest.shift(); next; next = rest.shift()) {
       const { messages } = await session.messages(next.id);
       const counts = Object.fromEntries(COUNTED.map((state) => [state, messages.filter((it) => it.state === state).length]));
       found.set(next.id, counts);
-      waiting.push(...messages.filter((it) => it.state === "waiting").map((it) => it.date_created));
     }
   };
   try {
@@ -95,18 +93,8 @@ async function check() {
     checkedIds = "";
     throw error;
   }
-  outbox = found;
-  const total = (state) => [...found.values()].reduce((sum, counts) => sum + counts[state], 0);
-  const oldest = waiting.sort()[0];
-  const age = oldest ? Math.max(0, Math.round((Date.now() - Date.parse(`${oldest.replace(" ", "T")}Z`)) / 1000)) : 0;
-  figures(find("outbox-figures"), [
-    ["Being sent", count(total("sending"))],
-    ["Waiting", count(total("waiting")), total("waiting") ? "draining" : ""],
-    ["Oldest waits", oldest ? `${count(age)} s` : "–"],
-    ["Unknown", count(total("unknown")), total("unknown") ? "bad" : ""],
-    ["Failed", count(total("failed")), total("failed") ? "bad" : ""],
-  ]);
-  setText(find("outbox-checked"), `${plural(shown.length, "session")} at ${now()}`);
+  unsent = found;
+  setText(find("unsent-checked"), `Messages of ${plural(shown.length, "session")} counted at ${now()}`);
   paint();
 }
 
@@ -169,5 +157,5 @@ export function start() {
   find("page-first").addEventListener("click", () => goTo([null]).catch(() => {}));
   find("page-previous").addEventListener("click", () => goTo(cursors.slice(0, -1)).catch(() => {}));
   find("page-next").addEventListener("click", () => page.next && goTo([...cursors, page.next]).catch(() => {}));
-  find("outbox-check").addEventListener("click", guarded(find("outbox-check"), find("outbox-checked"), check));
+  find("unsent-check").addEventListener("click", guarded(find("unsent-check"), find("unsent-checked"), check));
 }

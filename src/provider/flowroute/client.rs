@@ -22,7 +22,7 @@ use url::Url;
 /// Flowroute as a [`Provider`]. Connections are pooled.
 #[derive(Debug)]
 pub struct Client {
-    api: Api,
+    pub(super) api: Api,
     endpoint: Url,
 }
 
@@ -42,6 +42,10 @@ impl Client {
 impl Provider for Client {
     fn name(&self) -> &'static str {
         "Flowroute"
+    }
+
+    fn setting(&self) -> &'static str {
+        "flowroute"
     }
 
     fn remedy(&self) -> &'static str {

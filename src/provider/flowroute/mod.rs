@@ -1,6 +1,7 @@
 //! Flowroute: the client that sends messages, and the reader of its posts (docs/flowroute.md).
 
 mod api;
+mod check;
 mod client;
 mod codes;
 mod json;
@@ -17,6 +18,7 @@ mod version;
 mod webhook;
 
 pub use api::{BuildError, ClientOptions};
+pub use check::{Answered, NoAnswer};
 pub use client::Client;
 pub use codes::CODES;
 pub use version::{ApiVersion, UnknownApiVersion};

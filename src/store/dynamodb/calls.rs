@@ -6,7 +6,10 @@ use super::{
     keys::Key,
     retry::{RetryBudget, malformed, retryable, retryable_reasons, unavailable},
 };
-use crate::store::{Result, StoreError, last_write::LastWrite, skip_unreadable};
+use crate::{
+    store::{Result, StoreError, last_write::LastWrite, skip_unreadable},
+    telemetry::metrics::{Call, Timer},
+};
 use aws_sdk_dynamodb::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
@@ -95,6 +98,7 @@ impl Calls {
 
     /// Writes all of these, or nothing. A single update costs half of what it costs in a transaction.
     pub(super) async fn write(&self, mut changes: Vec<Change>) -> Result<Written> {
+        let _timer = (!changes.is_empty()).then(|| Timer::start(Call::StoreWrite));
         let written = match changes.as_slice() {
             [] => return Ok(Ok(())),
             [only] if let Some(key) = only.updates().map(Key::attributes) => {
@@ -157,6 +161,7 @@ impl Calls {
         E: ProvideErrorMetadata,
         F: Future<Output = std::result::Result<T, SdkError<E>>>,
     {
+        let _timer = Timer::start(Call::StoreRead);
         self.retry(call, retryable).await?.map_err(unavailable)
     }
 

@@ -1,13 +1,16 @@
-//! Gauges. Items that this version cannot read are not counted.
+//! Gauges and census. Items that this version cannot read are not counted.
 
 use super::{
     Dynamo,
     item::Item,
     keys::{self, BY_PENDING, TABLE},
+    pool::TN_ATTRIBUTES,
+    sessions::LIVE,
+    tn_item::TnItem,
 };
 use crate::{
-    domain::{Gauges, State},
-    store::Result,
+    domain::{Census, Gauges, State},
+    store::{Result, skip_unreadable},
 };
 use chrono::{DateTime, Utc};
 
@@ -61,6 +64,49 @@ impl Dynamo {
                 break;
             }
             let query = self.calls.query(&TABLE, shard).only("item_version").limit(up_to - count);
+            count += query.readable().await?.len();
+        }
+        Ok(count)
+    }
+
+    /// Takes one query per shard of the pool and of the list of live sessions, until there are enough of each. Which
+    /// messages have failed is in no index.
+    pub(super) async fn take_census(&self, up_to: usize, now: DateTime<Utc>) -> Result<Census> {
+        let (tns, sessions) = tokio::try_join!(self.some_tns(up_to), self.count_live(up_to, now))?;
+        let count = |counted: usize| u32::try_from(counted.min(up_to)).unwrap_or(u32::MAX);
+        Ok(Census {
+            tns: count(tns.len()),
+            in_use: count(tns.iter().filter(|tn| tn.sessions > 0).count()),
+            draining: count(tns.iter().filter(|tn| tn.draining).count()),
+            sessions: count(sessions),
+            failed: None,
+        })
+    }
+
+    async fn some_tns(&self, up_to: usize) -> Result<Vec<TnItem>> {
+        let mut tns = Vec::new();
+        for shard in keys::TN_SHARDS.chars() {
+            let left = up_to - tns.len();
+            if left == 0 {
+                break;
+            }
+            let query = self.calls.query(&TABLE, format!("TN#{shard}"));
+            let query = query.only(TN_ATTRIBUTES).limit(left);
+            let of_shard =
+                query.keep(|item| skip_unreadable(Item::read(item).and_then(|item| TnItem::read(&item))));
+            tns.extend(of_shard.await?.into_iter().take(left));
+        }
+        Ok(tns)
+    }
+
+    async fn count_live(&self, up_to: usize, now: DateTime<Utc>) -> Result<usize> {
+        let mut count = 0;
+        for shard in keys::LIVE_SHARDS.chars() {
+            if count >= up_to {
+                break;
+            }
+            let query = self.calls.query(&TABLE, format!("LIVE#{shard}")).only("item_version");
+            let query = query.filter(LIVE).with("now", now).limit(up_to - count);
             count += query.readable().await?.len();
         }
         Ok(count)

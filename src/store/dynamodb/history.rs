@@ -9,7 +9,7 @@ use super::{
     session_items::{self, is_tombstone},
 };
 use crate::{
-    domain::{CLOCK_TOLERANCE, Content, Gauges, Message, Page, Part, Receipt, SessionId, Transition},
+    domain::{CLOCK_TOLERANCE, Census, Content, Gauges, Message, Page, Part, Receipt, SessionId, Transition},
     store::{History, Receipted, Result, StoreError},
 };
 use async_trait::async_trait;
@@ -64,6 +64,10 @@ impl History for Dynamo {
 
     async fn gauges(&self, up_to: u32) -> Result<Gauges> {
         self.timed_list(self.count(up_to)).await
+    }
+
+    async fn census(&self, up_to: u32, now: DateTime<Utc>) -> Result<Census> {
+        self.timed_list(self.take_census(up_to as usize, now)).await
     }
 
     async fn ping(&self) -> Result<()> {

@@ -136,6 +136,10 @@ impl Store for Dynamo {
     fn telling_senders(self: Arc<Self>, words: &str) -> Arc<dyn Store> {
         Arc::new(Self { not_delivered_notice: words.into(), ..Self::clone(&self) })
     }
+
+    fn name(&self) -> &'static str {
+        "dynamodb"
+    }
 }
 
 /// The configuration of the client: its own retries end before the time limit of one operation.

@@ -20,6 +20,10 @@ use futures_util::future::try_join_all;
 /// More sessions than expire between two rounds of maintenance.
 const ALL_EXPIRED: usize = 10_000;
 
+/// The attributes of a TN that lists and counts need.
+pub(super) const TN_ATTRIBUTES: &str =
+    "item_version, tn_number, sessions, session_ids, next_expiry, draining";
+
 #[async_trait]
 impl Pool for Dynamo {
     async fn add_tn(&self, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {
@@ -122,7 +126,7 @@ impl Dynamo {
     /// The numbers of a shard of the pool. Only the attributes that are needed are transferred.
     async fn tns_of(&self, shard: char) -> Result<Vec<TnItem>> {
         let query = self.calls.query(&TABLE, format!("TN#{shard}"));
-        let query = query.only("item_version, tn_number, sessions, session_ids, next_expiry, draining");
+        let query = query.only(TN_ATTRIBUTES);
         query.map(|item| TnItem::read(&item)).await
     }
 

@@ -21,6 +21,9 @@ use tokio::time::Instant;
 /// The minimum page size of the list of live sessions: the filter drops some entries.
 const MIN_PAGE: i32 = 50;
 
+/// The filter that a session is live at `:now`.
+pub(super) const LIVE: &str = "(attribute_not_exists(expires_at) OR expires_at > :now)";
+
 #[async_trait]
 impl Sessions for Dynamo {
     async fn open_session(&self, new: NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
@@ -167,7 +170,7 @@ impl Dynamo {
         now: DateTime<Utc>,
     ) -> Result<(Vec<Session>, u64)> {
         // The filter keeps items of a newer release, which are an error.
-        let mut shown = "(attribute_not_exists(expires_at) OR expires_at > :now)".to_owned();
+        let mut shown = LIVE.to_owned();
         if filter.participant.is_some() {
             shown += " AND (person_a = :participant OR person_b = :participant)";
         }

@@ -4,16 +4,16 @@ use super::{
     Sqlite, messages, not_delivered,
     open::test_write,
     opt_outs,
-    rows::{count, millis, run},
-    sessions,
+    rows::{count, first, millis, run},
+    sessions::{self, LIVE},
 };
 use crate::{
-    domain::{Gauges, Message, Page, Part, Receipt, SessionId, State},
+    domain::{Census, Gauges, Message, Page, Part, Receipt, SessionId, State},
     store::{History, Receipted, Result},
 };
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, Row, params};
 use std::sync::Arc;
 
 #[async_trait]
@@ -57,6 +57,10 @@ impl History for Sqlite {
         self.readers.read(gauges).await
     }
 
+    async fn census(&self, up_to: u32, now: DateTime<Utc>) -> Result<Census> {
+        self.readers.read(move |db| census(db, up_to, now)).await
+    }
+
     async fn ping(&self) -> Result<()> {
         self.readers.read(|db| count(db, "SELECT count(*) FROM sqlite_schema", [])).await.map(drop)
     }
@@ -67,6 +71,22 @@ impl History for Sqlite {
             None => self.writer.write(|db| Ok(test_write(db)?)).await,
         }
     }
+}
+
+fn census(db: &Connection, up_to: u32, now: DateTime<Utc>) -> Result<Census> {
+    let pool = "SELECT count(*), ifnull(sum(in_use), 0), ifnull(sum(draining), 0)
+         FROM (SELECT sessions > 0 AS in_use, draining FROM tn LIMIT ?1)";
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let (tns, in_use, draining) = first(db, pool, [up_to], read)?.unwrap_or_default();
+    let live = format!("SELECT count(*) FROM (SELECT 1 FROM session s WHERE {LIVE} LIMIT ?2)");
+    let sessions = count(db, &live, params![millis(now), up_to])?;
+    Ok(Census {
+        tns,
+        in_use,
+        draining,
+        sessions: u32::try_from(sessions).unwrap_or(up_to),
+        failed: Some(messages::failed_since(db, now - TimeDelta::hours(1), up_to)?),
+    })
 }
 
 fn store_receipt(db: &Connection, receipt: &Receipt, words: &str, now: DateTime<Utc>) -> Result<Receipted> {

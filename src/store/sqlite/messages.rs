@@ -3,14 +3,17 @@
 use super::rows::{Columns, all, count, exists, first, integer, millis, one_more, run};
 use crate::{
     domain::{
-        CLOCK_TOLERANCE, Content, Delivery, EarlierText, LONGEST_BACKOFF, LONGEST_TURN, Message,
-        MessageEvent, MessageId, Number, Outbound, Page, Part, Role, SessionId, State, Status, Text,
+        Blocked, CLOCK_TOLERANCE, Content, Delivery, EarlierText, Failed, LONGEST_BACKOFF, LONGEST_TURN,
+        Message, MessageEvent, MessageId, Number, Outbound, Page, Part, Role, SessionId, State, Status, Text,
         Transition, is_beyond_limit,
     },
     store::{Due, Others, Result, StoreError, skip_unreadable},
 };
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
+
+/// How many settled messages are looked at to count those that failed.
+const FAILED_AMONG: u32 = 10_000;
 
 /// Selects whole messages, as [`read`] wants them.
 macro_rules! select {
@@ -321,6 +324,22 @@ pub(super) fn pending(db: &Connection, state: State, up_to: u32) -> Result<(u32,
         |row| Ok((row.get(0)?, row.some_time(1)?)),
     )?;
     Ok(counted.unwrap_or_default())
+}
+
+/// The messages that failed since then, without those that were blocked. Of the messages settled since then only the
+/// newest [`FAILED_AMONG`] are looked at.
+pub(super) fn failed_since(db: &Connection, since: DateTime<Utc>, up_to: u32) -> Result<Failed> {
+    let [opted_out, is_tn] = [Blocked::OptedOut, Blocked::IsTn].map(Blocked::as_str);
+    let counted = first(
+        db,
+        "SELECT count(*), ifnull(sum(failed), 0) FROM (
+             SELECT state = 'failed' AND reason IS NOT ?3 AND reason IS NOT ?4 AS failed
+             FROM outbound WHERE settled_at >= ?1 ORDER BY settled_at DESC LIMIT ?2)",
+        params![millis(since), FAILED_AMONG, opted_out, is_tn],
+        |row| Ok((row.get::<_, u32>(0)?, row.get::<_, u32>(1)?)),
+    )?;
+    let (settled, failed) = counted.unwrap_or_default();
+    Ok(Failed { count: failed.min(up_to), at_least: settled == FAILED_AMONG || failed >= up_to })
 }
 
 pub(super) fn leased(db: &Connection) -> Result<u64> {

@@ -72,4 +72,8 @@ impl Store for Sqlite {
     fn telling_senders(self: Arc<Self>, words: &str) -> Arc<dyn Store> {
         Arc::new(Self { not_delivered_notice: words.into(), ..Self::clone(&self) })
     }
+
+    fn name(&self) -> &'static str {
+        "sqlite"
+    }
 }

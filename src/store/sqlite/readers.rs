@@ -5,6 +5,7 @@ use super::{files::Files, open::connect};
 use crate::{
     limits,
     store::{Result, StoreError},
+    telemetry::metrics::{Call, Timer},
 };
 use rusqlite::Connection;
 use std::{
@@ -59,6 +60,7 @@ impl Readers {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        let _timer = Timer::start(Call::StoreRead);
         let permit = timeout(limits::SQLITE_QUEUE, Arc::clone(&self.permits).acquire_owned());
         let permit =
             permit.await.map_err(|_| StoreError::Unavailable("too many reads are waiting".into()))?;

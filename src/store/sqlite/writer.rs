@@ -5,6 +5,7 @@ use super::{files::Files, rows::run};
 use crate::{
     limits,
     store::{Result, StoreError, last_write::LastWrite},
+    telemetry::metrics::{Call, Timer},
 };
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
@@ -133,6 +134,7 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        let _timer = Timer::start(Call::StoreWrite);
         let (reply, result) = oneshot::channel();
         let queued = Queued { since: Instant::now(), write: Box::new(Job { work, is_proof, reply }) };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;

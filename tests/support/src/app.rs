@@ -100,6 +100,7 @@ pub fn parts(service: &Service) -> Parts {
         service: service.clone(),
         auth: Auth::default(),
         sandbox: None,
+        metrics: None,
         console: false,
         base_path: None,
         response_limit: None,

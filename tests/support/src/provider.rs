@@ -142,6 +142,10 @@ impl Provider for Recorder {
         "Flowroute"
     }
 
+    fn setting(&self) -> &'static str {
+        "flowroute"
+    }
+
     fn remedy(&self) -> &'static str {
         "check FLOWROUTE_SECRET_KEY"
     }
