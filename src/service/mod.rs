@@ -3,6 +3,7 @@
 //! [`relay`] receives texts; [`outbox`] sends stored messages; the rest manages the pool and sessions.
 
 mod error;
+mod failures;
 mod maintenance;
 mod opt_outs;
 mod opt_words;
@@ -30,9 +31,9 @@ use crate::{
     store::{ReplyQuota, Store},
 };
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use failures::Failures;
 use pacing::Pacer;
 use readings::Readings;
-use status::Failures;
 use std::{
     future::Future,
     sync::{Arc, Mutex},

@@ -92,10 +92,13 @@ async fn an_import_of_more_than_a_second_shows_one_line_that_is_replaced_on_a_te
     let folder = TempDir::new().unwrap();
     let mut command = endless_import(&folder);
     let import = format!("tail -f /dev/null | {} import", env!("CARGO_BIN_EXE_sms-proxy"));
-    command.args(["-c", "exec script -qfec \"$0\" /dev/null", &import]);
-    let binary = Binary::start(command);
-    // Lines on this terminal end when the next one replaces them, so the captured text is read in pieces.
-    eventually("the terminal shows it", || binary.stdout().contains("reading the file, 2 s").then_some(()))
+    command.args(["-c", "exec script -qfec \"$0\" terminal", &import]);
+    let _binary = Binary::start(command);
+    let shown = || std::fs::read_to_string(folder.path().join("terminal")).unwrap_or_default();
+    eventually("the terminal shows it", || shown().contains("\r\x1b[Kreading the file, 2 s").then_some(()))
         .await;
-    assert!(!binary.stdout().contains("reading the file, 0 s"));
+    let shown = shown();
+    assert!(!shown.contains("reading the file, 0 s"), "{shown}");
+    let (_, lines) = shown.split_once("\r\x1b[K").unwrap();
+    assert!(!lines.contains('\n'), "{lines}");
 }
