@@ -1,8 +1,10 @@
 //! The command line.
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
-use clap_complete::{generate, shells};
-use std::{io, path::PathBuf};
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+};
 
 /// Two people text each other through a Flowroute number that belongs to neither.
 ///
@@ -79,12 +81,75 @@ pub(crate) enum Shell {
 
 /// Prints the completions for a shell.
 pub(crate) fn print_completions(shell: Shell) -> io::Result<()> {
-    let mut script = Vec::new();
-    let (command, name) = (&mut Cli::command(), "sms-proxy");
+    let mut command = Cli::command();
+    // It adds `help`.
+    command.build();
+    let about =
+        |command: &clap::Command| command.get_about().map(|about| about.to_string()).unwrap_or_default();
+    // A description stands in single quotes.
+    let commands =
+        command.get_subcommands().map(|it| (it.get_name().to_owned(), about(it).replace('\'', "’")));
+    let script = completions(shell, &commands.collect::<Vec<_>>());
+    io::stdout().write_all(script.as_bytes())
+}
+
+/// The script: names of commands, the file of `import`, the shells of `completions`. It is written here, since no command
+/// has options of its own, and `clap_complete` would add 78 kB to the function.
+fn completions(shell: Shell, commands: &[(String, String)]) -> String {
+    let each = |line: &dyn Fn(&str, &str) -> String| -> String {
+        commands.iter().map(|(name, about)| line(name, about)).collect()
+    };
     match shell {
-        Shell::Bash => generate(shells::Bash, command, name, &mut script),
-        Shell::Zsh => generate(shells::Zsh, command, name, &mut script),
-        Shell::Fish => generate(shells::Fish, command, name, &mut script),
+        Shell::Bash => {
+            let names = each(&|name, _| format!("{name} "));
+            format!(
+                r#"_sms_proxy() {{
+    local words=
+    case $COMP_CWORD:${{COMP_WORDS[1]}} in
+        1:*) words="{names}--help --version" ;;
+        2:completions) words="bash zsh fish" ;;
+        2:import) return ;;
+        *) words="--help" ;;
+    esac
+    COMPREPLY=($(compgen -W "$words" -- "${{COMP_WORDS[COMP_CWORD]}}"))
+}}
+complete -o default -F _sms_proxy sms-proxy
+"#
+            )
+        }
+        Shell::Zsh => {
+            let described = each(&|name, about| format!("        '{name}:{about}'\n"));
+            format!(
+                r#"#compdef sms-proxy
+_sms-proxy() {{
+    local -a commands=(
+{described}    )
+    if (( CURRENT == 2 )); then
+        _describe command commands
+    elif (( CURRENT == 3 )) && [[ $words[2] == completions ]]; then
+        compadd bash zsh fish
+    elif (( CURRENT == 3 )) && [[ $words[2] == import ]]; then
+        _files
+    fi
+}}
+if [[ $funcstack[1] == _sms-proxy ]]; then
+    _sms-proxy "$@"
+else
+    compdef _sms-proxy sms-proxy
+fi
+"#
+            )
+        }
+        Shell::Fish => {
+            let line = |name: &str, about: &str| {
+                format!("complete -c sms-proxy -n __fish_use_subcommand -a {name} -d '{about}'\n")
+            };
+            let described = each(&line);
+            format!(
+                "complete -c sms-proxy -f\n{described}\
+                 complete -c sms-proxy -n '__fish_seen_subcommand_from import' -F\n\
+                 complete -c sms-proxy -n '__fish_seen_subcommand_from completions' -a 'bash zsh fish'\n"
+            )
+        }
     }
-    io::Write::write_all(&mut io::stdout(), &script)
 }

@@ -61,6 +61,21 @@ async fn completions_name_every_command_and_bash_reads_them() {
             assert!(bash.wait().unwrap().success());
         }
     }
+    let script = printed(&["completions", "bash"]).await;
+    for (line, expected) in [
+        ("sms-proxy do", "doctor"),
+        ("sms-proxy completions z", "zsh"),
+        ("sms-proxy export --", "--help"),
+        ("sms-proxy import x", ""),
+    ] {
+        let words: Vec<&str> = line.split(' ').collect();
+        let ask = format!(
+            "{script}\nCOMP_WORDS=({line}) COMP_CWORD={} && _sms_proxy; echo \"${{COMPREPLY[@]}}\"",
+            words.len() - 1
+        );
+        let answer = Command::new("bash").args(["-c", &ask]).output().unwrap();
+        assert_eq!(String::from_utf8(answer.stdout).unwrap().trim(), expected, "{line}");
+    }
     let folder = TempDir::new().unwrap();
     let mut command = command(folder.path(), &[]);
     command.args(["completions", "csh"]);
