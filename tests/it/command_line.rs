@@ -7,7 +7,7 @@ use std::{
 use tempfile::TempDir;
 use test_support::binary::{Binary, command, eventually, prepare};
 
-const COMMANDS: [&str; 9] = [
+const COMMANDS: [&str; 10] = [
     "serve",
     "maintenance",
     "doctor",
@@ -15,6 +15,7 @@ const COMMANDS: [&str; 9] = [
     "import",
     "health",
     "new-key",
+    "openapi",
     "create-table",
     "completions",
 ];
