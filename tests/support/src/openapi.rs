@@ -30,7 +30,9 @@ pub fn check(method: &str, path: &str, answer: &Answer) {
 pub fn problems(method: &str, path: &str, answer: &Answer) -> Vec<String> {
     let Some(template) = template(path) else { return Vec::new() };
     let listed = if method == "HEAD" { "get".to_owned() } else { method.to_lowercase() };
-    if DOCUMENT["paths"][template].get(&listed).is_none() {
+    // Methods are case-sensitive: `Post` is none of the document's.
+    let is_known = method == method.to_uppercase();
+    if !is_known || DOCUMENT["paths"][template].get(&listed).is_none() {
         let is_refused = answer.status == 405 && answer.headers.contains_key("allow");
         return if is_refused { Vec::new() } else { vec!["the method is not in the document".into()] };
     }
