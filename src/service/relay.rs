@@ -3,8 +3,8 @@
 use super::{Options, Result, Service, Wording, opt_words::OptWord, response::ResponseSlot};
 use crate::{
     domain::{
-        Blocked, Content, Decision, IgnoreReason, Inbound, Kind, Message, Number, OptChange, Receipt, Route,
-        Session, Text, Turn, kept_id,
+        Blocked, Content, Decision, IgnoreReason, Inbound, Kind, Message, MessageEvent, Number, OptChange,
+        Receipt, Route, Session, Text, Turn, kept_id,
     },
     store::{Arrival, Received},
     telemetry::metrics::{Event, count},
@@ -158,7 +158,7 @@ impl Service {
                 return Ok(leased);
             }
             Received::Limited(Turn::Never(reason)) => {
-                count(Event::TextsFailed);
+                self.count_outcome(MessageEvent::Failed);
                 tracing::warn!(id, from, to, reason, "text not relayed");
             }
             Received::Limited(_) => {

@@ -3,8 +3,10 @@
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 use sms_proxy::{
+    domain::SenderLimit,
     http::{Auth, Parts, router},
     runtime::lambda,
+    service::Options,
 };
 use test_support::{
     ALICE, App, BOB, Backend, Outcome, TN,
@@ -17,6 +19,7 @@ on_each_backend! {
     pool_sessions_and_outbox_are_counted
     an_expired_session_is_not_live_and_what_waited_in_an_ended_one_waits_no_more
     a_message_that_failed_is_counted_for_an_hour
+    a_text_beyond_the_limit_of_its_sender_is_a_failure
     a_message_to_somebody_who_has_opted_out_is_no_failure
 }
 
@@ -110,6 +113,16 @@ async fn a_message_that_failed_is_counted_for_an_hour(backend: Backend) {
     app.clock.advance(TimeDelta::hours(-5));
     app.text(BOB, TN, "three").await;
     assert!(failed().await.as_u64().unwrap() >= 1, "after the clock was set back");
+}
+
+async fn a_text_beyond_the_limit_of_its_sender_is_a_failure(backend: Backend) {
+    let sender_limit = SenderLimit { per_day: 1, ..unpaced().sender_limit };
+    let app = backend.app_with(Options { sender_limit, ..unpaced() }).await;
+    app.conversation(None).await;
+    app.text(ALICE, TN, "one").await;
+    assert_eq!(status(&app).await["outbox"]["failed_last_hour"], 0);
+    app.text(ALICE, TN, "two").await;
+    assert_eq!(status(&app).await["outbox"]["failed_last_hour"], 1);
 }
 
 async fn a_message_to_somebody_who_has_opted_out_is_no_failure(backend: Backend) {
