@@ -1,4 +1,4 @@
-//! For the size of the program: packs the parts of the OpenAPI document, and links the small profile without relocations.
+//! For the size of the program: packs the parts of the OpenAPI document, and links a release build without relocations.
 
 use flate2::{Compression, write::GzEncoder};
 use std::{env, error::Error, fs, io::Write, path::Path};

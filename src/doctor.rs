@@ -4,7 +4,7 @@ use crate::{
     aws,
     domain::CLOCK_TOLERANCE,
     limits,
-    provider::flowroute::{Answered, Client, ClientOptions},
+    provider::flowroute::{Answered, Client, ClientOptions, is_public},
     settings::{Problems, ProviderChoice, Runtime, Settings, Storage},
     store::{Dynamo, Sqlite, Store},
 };
@@ -12,7 +12,6 @@ use chrono::{DateTime, Utc};
 use rustix::fs::{Access, access};
 use std::{fmt, path::Path, sync::Arc};
 use tokio::time::timeout;
-use url::{Host, Url};
 
 /// What a check has found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -237,21 +236,4 @@ fn check_callback(settings: &Settings) -> Vec<Finding> {
         found.push(Verdict::Good.of("callback", says));
     }
     found
-}
-
-/// Whether the host may be one that others reach.
-fn is_public(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => {
-            !(ip.is_loopback() || ip.is_private() || ip.is_link_local() || ip.is_unspecified())
-        }
-        Some(Host::Ipv6(ip)) => {
-            !(ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_unspecified())
-        }
-        Some(Host::Domain(name)) => {
-            let name = name.trim_end_matches('.');
-            name.contains('.') && ![".localhost", ".local", ".internal"].iter().any(|end| name.ends_with(end))
-        }
-        None => false,
-    }
 }

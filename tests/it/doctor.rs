@@ -177,7 +177,8 @@ async fn a_callback_url_that_flowroute_cannot_use_is_told() {
         ("https://sms.example.com/a", "/b", "MEND", "BASE_PATH is /b"),
         ("https://sms.example.com", "/b", "MEND", "BASE_PATH is /b"),
         ("https://sms.example.com/b/", "/b", "ok", "https://sms.example.com/b/?token="),
-        ("https://203.0.113.7:8443", "", "ok", "https://203.0.113.7:8443/?token="),
+        ("https://203.0.113.7", "", "MEND", "cannot be reached by Flowroute"),
+        ("https://9.9.9.9:8443", "", "ok", "https://9.9.9.9:8443/?token="),
     ] {
         let own = [("PUBLIC_URL", url), ("BASE_PATH", base), ("WEBHOOK_TOKEN", TOKEN), ("API_KEYS", KEY)];
         let (_, lines) = doctor(folder.path(), &own).await;

@@ -1,4 +1,5 @@
-//! Links to pictures: which of them Flowroute is asked to fetch (docs/flowroute.md#what-is-accepted).
+//! Links to pictures: which of them Flowroute is asked to fetch (docs/flowroute.md#what-is-accepted); and which hosts it can
+//! reach.
 
 use crate::domain::is_invisible;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -21,12 +22,17 @@ pub(super) fn public_link(text: &str) -> Option<String> {
     let host = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     let is_plain = host.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b));
     let url = Url::parse(&link).ok().filter(|_| is_web && is_plain && !host.is_empty())?;
-    let is_public = match url.host()? {
-        Host::Domain(name) => is_public_name(name),
-        Host::Ipv4(ip) => is_public_v4(ip),
-        Host::Ipv6(ip) => is_public_v6(ip),
-    };
-    is_public.then_some(link)
+    is_public(&url).then_some(link)
+}
+
+/// Whether the host of an address can be one on the internet.
+pub(crate) fn is_public(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => is_public_name(name),
+        Some(Host::Ipv4(ip)) => is_public_v4(ip),
+        Some(Host::Ipv6(ip)) => is_public_v6(ip),
+        None => false,
+    }
 }
 
 /// Whether a text is a link of some kind, and not the id of a picture.

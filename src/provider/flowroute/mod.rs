@@ -21,5 +21,6 @@ pub use api::{BuildError, ClientOptions};
 pub use check::{Answered, NoAnswer};
 pub use client::Client;
 pub use codes::CODES;
+pub(crate) use link::is_public;
 pub use version::{ApiVersion, UnknownApiVersion};
 pub use webhook::{Event, Ignored, Unreadable, read};

@@ -1,97 +1,22 @@
 //! Every statement on an outbound message. The rules of [`Message`] decide which transitions are allowed.
 
-use super::rows::{Columns, all, count, exists, first, integer, millis, one_more, run};
+use super::{
+    message_row::{read, readable, select, status_values},
+    rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
+};
 use crate::{
     domain::{
-        Blocked, CLOCK_TOLERANCE, Content, Delivery, EarlierText, Failed, LONGEST_BACKOFF, LONGEST_TURN,
-        Message, MessageEvent, MessageId, Number, Outbound, Page, Part, Role, SessionId, State, Status, Text,
-        Transition, is_beyond_limit,
+        Blocked, CLOCK_TOLERANCE, Content, EarlierText, Failed, LONGEST_BACKOFF, LONGEST_TURN, Message,
+        MessageEvent, MessageId, Number, Outbound, Page, Part, Role, SessionId, State, Text, Transition,
+        is_beyond_limit,
     },
-    store::{Due, Others, Result, StoreError, skip_unreadable},
+    store::{Due, Others, Result},
 };
 use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::{Connection, Row, params, params_from_iter, types::Value};
+use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 /// How many settled messages are looked at to count those that failed.
 const FAILED_AMONG: u32 = 10_000;
-
-/// Selects whole messages, as [`read`] wants them.
-macro_rules! select {
-    ($rest:literal) => {
-        concat!(
-            "SELECT id, session_id, kind, from_tn, recipient, to_role, body, media_urls, created_at, state, lease,
-                 lease_until, due_at, attempts, attempted_at, absent_at, revoked, provider_id, reason, delivery_level,
-                 delivery_status, delivery_code, delivery_at, settled_at, rowid FROM outbound ",
-            $rest
-        )
-    };
-}
-
-fn read(row: &Row<'_>) -> Result<Message> {
-    let media: Option<String> = row.get(7)?;
-    let media_urls = media.map(|json| serde_json::from_str(&json)).transpose();
-    let text = Text {
-        session: row.some_parsed(1)?,
-        kind: row.parsed(2)?,
-        from: row.number(3)?,
-        to: row.number(4)?,
-        to_role: row.some_parsed(5)?,
-        blocked: None,
-        content: Content {
-            body: row.get::<_, Option<String>>(6)?.unwrap_or_default(),
-            media_urls: media_urls.map_err(|e| StoreError::Unreadable(e.to_string()))?.unwrap_or_default(),
-        },
-    };
-    let delivery = match row.get(20)? {
-        None => None,
-        Some(status) => {
-            Some(Delivery { level: row.get(19)?, status, code: row.get(21)?, at: row.some_time(22)? })
-        }
-    };
-    let status = Status {
-        state: row.parsed(9)?,
-        lease: row.get(10)?,
-        lease_until: row.some_time(11)?,
-        due_at: row.some_time(12)?,
-        attempts: row.get(13)?,
-        attempted_at: row.some_time(14)?,
-        absent_at: row.some_time(15)?,
-        revoked: row.get(16)?,
-        provider_id: row.get(17)?,
-        reason: row.get(18)?,
-        delivery,
-        settled_at: row.some_time(23)?,
-    };
-    Ok(Message { outbound: Outbound { id: row.parsed(0)?, created_at: row.time(8)?, text }, status })
-}
-
-/// Reads a message; `None`: it is unreadable, which is logged, and must not keep others from being processed.
-fn readable(row: &Row<'_>) -> Result<Option<Message>> {
-    skip_unreadable(read(row))
-}
-
-/// The values of the columns from `state` on.
-fn status_values(status: &Status) -> [Value; 15] {
-    let at = |time: Option<DateTime<Utc>>| Value::from(time.map(millis));
-    let delivery = status.delivery.as_ref();
-    [
-        status.state.as_str().to_owned().into(),
-        status.lease.into(),
-        at(status.lease_until),
-        at(status.due_at),
-        status.attempts.into(),
-        at(status.attempted_at),
-        at(status.absent_at),
-        status.revoked.into(),
-        status.provider_id.clone().into(),
-        status.reason.clone().into(),
-        delivery.and_then(|delivery| delivery.level).into(),
-        delivery.map(|delivery| delivery.status.clone()).into(),
-        delivery.and_then(|delivery| delivery.code.clone()).into(),
-        at(delivery.and_then(|delivery| delivery.at)),
-        at(status.settled_at),
-    ]
-}
 
 pub(super) fn insert(db: &Connection, message: &Message) -> Result<()> {
     let Outbound { id, created_at, text } = &message.outbound;

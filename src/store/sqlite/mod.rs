@@ -3,6 +3,7 @@
 mod files;
 mod free_list;
 mod history;
+mod message_row;
 mod messages;
 mod not_delivered;
 mod open;
