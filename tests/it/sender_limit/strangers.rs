@@ -11,7 +11,7 @@ on_each_backend! {
 }
 
 async fn with_quota(backend: Backend, per_day: u32) -> App {
-    let reply_quota = ReplyQuota { per_hour: 100, per_minute: 1_000, per_day };
+    let reply_quota = ReplyQuota { per_hour: 100, per_minute: 10_000, per_day };
     let app = backend.app_with(Options { reply_quota, ..unpaced() }).await;
     for tn in [TN.to_owned(), number(1)] {
         app.add_tn(&tn).await;
