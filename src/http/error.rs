@@ -91,6 +91,10 @@ impl ApiError {
         Self::new(Reason::BodyTooLarge, format!("the body is larger than {limit} bytes"))
     }
 
+    pub(super) fn unreadable_event(flaw: &str) -> Self {
+        Self::new(Reason::UnreadableEvent, format!("the gateway's event cannot be read: {flaw}"))
+    }
+
     pub(super) fn unavailable() -> Self {
         Self::new(Reason::StoreUnavailable, "the store is unavailable; try again")
     }

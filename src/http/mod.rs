@@ -39,7 +39,11 @@ pub use source::{InvalidNetworks, Networks, Peer};
 
 use crate::{provider::Sandbox, service::Service, telemetry::prometheus::Prometheus};
 use app::App;
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    middleware::from_fn_with_state,
+    response::{IntoResponse, Response},
+};
 use error::ApiError;
 use std::sync::Arc;
 
@@ -59,6 +63,12 @@ pub struct Parts {
     pub base_path: Option<String>,
     /// The size limit of a response, in bytes, if the runtime has one; a longer list is refused.
     pub response_limit: Option<usize>,
+}
+
+/// The response to an event that cannot become a request because of this flaw.
+#[must_use]
+pub fn unreadable_event(flaw: &str) -> Response {
+    ApiError::unreadable_event(flaw).into_response()
 }
 
 /// The router of [`ROUTES`], also below the base path.

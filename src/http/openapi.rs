@@ -68,7 +68,7 @@ fn merge(into: &mut Value, from: Value) {
 /// The reasons of all routes that have what this one has.
 fn common_reasons(route: &Route, operation: &Map<String, Value>) -> Vec<Reason> {
     use Reason as R;
-    let mut reasons = vec![R::ForeignOrigin, R::InternalError, R::StoreUnavailable];
+    let mut reasons = vec![R::UnreadableEvent, R::ForeignOrigin, R::InternalError, R::StoreUnavailable];
     match route.guard {
         Guard::ApiKey => reasons.extend([R::Unauthorized, R::TooManyAttempts]),
         Guard::WebhookToken => reasons.extend([R::Unauthorized, R::TooManyAttempts, R::AddressNotAllowed]),

@@ -40,6 +40,8 @@ reasons! {
     MalformedJson = "malformed_json", BAD_REQUEST;
     /// The connection ended before the body did, or the body cannot be decompressed.
     IncompleteBody = "incomplete_body", BAD_REQUEST;
+    /// In AWS Lambda: the gateway's event has a body that is not Base64, too many headers, or what no URL can have.
+    UnreadableEvent = "unreadable_event", BAD_REQUEST;
     /// The body has a field that the call does not know.
     UnknownField = "unknown_field", BAD_REQUEST;
     /// A required field is missing.

@@ -1,7 +1,10 @@
 //! The router in the Lambda runtime, behind API Gateway or a function URL.
 
+pub use super::event::{Flaw, flaw, with_repeated_headers};
+
+use super::event::Payload;
 use crate::{
-    http::{Peer, RequestId, base_path},
+    http::{Peer, RequestId, base_path, unreadable_event},
     limits,
     service::{self, Service},
     telemetry::metrics::{Event, Metrics, count},
@@ -14,13 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use lambda_http::{
-    Adapter, Body as LambdaBody, Error, LambdaEvent, RequestExt,
-    request::{LambdaRequest, RequestContext},
-    service_fn,
+    Adapter, Body as LambdaBody, Error, LambdaEvent, RequestExt, request::RequestContext, service_fn,
     tower::ServiceExt,
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tower::util::MapRequest;
 use tracing::Instrument;
 
 /// Serves the runtime's events until the runtime ends the process, as the function of this name.
@@ -35,7 +35,7 @@ pub async fn run(router: Router, service: Service, function: String) -> Result<(
     let handler = Adapter::from(service_fn(move |event: lambda_http::Request| {
         let (router, service) = (router.clone(), service.clone());
         async move {
-            let response = if is_maintenance(&event) {
+            let response = if is_of_the_schedule(&event) {
                 let span = tracing::info_span!("request", id = invocation(&event));
                 maintain(&service).instrument(span).await
             } else {
@@ -47,22 +47,30 @@ pub async fn run(router: Router, service: Service, function: String) -> Result<(
             response
         }
     }));
-    let whole = |LambdaEvent { payload, context }| LambdaEvent::new(with_repeated_headers(payload), context);
-    lambda_runtime::run(MapRequest::new(handler, whole)).await
+    let handler = service_fn(move |LambdaEvent { payload, context }| {
+        let handler = handler.clone();
+        async move {
+            match payload {
+                Payload::Event(event) => handler.oneshot(LambdaEvent::new(event, context)).await,
+                Payload::Flawed(empty, flaw) => {
+                    let id = context.request_id.clone();
+                    let refusal = service_fn(move |_| std::future::ready(Ok(refuse(flaw, &id))));
+                    Adapter::from(refusal).oneshot(LambdaEvent::new(empty, context)).await
+                }
+            }
+        }
+    });
+    lambda_runtime::run(handler).await
 }
 
-/// The event with every value of a header that was sent more than once.
-///
-/// An event of a REST API has all values of a header, and the last one once more. `lambda_http` would keep that one only, so
-/// that a second API key would not be seen.
-#[must_use]
-pub fn with_repeated_headers(mut event: LambdaRequest) -> LambdaRequest {
-    if let LambdaRequest::ApiGatewayV1(event) = &mut event {
-        for name in event.multi_value_headers.keys() {
-            event.headers.remove(name);
-        }
+/// Refuses an event that cannot become a request.
+fn refuse(flaw: Flaw, id: &str) -> Response {
+    tracing::info_span!("request", id).in_scope(|| tracing::warn!(%flaw, "event refused"));
+    let mut response = unreadable_event(&flaw.to_string());
+    if let Ok(id) = id.parse() {
+        response.headers_mut().insert("x-request-id", id);
     }
-    event
+    response
 }
 
 /// Runs a round of maintenance. An error fails the invocation, which Lambda counts.
@@ -81,11 +89,16 @@ fn invocation(event: &lambda_http::Request) -> Option<String> {
     id.filter(|id| !id.is_empty())
 }
 
+/// Whether this is the input that the schedule has.
+pub(super) fn is_maintenance(input: &str) -> bool {
+    let input = serde_json::from_str::<serde_json::Value>(input);
+    input.is_ok_and(|input| input == serde_json::json!({"sms-proxy": "maintenance"}))
+}
+
 /// Whether this is the event of the schedule. An HTTP request has another context.
-fn is_maintenance(event: &lambda_http::Request) -> bool {
+fn is_of_the_schedule(event: &lambda_http::Request) -> bool {
     let passed_through = matches!(event.request_context_ref(), Some(RequestContext::PassThrough));
-    let input = serde_json::from_slice::<serde_json::Value>(event.body().as_ref());
-    passed_through && input.is_ok_and(|input| input == serde_json::json!({"sms-proxy": "maintenance"}))
+    passed_through && std::str::from_utf8(event.body()).is_ok_and(is_maintenance)
 }
 
 /// The event as a request for the router: without the stage in its path, with the invocation's id.

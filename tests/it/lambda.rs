@@ -1,6 +1,7 @@
 //! The real binary inside Lambda's runtime, behind every kind of gateway.
 
 mod cold_start;
+mod flawed_events;
 pub mod function;
 mod life;
 mod schedule;
