@@ -11,7 +11,7 @@ use std::{
 };
 use tempfile::TempDir;
 use test_support::{
-    ALICE, Backend, TN,
+    ALICE, Backend, Records, TN,
     binary::{Binary, Server, WAIT_LIMIT, eventually, prepare, read},
     flat,
     flowroute_standin::FlowrouteStandin,
@@ -136,8 +136,8 @@ fn ask_for_lists(server: &Server, attack: &mut JoinSet<()>, holding: &Arc<Semaph
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn texts_are_relayed_and_health_answers_while_silent_and_unfinished_connections_and_lists_attack() {
+/// Records with 20,000 TNs.
+async fn large_pool() -> Records {
     let records = Backend::Sqlite.records().await;
     let entries = (100..20_100).map(|n| {
         let (number, added_at) = (number(n).parse().unwrap(), chrono::Utc::now());
@@ -147,6 +147,12 @@ async fn texts_are_relayed_and_health_answers_while_silent_and_unfinished_connec
     let store = Sqlite::open(records.database()).unwrap();
     assert_eq!(store.import(entries.collect()).await.unwrap(), Imported::Done);
     drop(store);
+    records
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_are_relayed_and_health_answers_while_silent_and_unfinished_connections_and_lists_attack() {
+    let records = large_pool().await;
     let flowroute = FlowrouteStandin::start().await;
     let settings = flowroute.settings(&[KEYS[0], ("FLOWROUTE_MAX_PER_SECOND", "0")]);
     let server = Binary::serve(records.folder(), &settings).await;
@@ -188,6 +194,50 @@ async fn texts_are_relayed_and_health_answers_while_silent_and_unfinished_connec
         let longest = times.iter().filter(|(of, _)| *of == what).map(|(_, time)| time).max();
         eprintln!("{what}: the longest of 20 took {longest:.1?}");
     }
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn short_lists_are_answered_while_200_clients_ask_for_the_whole_pool_again_and_again() {
+    let records = large_pool().await;
+    let server = Binary::serve(records.folder(), &[KEYS[0]]).await;
+    let call = async |method: &str, path: &str, body: Option<Value>| {
+        let request = server.request(method, path).header("x-api-key", KEYS[0].1);
+        read(if let Some(body) = body { request.json(&body) } else { request }).await
+    };
+    let session = call("POST", "/session", Some(pair())).await.json();
+    let holding = Arc::new(Semaphore::new(0));
+    let mut attack = JoinSet::new();
+    ask_for_lists(&server, &mut attack, &holding);
+    let all = holding.acquire_many(200);
+    let _all = tokio::time::timeout(WAIT_LIMIT, all).await.expect("all attack").unwrap();
+    for path in [
+        format!("/message?session_id={}", session["session_id"].as_str().unwrap()),
+        format!("/message?session_id={}&limit=1", session["session_id"].as_str().unwrap()),
+        "/session".to_owned(),
+        format!("/session?participant={ALICE}"),
+        format!("/opt-out?number={ALICE}"),
+        "/status".to_owned(),
+    ] {
+        for _ in 0..10 {
+            let answer = call("GET", &path, None).await;
+            assert_eq!(answer.status, 200, "{path}: {answer:?}");
+        }
+    }
+    assert_eq!(attack.len(), 200, "an attacker has stopped");
+    attack.shutdown().await;
+    let values = |page: &Value| -> Vec<Value> {
+        page["virtual_tns"].as_array().unwrap().iter().map(|tn| tn["value"].clone()).collect()
+    };
+    let whole = values(&call("GET", "/tn", None).await.json());
+    let (mut paged, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = call("GET", &format!("/tn?limit=1000{after}"), None).await.json();
+        paged.extend(values(&page));
+        let Some(next) = page["next"].as_str() else { break };
+        after = format!("&after={next}");
+    }
+    assert!(whole.len() == 20_000 && whole == paged, "{} {}", whole.len(), paged.len());
     server.stop().await;
 }
 

@@ -4,6 +4,7 @@ use super::{
     Sqlite, messages, not_delivered,
     open::test_write,
     opt_outs,
+    readers::List,
     rows::{count, first, millis, run},
     sessions::{self, LIVE},
 };
@@ -29,11 +30,13 @@ impl History for Sqlite {
         page: Page,
         _: DateTime<Utc>,
     ) -> Result<Option<Part<Message>>> {
-        let list = move |db: &Connection| {
-            let is_stored = sessions::is_stored(db, session)?;
-            is_stored.then(|| messages::of_session(db, session, &page)).transpose()
-        };
-        self.readers.list(list).await
+        if !self.readers.read(move |db| sessions::is_stored(db, session)).await? {
+            return Ok(None);
+        }
+        self.readers
+            .page(List::Messages, page, move |db, page| messages::of_session(db, session, page))
+            .await
+            .map(Some)
     }
 
     async fn forget(&self, before: DateTime<Utc>, limit: u32) -> Result<usize> {

@@ -2,6 +2,7 @@
 
 use super::{
     Sqlite, free_list,
+    readers::List,
     rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
     sessions::{self, LIVE},
 };
@@ -33,7 +34,8 @@ impl Pool for Sqlite {
         sessions_per_tn: u32,
         now: DateTime<Utc>,
     ) -> Result<(Part<VirtualTn>, PoolSize)> {
-        self.readers.list(move |db| list(db, &page, sessions_per_tn, now)).await
+        let size = self.readers.list(List::Pool, move |db| size(db, sessions_per_tn, now)).await?;
+        Ok((self.readers.page(List::Pool, page, move |db, page| list(db, page, now)).await?, size))
     }
 
     async fn drain_tn(&self, tn: Number, draining: bool, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {
@@ -86,26 +88,28 @@ fn remove(db: &Connection, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
     })
 }
 
-fn list(
-    db: &Connection,
-    page: &Page,
-    sessions_per_tn: u32,
-    now: DateTime<Utc>,
-) -> Result<(Part<VirtualTn>, PoolSize)> {
+fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<Part<VirtualTn>> {
     let after: i64 = page.after.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
     let sql = select("tn.value > ?2") + " ORDER BY tn.value LIMIT ?3";
     let items = all(db, &sql, params![millis(now), after, one_more(page.limit)], read)?;
-    let total = count(db, "SELECT count(*) FROM tn", [])?;
-    let in_use = format!("SELECT count(DISTINCT tn) FROM session s WHERE {LIVE}");
-    let room = format!(
-        "SELECT ifnull(sum(max(0, ?2 - (SELECT count(*) FROM session s WHERE s.tn = tn.value AND {LIVE}))), 0)
-         FROM tn WHERE draining = 0"
+    Ok(Part::cut(items, page.limit, |tn| tn.number.digits()))
+}
+
+/// The size of the pool. The time grows with the live sessions, and hardly with the TNs.
+fn size(db: &Connection, sessions_per_tn: u32, now: DateTime<Utc>) -> Result<PoolSize> {
+    let live = format!(
+        "SELECT count(*), ifnull(sum(live), 0), ifnull(sum(min(live, ?2)) FILTER (WHERE draining = 0), 0)
+         FROM (SELECT s.tn, count(*) AS live FROM session s WHERE {LIVE} GROUP BY s.tn)
+             LEFT JOIN tn ON tn.value = tn"
     );
-    let size = PoolSize {
-        total,
-        in_use: count(db, &in_use, [millis(now)])?,
-        sessions: count(db, &format!("SELECT count(*) FROM session s WHERE {LIVE}"), [millis(now)])?,
-        room: count(db, &room, params![millis(now), sessions_per_tn])?,
-    };
-    Ok((Part::cut(items, page.limit, |tn| tn.number.digits()), size))
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+    let (in_use, sessions, taken): (u32, u32, u32) =
+        first(db, &live, params![millis(now), sessions_per_tn], read)?.unwrap_or_default();
+    let open = count(db, "SELECT count(*) FROM tn WHERE draining = 0", [])?;
+    Ok(PoolSize {
+        total: count(db, "SELECT count(*) FROM tn", [])?,
+        in_use: in_use.into(),
+        sessions: sessions.into(),
+        room: (open * u64::from(sessions_per_tn)).saturating_sub(taken.into()),
+    })
 }

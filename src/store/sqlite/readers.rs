@@ -3,6 +3,7 @@
 
 use super::{files::Files, open::connect};
 use crate::{
+    domain::{Page, Part},
     limits,
     store::{Result, StoreError},
     telemetry::metrics::{Call, Timer},
@@ -14,9 +15,19 @@ use std::{
 };
 use tokio::{sync::Semaphore, time::timeout};
 
-/// The maximum number of concurrent reads, and of lists among them; further ones wait.
-const CONCURRENCY: usize = 4;
-const LISTS: usize = 2;
+/// The maximum number of concurrent reads; further ones wait. Lists take four of them at most: one of each kind, and a long
+/// one.
+const CONCURRENCY: usize = 6;
+/// How many elements of a list are read before it counts as long.
+const SHORT: u32 = 250;
+
+/// The kinds of lists. None waits for another.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum List {
+    Pool,
+    Sessions,
+    Messages,
+}
 
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -24,7 +35,8 @@ pub(super) struct Readers {
     files: Files,
     idle: Arc<Mutex<Vec<Connection>>>,
     permits: Arc<Semaphore>,
-    lists: Arc<Semaphore>,
+    lists: [Arc<Semaphore>; 3],
+    long_lists: Arc<Semaphore>,
 }
 
 impl Readers {
@@ -34,17 +46,45 @@ impl Readers {
             files,
             idle: Arc::default(),
             permits: Arc::new(Semaphore::new(CONCURRENCY)),
-            lists: Arc::new(Semaphore::new(LISTS)),
+            lists: std::array::from_fn(|_| Arc::new(Semaphore::new(1))),
+            long_lists: Arc::new(Semaphore::new(1)),
         }
     }
 
-    /// Reads a list, for which other reads need not wait.
-    pub(super) async fn list<T, F>(&self, work: F) -> Result<T>
+    /// Reads a page of a list in the lane of its kind, and what it has beyond [`SHORT`] elements in that of the long ones: no
+    /// short list waits for a long one, and no other read for a list.
+    pub(super) async fn page<T, F>(&self, list: List, page: Page, work: F) -> Result<Part<T>>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection, &Page) -> Result<Part<T>> + Clone + Send + 'static,
+    {
+        let (limit, rest) = (page.limit.unwrap_or(u32::MAX), work.clone());
+        let first = Page { limit: Some(limit.min(SHORT)), after: page.after };
+        let mut part = self.list(list, move |db| work(db, &first)).await?;
+        if limit <= SHORT || part.next.is_none() {
+            return Ok(part);
+        }
+        let page = Page { limit: page.limit.map(|limit| limit - SHORT), after: part.next.take() };
+        let rest = self.in_lane(&self.long_lists, move |db| rest(db, &page)).await?;
+        part.items.extend(rest.items);
+        Ok(Part { next: rest.next, ..part })
+    }
+
+    /// Reads what belongs to a list and is short.
+    pub(super) async fn list<T, F>(&self, list: List, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let permit = timeout(limits::STORE_OPERATION, Arc::clone(&self.lists).acquire_owned());
+        self.in_lane(&self.lists[list as usize], work).await
+    }
+
+    async fn in_lane<T, F>(&self, lane: &Arc<Semaphore>, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let permit = timeout(limits::STORE_OPERATION, Arc::clone(lane).acquire_owned());
         let permit =
             permit.await.map_err(|_| StoreError::Unavailable("too many lists are waiting".into()))?;
         let list = move |db: &Connection| {

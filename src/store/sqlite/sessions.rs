@@ -4,6 +4,7 @@ use super::{
     Sqlite,
     free_list::{self, is_tn},
     messages,
+    readers::List,
     rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
 };
 use crate::{
@@ -60,7 +61,11 @@ impl Sessions for Sqlite {
         page: Page,
         now: DateTime<Utc>,
     ) -> Result<(Part<Session>, u64)> {
-        self.readers.list(move |db| list(db, filter, &page, now)).await
+        let total = self.readers.list(List::Sessions, move |db| total(db, filter, now)).await?;
+        Ok((
+            self.readers.page(List::Sessions, page, move |db, page| list(db, filter, page, now)).await?,
+            total,
+        ))
     }
 
     async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
@@ -128,15 +133,21 @@ pub(super) fn of_sender(
     first(db, &SQL, [integer(tn), integer(sender)], |row| Ok((read(row)?, row.some_time(10)?)))
 }
 
-fn list(
-    db: &Connection,
-    filter: SessionFilter,
-    page: &Page,
-    now: DateTime<Utc>,
-) -> Result<(Part<Session>, u64)> {
-    let shown = format!(
+/// Which sessions a list shows; `?1` is now, `?2` the participant, `?3` the TN.
+fn shown() -> String {
+    format!(
         "{LIVE} AND (?2 IS NULL OR ?2 IN (s.participant_a, s.participant_b)) AND (?3 IS NULL OR s.tn = ?3)"
-    );
+    )
+}
+
+fn total(db: &Connection, filter: SessionFilter, now: DateTime<Utc>) -> Result<u64> {
+    let (participant, tn) = (filter.participant.map(integer), filter.virtual_tn.map(integer));
+    let total = format!("SELECT count(*) FROM session s WHERE {}", shown());
+    count(db, &total, params![millis(now), participant, tn])
+}
+
+fn list(db: &Connection, filter: SessionFilter, page: &Page, now: DateTime<Utc>) -> Result<Part<Session>> {
+    let shown = shown();
     let (participant, tn) = (filter.participant.map(integer), filter.virtual_tn.map(integer));
     let (after_time, after_id) = page.after.as_deref().and_then(read_cursor).unwrap_or((i64::MIN, ""));
     let items = all(
@@ -146,9 +157,7 @@ fn list(
         read,
     )?;
     let cursor = |session: &Session| format!("{}-{}", millis(session.created_at), session.id);
-    let total = format!("SELECT count(*) FROM session s WHERE {shown}");
-    let total = count(db, &total, params![millis(now), participant, tn])?;
-    Ok((Part::cut(items, page.limit, cursor), total))
+    Ok(Part::cut(items, page.limit, cursor))
 }
 
 fn read_cursor(cursor: &str) -> Option<(i64, &str)> {
