@@ -12,6 +12,9 @@ use std::{
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub IpAddr);
 
+/// The prefix length of the largest network: two that are larger could have all addresses together.
+const LARGEST: u8 = 8;
+
 /// IP addresses and networks.
 #[derive(Debug, Clone, Default)]
 pub struct Networks(Vec<IpNet>);
@@ -22,8 +25,10 @@ pub enum InvalidNetworks {
     /// A part of the list is neither.
     #[error("is not addresses and networks separated by commas, such as 192.0.2.7, 198.51.100.0/24")]
     Malformed,
-    /// A network has all addresses.
-    #[error("has a network of all addresses, which protects from nobody; name smaller ones, or remove it")]
+    /// A network has all addresses, or a large part of them.
+    #[error(
+        "has a network of all addresses or of more than a /{LARGEST}, which protects from nobody; name smaller ones, or remove it"
+    )]
     Everybody,
 }
 
@@ -37,7 +42,7 @@ impl FromStr for Networks {
         };
         let networks: Option<Vec<IpNet>> = list.split(',').map(|text| network(text.trim())).collect();
         let networks = networks.ok_or(InvalidNetworks::Malformed)?;
-        match networks.iter().any(|network| network.prefix_len() == 0) {
+        match networks.iter().any(|network| network.prefix_len() < LARGEST) {
             true => Err(InvalidNetworks::Everybody),
             false => Ok(Self(networks)),
         }

@@ -1,5 +1,6 @@
 //! The settings: [`SETTINGS`] is their table, [`Settings`] holds their checked values.
 
+mod endpoints;
 mod provider;
 mod reader;
 mod runtime;
@@ -103,6 +104,9 @@ impl Settings {
                 return Err(Problems::one("SETTINGS_FILE", what));
             }
         };
+        if let Some(name) = endpoints::plain(&environment).first() {
+            return Err(Problems::one(name, endpoints::PLAIN));
+        }
         let arn = Reader::new(&environment, file.as_deref()).given(&SECRETS_ARN);
         let secret = match arn.and_then(|arn| arn.parse().ok()) {
             Some(arn) => Some(fetch(&arn).await.map_err(|error| Problems::one(SECRETS_ARN.name, error))?),
@@ -131,6 +135,9 @@ impl Settings {
         let reader = &mut Reader::new(environment, file);
         if let Some(secret) = secret {
             reader.add_secret(secret);
+        }
+        for name in endpoints::plain(environment) {
+            reader.problem(name, endpoints::PLAIN);
         }
         let runtime = Runtime::detect(environment);
         let debug = reader.switch(&DEBUG_MODE);

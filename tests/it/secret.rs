@@ -140,3 +140,14 @@ async fn an_unavailable_secret_stops_the_start_with_one_line() {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
+
+#[tokio::test]
+async fn a_secret_is_not_fetched_over_the_internet_without_encryption() {
+    let folder = TempDir::new().unwrap();
+    for name in ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"] {
+        let settings = [("SECRETS_ARN", ARN), (name, "http://secrets.example.com")];
+        let (code, said) = Binary::refusal(folder.path(), &settings).await;
+        let line = format!("{name}: leads over the internet without encryption");
+        assert!(code == 2 && said.lines().nth(1).is_some_and(|said| said.starts_with(&line)), "{said}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Keys, tokens and addresses that would let the wrong people in.
 
-use super::{AUTH, EMULATOR, FLOWROUTE, KEY, TOKEN, complaint, good, read};
+use super::{AUTH, EMULATOR, FLOWROUTE, KEY, LAMBDA, TOKEN, complaint, good, read};
 
 #[test]
 fn an_api_key_may_have_a_name_and_may_be_its_hash() {
@@ -92,7 +92,16 @@ fn addresses_that_may_post_and_proxies_are_addresses_and_networks_but_not_all() 
         {
             complaint(name, &[(name, bad)], None);
         }
-        for all in ["0.0.0.0/0", "::/0", "10.0.0.1, 0.0.0.0/0"] {
+        for all in [
+            "0.0.0.0/0",
+            "::/0",
+            "10.0.0.1, 0.0.0.0/0",
+            "0.0.0.0/1,128.0.0.0/1",
+            "128.0.0.0/2",
+            "8.0.0.0/7",
+            "::/1",
+            "2000::/3",
+        ] {
             let what = complaint(name, &[(name, all)], None);
             assert!(what.contains("all addresses"), "{what}");
         }
@@ -143,4 +152,84 @@ fn a_proxy_in_front_of_a_loopback_address_needs_keys_and_token() {
     }
     good(&[&[proxy], &AUTH[..]].concat());
     good(&[proxy, ("ALLOW_UNAUTHENTICATED", "true")]);
+}
+
+#[test]
+fn an_address_of_aws_on_the_internet_is_encrypted() {
+    for name in ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB", "AWS_ENDPOINT_URL_SECRETS_MANAGER"] {
+        for public in [
+            "http://dynamodb.us-east-1.amazonaws.com",
+            "HTTP://dynamodb.us-east-1.amazonaws.com:80/",
+            " http://dynamodb.us-east-1.amazonaws.com",
+            "http://localhost.example.com:8000",
+            "http://8.8.8.8:8000",
+            "http://134744072",
+            "http://[2600::1]:8000",
+            "http://user:hush@db.example.com",
+        ] {
+            for environment in [Vec::new(), [LAMBDA, FLOWROUTE, AUTH].concat(), vec![("STORAGE", "dynamodb")]]
+            {
+                let what = complaint(name, &[&environment[..], &[(name, public)]].concat(), None);
+                assert!(what.contains("https://") && !what.contains("hush"), "{what}");
+            }
+        }
+        for private in [
+            "https://dynamodb.us-east-1.amazonaws.com",
+            "http://127.0.0.1:8000",
+            "http://localhost:8000",
+            "http://[::1]:8000",
+            "http://dynamodb:8000",
+            "http://dynamodb.internal:8000",
+            "http://10.0.0.7:8000",
+            "",
+        ] {
+            good(&[("STORAGE", "dynamodb"), (name, private)]);
+        }
+    }
+}
+
+/// Each has one flaw, and nothing else is complained about.
+#[test]
+fn each_insecure_combination_stops_the_start_with_one_line_that_says_what_to_set() {
+    let in_lambda = [&LAMBDA[..], &FLOWROUTE, &AUTH].concat();
+    let local = AUTH.to_vec();
+    let with_flowroute = [&FLOWROUTE[..], &AUTH].concat();
+    let rows = [
+        (vec![("BIND_ADDR", "0.0.0.0:8000")], "ALLOW_UNAUTHENTICATED", "API_KEYS and WEBHOOK_TOKEN"),
+        (vec![AUTH[0], ("BIND_ADDR", "[::]:8000")], "ALLOW_UNAUTHENTICATED", "WEBHOOK_TOKEN"),
+        (vec![AUTH[1], ("BIND_ADDR", "10.0.0.7:80")], "ALLOW_UNAUTHENTICATED", "API_KEYS"),
+        (vec![("PUBLIC_URL", "https://sms.example.com")], "ALLOW_UNAUTHENTICATED", "API_KEYS"),
+        (vec![AUTH[0], ("PUBLIC_URL", "https://sms.example.com")], "ALLOW_UNAUTHENTICATED", "WEBHOOK_TOKEN"),
+        (vec![("TRUSTED_PROXIES", "127.0.0.1")], "ALLOW_UNAUTHENTICATED", "API_KEYS"),
+        ([&LAMBDA[..], &FLOWROUTE].concat(), "ALLOW_UNAUTHENTICATED", "API_KEYS"),
+        ([&LAMBDA[..], &FLOWROUTE, &[("CONSOLE", "true")]].concat(), "ALLOW_UNAUTHENTICATED", "API_KEYS"),
+        ([&in_lambda[..], &[("STORAGE", "sqlite")]].concat(), "STORAGE", "dynamodb"),
+        ([&in_lambda[..], &[("SMS_PROVIDER", "sandbox")]].concat(), "SMS_PROVIDER", "Flowroute keys"),
+        ([&LAMBDA[..], &AUTH].concat(), "SMS_PROVIDER", "Flowroute keys"),
+        ([&local[..], &[("PUBLIC_URL", "http://sms.example.com")]].concat(), "PUBLIC_URL", "https"),
+        (
+            [&with_flowroute[..], &[("FLOWROUTE_API_URL", "http://api.flowroute.com")]].concat(),
+            "FLOWROUTE_API_URL",
+            "https",
+        ),
+        (
+            [&in_lambda[..], &[("AWS_ENDPOINT_URL_DYNAMODB", "http://db.example.com")]].concat(),
+            "AWS_ENDPOINT_URL_DYNAMODB",
+            "https",
+        ),
+        (vec![("API_KEYS", "short")], "API_KEYS", "fewer than"),
+        (vec![("WEBHOOK_TOKEN", "short")], "WEBHOOK_TOKEN", "at least"),
+        (vec![("API_KEYS", "aaaaaaaaaaaaaaaaaaaa")], "API_KEYS", "new-key"),
+        (vec![("API_KEYS", AUTH[1].1), AUTH[1]], "WEBHOOK_TOKEN", "another value"),
+        (
+            [&local[..], &[("TRUSTED_PROXIES", "0.0.0.0/1,128.0.0.0/1")]].concat(),
+            "TRUSTED_PROXIES",
+            "smaller",
+        ),
+        ([&local[..], &[("WEBHOOK_ALLOWED_IPS", "0.0.0.0/0")]].concat(), "WEBHOOK_ALLOWED_IPS", "smaller"),
+    ];
+    for (environment, name, says) in rows {
+        let what = complaint(name, &environment, None);
+        assert!(what.contains(says), "{environment:?}: {what}");
+    }
 }
