@@ -59,7 +59,7 @@ struct State {
     taken: Vec<Taken>,
     arrivals: Vec<Instant>,
     mode: Mode,
-    scripted: Option<(u16, Value)>,
+    scripted: Option<(u16, String)>,
     delay_before: Duration,
     delay_after: Duration,
     list: ListMode,
@@ -114,12 +114,18 @@ impl FlowrouteStandin {
 
     /// Treats messages like this from now on.
     pub fn mode(&self, mode: Mode) {
-        self.state().mode = mode;
+        let mut state = self.state();
+        (state.mode, state.scripted) = (mode, None);
     }
 
     /// Answers each message with this from now on.
     pub fn answer_with(&self, status: u16, body: Value) {
-        self.state().scripted = Some((status, body));
+        self.answer_with_text(status, &body.to_string());
+    }
+
+    /// Answers each message with this, which need not be JSON, from now on.
+    pub fn answer_with_text(&self, status: u16, body: &str) {
+        self.state().scripted = Some((status, body.to_owned()));
     }
 
     /// Shows the list like this from now on.
@@ -196,7 +202,7 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Answer 
 
 async fn receive(state: &Mutex<State>, message: &Value) -> Answer {
     if let Some((status, body)) = &state.lock().unwrap().scripted {
-        return Ok(json_response(*status, body));
+        return Ok(response(*status, body.clone()));
     }
     let word = |name: &str| message["data"]["attributes"][name].as_str().unwrap().to_owned();
     let delay = state.lock().unwrap().delay_before;
@@ -226,7 +232,11 @@ async fn receive(state: &Mutex<State>, message: &Value) -> Answer {
 }
 
 fn json_response(status: u16, body: &Value) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.to_string()));
+    response(status, body.to_string())
+}
+
+fn response(status: u16, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = StatusCode::from_u16(status).unwrap();
     response
 }
