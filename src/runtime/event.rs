@@ -6,16 +6,27 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use lambda_http::request::LambdaRequest;
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Value, value::RawValue};
-use std::panic::catch_unwind;
+use std::{collections::HashMap, panic::catch_unwind};
 use url::Url;
 
 /// The most headers of an event. Gateways pass on 10 KB of them; a header map panics beyond 24,576.
 const MOST_HEADERS: usize = 10_000;
 
-/// An event, or what hinders it from becoming a request.
-pub(super) enum Payload {
+/// What is invoked.
+#[derive(Debug)]
+pub enum Payload {
+    /// An event that can become a request, with every value of a header.
     Event(LambdaRequest),
+    /// An event without content from the same gateway as one that cannot.
     Flawed(LambdaRequest, Flaw),
+}
+
+/// The queries of an event of a REST API.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Queries {
+    query_string_parameters: Option<HashMap<String, Value>>,
+    multi_value_query_string_parameters: Option<HashMap<String, Value>>,
 }
 
 /// Why an event of a gateway cannot become a request.
@@ -50,7 +61,7 @@ impl<'de> Deserialize<'de> for Payload {
 impl Payload {
     fn read(json: &str) -> Option<Self> {
         let event = serde_json::from_str(json).ok()?;
-        let LambdaRequest::PassThrough(_) = event else { return Some(Self::checked(event)) };
+        let LambdaRequest::PassThrough(_) = event else { return Some(Self::checked(event, json)) };
         if is_maintenance(json) {
             return Some(Self::Event(event));
         }
@@ -61,7 +72,8 @@ impl Payload {
                 headers.retain(|_, value| value.to_string().is_ascii());
             }
         }
-        Some(match serde_json::from_str(&value.to_string()).ok()? {
+        let json = value.to_string();
+        Some(match serde_json::from_str(&json).ok()? {
             LambdaRequest::PassThrough(_) if value["requestContext"].is_object() => {
                 let empty = if value["version"] == "2.0" {
                     LambdaRequest::ApiGatewayV2(Default::default())
@@ -70,13 +82,14 @@ impl Payload {
                 };
                 Self::Flawed(empty, Flaw::Form)
             }
-            event => Self::checked(event),
+            event => Self::checked(event, &json),
         })
     }
 
-    fn checked(event: LambdaRequest) -> Self {
+    fn checked(event: LambdaRequest, json: &str) -> Self {
         let event = with_repeated_headers(event);
-        match flaw(&event) {
+        let flaw = if has_parameter_without_values(json) { Some(Flaw::Form) } else { flaw(&event) };
+        match flaw {
             Some(flaw) => Self::Flawed(emptied(&event), flaw),
             None => Self::Event(event),
         }
@@ -105,9 +118,16 @@ pub fn with_repeated_headers(mut event: LambdaRequest) -> LambdaRequest {
     event
 }
 
+/// Whether a parameter of the query has a list of no values, at which `query_map` panics.
+fn has_parameter_without_values(json: &str) -> bool {
+    let Ok(queries) = serde_json::from_str::<Queries>(json) else { return false };
+    let queries = [queries.query_string_parameters, queries.multi_value_query_string_parameters];
+    let mut values = queries.iter().flatten().flat_map(HashMap::values);
+    values.any(|values| values.as_array().is_some_and(Vec::is_empty))
+}
+
 /// Why `lambda_http` would panic when it makes a request of this event, or `None` if it would not.
-#[must_use]
-pub fn flaw(event: &LambdaRequest) -> Option<Flaw> {
+fn flaw(event: &LambdaRequest) -> Option<Flaw> {
     let (body, is_encoded, header_count, has_address) = match event {
         LambdaRequest::ApiGatewayV1(event) => {
             let (stage, domain) = (&event.request_context.stage, &event.request_context.domain_name);

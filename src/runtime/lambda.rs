@@ -1,8 +1,7 @@
 //! The router in the Lambda runtime, behind API Gateway or a function URL.
 
-pub use super::event::{Flaw, flaw, with_repeated_headers};
+pub use super::event::{Flaw, Payload, with_repeated_headers};
 
-use super::event::Payload;
 use crate::{
     http::{Peer, RequestId, base_path, unreadable_event},
     limits,

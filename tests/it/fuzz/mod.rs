@@ -70,6 +70,9 @@ async fn try_input(name: &str, subject: &Subject, input: &[u8], check: &impl Asy
         let kept =
             fs::write(&file, input).map_or_else(|error| error.to_string(), |()| file.display().to_string());
         eprintln!("the input of {name} that fails, also in {kept}:\n{}", input.escape_ascii());
+        let logged = test_support::logged();
+        let failures = logged.lines().filter(|line| line.contains("ERROR"));
+        eprintln!("what was logged: {:?}", failures.collect::<Vec<_>>());
         resume_unwind(panic);
     }
 }

@@ -60,6 +60,11 @@ fn flawed(gateway: Gateway) -> Vec<Value> {
         event["rawQueryString"] = (*wrong).into();
         flawed.push(event);
     }
+    for field in ["multiValueQueryStringParameters", "queryStringParameters"].iter().filter(|_| !query) {
+        let mut event = list(gateway);
+        event[*field] = json!({"limit": []});
+        flawed.push(event);
+    }
     let mut event = list(gateway);
     event["requestContext"]["stage"] = "x".repeat(70_000).into();
     flawed.push(event);
