@@ -18,6 +18,7 @@ mod domain;
 mod durability;
 mod flowroute;
 mod fuzz;
+mod guarded_server;
 mod guards;
 mod hostile_clients;
 mod idempotency;

@@ -5,15 +5,21 @@ pub(super) mod generator;
 
 use axum::{body::Body, http::Request};
 use base64::{Engine, prelude::BASE64_STANDARD};
+use chrono::{DateTime, TimeDelta};
 use generator::{Generated, Generator};
 use lambda_http::request::from_str;
 use rusqlite::Connection;
-use sms_proxy::http::Auth;
-use std::{collections::BTreeMap, panic::AssertUnwindSafe};
+use sms_proxy::{
+    http::{Auth, Parts, router},
+    service::Options,
+    store::{Dynamo, Exported, Snapshot},
+};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use test_support::{
-    Answer, App,
+    Answer, App, Backend,
+    dynamodb::{Table, engine_url},
     events::{Call, GATEWAYS},
-    unpaced,
+    parts, unpaced,
 };
 
 /// The calls are shared between this many services, on stores of their own.
@@ -51,7 +57,7 @@ fn request(generated: &Generated) -> Option<Request<Body>> {
 }
 
 /// A connection to the database that counts the rows which anybody changes from now on.
-pub(super) fn counting(app: &App) -> Connection {
+fn counting(app: &App) -> Connection {
     let database = Connection::open(app.database()).unwrap();
     database.execute_batch("CREATE TABLE changes (n INTEGER); INSERT INTO changes VALUES (0)").unwrap();
     let tables =
@@ -73,9 +79,44 @@ pub(super) fn counting(app: &App) -> Connection {
     database
 }
 
-/// How many rows were changed so far.
-pub(super) fn changes(database: &Connection) -> i64 {
-    database.query_row("SELECT n FROM changes", [], |row| row.get(0)).unwrap()
+/// Sees whether the store is changed.
+pub(super) enum Watch {
+    Sqlite(Connection),
+    Dynamodb(Arc<Dynamo>),
+}
+
+/// The state of the store: how many rows were changed so far, or all records.
+#[derive(PartialEq)]
+pub(super) enum Seen {
+    Changes(i64),
+    Records(Exported),
+}
+
+impl Watch {
+    pub(super) async fn look(&self) -> Seen {
+        match self {
+            Self::Sqlite(database) => {
+                Seen::Changes(database.query_row("SELECT n FROM changes", [], |row| row.get(0)).unwrap())
+            }
+            Self::Dynamodb(store) => Seen::Records(store.export(DateTime::UNIX_EPOCH).await.unwrap()),
+        }
+    }
+}
+
+/// A service with key and token on an empty store of this backend, and what sees its changes.
+pub(super) async fn watched(backend: Backend, options: Options) -> (App, Watch) {
+    let auth = Auth { api_keys: vec![KEY.into()], webhook_token: Some(TOKEN.into()), ..Auth::default() };
+    if backend == Backend::Sqlite {
+        let app = App::with(options, auth);
+        let database = counting(&app);
+        return (app, Watch::Sqlite(database));
+    }
+    let table = Table::create(engine_url()).await.at_the_engine();
+    let store = Dynamo::new(table.client.clone(), &table.name, TimeDelta::days(30));
+    let store = Arc::new(store.with_limit(Duration::from_secs(60)));
+    let app = App::on(Arc::clone(&store) as _, options);
+    let router = router(Parts { auth, ..parts(&app.service) });
+    (App { router, ..app }, Watch::Dynamodb(store))
 }
 
 pub(super) fn assert_harmless(answer: &Answer, changed: bool, is_head: bool, what: &str) {
@@ -89,20 +130,20 @@ pub(super) fn assert_harmless(answer: &Answer, changed: bool, is_head: bool, wha
     }
 }
 
-/// Sends a share of the calls. Returns how many of each kind were answered 2xx.
-async fn send_calls(seed: u64) -> BTreeMap<&'static str, u32> {
-    let auth = Auth { api_keys: vec![KEY.into()], webhook_token: Some(TOKEN.into()), ..Auth::default() };
-    let app = App::with(unpaced(), auth);
-    let database = counting(&app);
+/// Sends so many calls. Returns how many of each kind were answered 2xx.
+async fn send_calls(backend: Backend, seed: u64, calls: u64) -> BTreeMap<&'static str, u32> {
+    let (app, watch) = watched(backend, unpaced()).await;
     let mut generator = Generator::new(seed, KEY, TOKEN);
     let mut accepted = BTreeMap::new();
-    for n in 0..variable("RANDOM_CALLS", 50_000) / SERVICES {
+    let mut before = watch.look().await;
+    for n in 0..calls {
         let generated = generator.call();
         let Some(request) = request(&generated) else { continue };
-        let before = changes(&database);
         let answer = app.send(request).await;
         let what = format!("seed {seed}, call {n}, {generated:?}");
-        assert_harmless(&answer, changes(&database) != before, generated.method == "HEAD", &what);
+        let after = watch.look().await;
+        assert_harmless(&answer, after != before, generated.method == "HEAD", &what);
+        before = after;
         if answer.status < 300 {
             *accepted.entry(generated.kind).or_default() += 1;
             generator.learn(&answer.body);
@@ -117,10 +158,14 @@ pub(super) fn variable(name: &str, otherwise: u64) -> u64 {
 }
 
 fn run(share: u64) {
+    run_on(Backend::Sqlite, share, variable("RANDOM_CALLS", 50_000) / SERVICES);
+}
+
+fn run_on(backend: Backend, share: u64, calls: u64) {
     let seed = variable("RANDOM_CALLS_SEED", 1) * SERVICES + share;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let sent = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(send_calls(seed))));
-    let accepted = sent.unwrap_or_else(|panic| {
+    let sent = AssertUnwindSafe(|| runtime.block_on(send_calls(backend, seed, calls)));
+    let accepted = std::panic::catch_unwind(sent).unwrap_or_else(|panic| {
         eprintln!("to repeat this: RANDOM_CALLS_SEED={}", seed / SERVICES);
         std::panic::resume_unwind(panic)
     });
@@ -128,7 +173,7 @@ fn run(share: u64) {
     for kind in generator::KINDS {
         assert!(accepted.get(kind).is_some_and(|count| *count >= 10), "{kind}: {accepted:?}");
     }
-    eprintln!("random calls, seed {seed}: accepted {accepted:?}");
+    eprintln!("random calls on {backend:?}, seed {seed}: accepted {accepted:?}");
 }
 
 #[test]
@@ -149,4 +194,10 @@ fn a_third_quarter_of_the_random_calls_is_harmless() {
 #[test]
 fn the_last_quarter_of_the_random_calls_is_harmless() {
     run(3);
+}
+
+/// Fewer, as all records are read after each.
+#[test]
+fn random_calls_on_dynamodb_are_harmless() {
+    run_on(Backend::Dynamodb, 0, variable("RANDOM_CALLS", 50_000) / 50);
 }

@@ -2,7 +2,7 @@
 
 use axum::http::StatusCode;
 use sms_proxy::http::{Auth, Guard, ROUTES, Reason};
-use std::collections::HashSet;
+use std::{collections::HashSet, fs, path::Path};
 use test_support::{App, unpaced};
 
 #[tokio::test]
@@ -28,4 +28,21 @@ fn every_reason_has_a_name_of_its_own_and_the_status_of_an_error() {
         assert!(names.insert(name) && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
         assert!(reason.status() >= StatusCode::BAD_REQUEST, "{name}");
     }
+}
+
+/// So the walks over the tables see all routes.
+#[test]
+fn the_router_has_routes_of_the_tables_only() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut calls = Vec::new();
+    for folder in ["http", "runtime"] {
+        for entry in fs::read_dir(root.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let text = if path.is_file() { fs::read_to_string(&path).unwrap() } else { String::new() };
+            let adders = [".route(", ".route_service(", ".nest(", ".nest_service("];
+            let found = adders.iter().map(|adder| text.matches(adder).count()).sum::<usize>();
+            calls.extend((found > 0).then(|| (path.file_name().unwrap().to_owned(), found)));
+        }
+    }
+    assert_eq!(calls, [("routes.rs".into(), 1)]);
 }

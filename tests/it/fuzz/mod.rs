@@ -10,11 +10,9 @@ mod events;
 mod numbers;
 mod posts;
 
-use crate::random_calls::{KEY, TOKEN, assert_harmless, changes, counting, variable};
+use crate::random_calls::{KEY, Watch, assert_harmless, variable, watched};
 use axum::{body::Body, http::Request};
-use rusqlite::Connection;
 use serde_json::{Value, json};
-use sms_proxy::http::Auth;
 use std::{
     cell::Cell,
     fs,
@@ -22,7 +20,7 @@ use std::{
     path::Path,
     time::{Duration, Instant},
 };
-use test_support::{Answer, App, TN, pair, without_timeouts};
+use test_support::{Answer, App, Backend, TN, pair, without_timeouts};
 
 /// How many random bytes choose the inputs of one service, at most: enough for about a hundred.
 const BYTES: u32 = 4096;
@@ -30,16 +28,15 @@ const BYTES: u32 = 4096;
 /// A service with a session of Alice and Bob, and keys.
 struct Subject {
     app: App,
-    database: Connection,
+    watch: Watch,
     /// The id of the session.
     session: String,
 }
 
 impl Subject {
-    async fn start() -> Self {
-        let auth = Auth { api_keys: vec![KEY.into()], webhook_token: Some(TOKEN.into()), ..Auth::default() };
-        let app = App::with(without_timeouts(), auth);
-        let subject = Self { database: counting(&app), app, session: String::new() };
+    async fn start(backend: Backend) -> Self {
+        let (app, watch) = watched(backend, without_timeouts()).await;
+        let subject = Self { app, watch, session: String::new() };
         assert_eq!(subject.call("POST", "/tn", &json!({"value": TN})).await.status, 200);
         let opened = subject.call("POST", "/session", &pair()).await.json();
         subject.app.provider.clear();
@@ -55,9 +52,9 @@ impl Subject {
 
     /// Sends a request. It must not fail, and only an answer 2xx may change the store.
     async fn send(&self, request: Request<Body>) -> Answer {
-        let (before, is_head) = (changes(&self.database), request.method() == "HEAD");
+        let (before, is_head) = (self.watch.look().await, request.method() == "HEAD");
         let answer = self.app.send_random(request).await;
-        assert_harmless(&answer, changes(&self.database) != before, is_head, "of this input");
+        assert_harmless(&answer, self.watch.look().await != before, is_head, "of this input");
         answer
     }
 }
@@ -79,20 +76,24 @@ async fn try_input(name: &str, subject: &Subject, input: &[u8], check: &impl Asy
 
 /// Tries the corpus of this name, then damaged seeds for `FUZZ_SECONDS`.
 fn fuzz(name: &str, seeds: Vec<Vec<u8>>, check: impl AsyncFn(&Subject, &[u8])) {
+    fuzz_on(Backend::Sqlite, name, seeds, check);
+}
+
+fn fuzz_on(backend: Backend, name: &str, seeds: Vec<Vec<u8>>, check: impl AsyncFn(&Subject, &[u8])) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/fuzz/corpus").join(name);
     let corpus: Vec<Vec<u8>> =
         fs::read_dir(folder).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect();
     runtime.block_on(async {
         for input in seeds.iter().chain(&corpus) {
-            try_input(name, &Subject::start().await, input, &check).await;
+            try_input(name, &Subject::start(backend).await, input, &check).await;
         }
     });
     let seeds = [seeds, corpus].concat();
     let (tried, started) = (Cell::new(0_u64), Instant::now());
     let search = arbtest::arbtest(|random| {
         runtime.block_on(async {
-            let subject = Subject::start().await;
+            let subject = Subject::start(backend).await;
             while !random.is_empty() {
                 try_input(name, &subject, &damage::damaged(random, &seeds)?, &check).await;
                 tried.set(tried.get() + 1);
@@ -105,5 +106,5 @@ fn fuzz(name: &str, seeds: Vec<Vec<u8>>, check: impl AsyncFn(&Subject, &[u8])) {
         eprintln!("to repeat: ARBTEST_SEED=… cargo test --locked --test it -- fuzz::{name}");
         resume_unwind(panic);
     }
-    eprintln!("fuzz {name}: {} inputs in {:.0?}", tried.get(), started.elapsed());
+    eprintln!("fuzz {name} on {backend:?}: {} inputs in {:.0?}", tried.get(), started.elapsed());
 }

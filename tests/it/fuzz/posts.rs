@@ -1,6 +1,6 @@
 //! Bodies of posts to the webhook.
 
-use super::{Subject, fuzz};
+use super::{Subject, fuzz, fuzz_on};
 use crate::{random_calls::TOKEN, webhook::PAYLOADS};
 use axum::{body::Body, http::Request};
 use chrono::SecondsFormat;
@@ -9,7 +9,7 @@ use sms_proxy::{
     provider::flowroute::{Event, read},
     service::Wording,
 };
-use test_support::{ALICE, BOB, TN};
+use test_support::{ALICE, BOB, Backend, TN};
 
 async fn post(subject: &Subject, body: &[u8]) -> u16 {
     let request = Request::post(format!("/?token={TOKEN}")).header("content-type", "application/json");
@@ -46,4 +46,10 @@ async fn check(subject: &Subject, input: &[u8]) {
 #[test]
 fn no_post_breaks_the_webhook_or_reaches_others() {
     fuzz("posts", PAYLOADS.map(|payload| payload.as_bytes().to_vec()).into(), check);
+}
+
+#[test]
+fn no_post_breaks_the_webhook_on_dynamodb_or_reaches_others() {
+    let seeds = PAYLOADS.map(|payload| payload.as_bytes().to_vec());
+    fuzz_on(Backend::Dynamodb, "posts", seeds.into(), check);
 }
