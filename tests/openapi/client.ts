@@ -2,6 +2,7 @@
 
 import createClient from "openapi-fetch";
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import type { paths } from "./api.d.ts";
 
@@ -71,4 +72,20 @@ test("a session lives as the document says", async () => {
   await client.POST("/tn", { body: { number: TN } });
   // @ts-expect-error
   assert.equal(tn.data?.number, undefined);
+});
+
+test("every call that asks for a key or a token is refused without one", async () => {
+  const document = JSON.parse(readFileSync("openapi.json", "utf8"));
+  let guarded = 0;
+  for (const [path, operations] of Object.entries<Record<string, any>>(document.paths)) {
+    for (const [method, operation] of Object.entries(operations)) {
+      if (method === "parameters") continue;
+      if (!(operation.security ?? document.security).length) continue;
+      const url = baseUrl + path.replaceAll(/{\w+}/g, TN);
+      const { status } = await fetch(url, { method: method.toUpperCase() });
+      assert.equal(status, 401, `${method} ${path}`);
+      guarded += 1;
+    }
+  }
+  assert.ok(guarded > 10);
 });
