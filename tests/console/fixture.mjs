@@ -51,7 +51,7 @@ export async function serve(settings = {}) {
   return { url, call, stop };
 }
 
-// Starts Chromium. Only one runs at a time.
+// Starts Chromium. Two files of tests run at a time, each with one of its own.
 export async function browse() {
   chromium.setGraphicsMode = false;
   // Its own sandbox needs rights that a container does not have. It loads our page only.
