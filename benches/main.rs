@@ -1,0 +1,68 @@
+//! Makes the figures of docs/benchmarks.md: `cargo bench --profile server`, or a part of them with its name behind `--`:
+//! `relay`, `growth`, `cold`, `memory`. `--quick` takes short turns.
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a benchmark that cannot go on stops")]
+
+mod cold;
+mod growth;
+mod load;
+mod memory;
+mod process;
+mod references;
+mod relay;
+mod report;
+
+use std::{io::Write, net::SocketAddr, path::Path, time::Duration};
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words[..] {
+        ["provider"] => references::provider().await,
+        ["forwarder", provider] => references::forwarder(provider, None).await,
+        ["forwarder", provider, database] => references::forwarder(provider, Some(Path::new(database))).await,
+        _ if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() => references::bare_function().await,
+        _ => measure(&words).await,
+    }
+}
+
+async fn measure(words: &[&str]) {
+    let is_quick = words.contains(&"--quick");
+    let parts = ["relay", "growth", "cold", "memory"];
+    let has_names = words.iter().any(|word| parts.contains(word));
+    let (rounds, time) = if is_quick { (1, 1) } else { (5, 3) };
+    let (time, folder) = (Duration::from_secs(time), tempfile::tempdir().expect("a folder"));
+    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("benchmarks");
+    std::fs::create_dir_all(&out).expect("a folder");
+    for part in parts.into_iter().filter(|part| !has_names || words.contains(part)) {
+        let folder = folder.path().join(part);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        eprintln!("\n{part}");
+        let (table, picture) = match part {
+            "relay" => relay::measure(&folder, rounds, time).await,
+            "growth" => growth::measure(&folder, time, is_quick).await,
+            "cold" => cold::measure(&folder, rounds * 4).await,
+            _ => memory::measure(&folder, time * 5).await,
+        };
+        say(&format!("\n{part}\n\n{table}"));
+        let picture_file = out.join(format!("{part}.svg"));
+        std::fs::write(out.join(format!("{part}.md")), table).expect("a file");
+        if !picture.is_empty() {
+            std::fs::write(picture_file, picture).expect("a file");
+        }
+    }
+    say(&format!("tables and pictures: {}", out.display()));
+}
+
+/// Prints a line.
+fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").expect("standard output");
+}
+
+/// Calls the service's API, which must succeed.
+async fn post(to: SocketAddr, path: &str, body: &str) {
+    let client = reqwest::Client::new().post(format!("http://{to}{path}"));
+    let answer = client.header("content-type", "application/json").body(body.to_owned()).send().await;
+    let answer = answer.expect("an answer");
+    assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap_or_default());
+}

@@ -1,0 +1,104 @@
+//! Starts what is measured, as processes of their own, and reads what the system knows of them.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+/// A server that runs until it is dropped.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts the service in a folder, with these settings besides those of the benchmark.
+    pub(crate) fn service(folder: &Path, provider: &str, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sms-proxy"));
+        command.current_dir(folder).env_clear();
+        command.envs([
+            ("BIND_ADDR", "127.0.0.1:0"),
+            ("FLOWROUTE_API_URL", provider),
+            ("FLOWROUTE_ACCESS_KEY", "an-access-key"),
+            ("FLOWROUTE_SECRET_KEY", "a-secret-key"),
+            ("FLOWROUTE_MAX_PER_SECOND", "0"),
+        ]);
+        command.envs(settings.iter().copied());
+        Self::start(command)
+    }
+
+    /// Starts this program in another part: what the service is compared with.
+    pub(crate) fn reference(arguments: &[&str]) -> Self {
+        let mut command = Command::new(std::env::current_exe().expect("this program"));
+        command.args(arguments);
+        Self::start(command)
+    }
+
+    fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let mut output = BufReader::new(child.stderr.take().expect("its output"));
+        let address = loop {
+            let mut line = String::new();
+            assert!(output.read_line(&mut line).is_ok_and(|length| length > 0), "it says where it listens");
+            if let Some((_, rest)) = line.split_once("listening on http://") {
+                let address: String = rest.chars().take_while(|c| !c.is_whitespace()).collect();
+                break address.parse().expect("an address");
+            }
+        };
+        // Its log goes nowhere, but is read.
+        std::thread::spawn(move || {
+            let mut part = [0; 65536];
+            while output.read(&mut part).is_ok_and(|length| length > 0) {}
+        });
+        Self { child, address }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The seconds of CPU that it has used.
+    pub(crate) fn cpu(&self) -> f64 {
+        let stat = self.proc("stat");
+        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
+        // A tick of the system's clock for user space is a hundredth of a second.
+        ticks.sum::<f64>() / 100.0
+    }
+
+    /// Megabytes: `VmRSS` for now, `VmHWM` for the most so far.
+    pub(crate) fn memory(&self, field: &str) -> f64 {
+        number(&self.proc("status"), field) / 1024.0
+    }
+
+    /// How often its threads gave up or lost the processor.
+    pub(crate) fn context_switches(&self) -> f64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).into_iter().flatten().flatten();
+        let status = tasks.filter_map(|task| fs::read_to_string(task.path().join("status")).ok());
+        status.map(|s| number(&s, "voluntary_ctxt_switches") + number(&s, "nonvoluntary_ctxt_switches")).sum()
+    }
+
+    /// The pages of the database that it has read from the file, of 4,096 bytes: it reads nothing else by `read`.
+    pub(crate) fn pages_read(&self) -> f64 {
+        number(&self.proc("io"), "rchar") / 4096.0
+    }
+
+    fn proc(&self, file: &str) -> String {
+        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
+    }
+}
+
+fn number(lines: &str, field: &str) -> f64 {
+    let value = lines.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    value.and_then(|value| value.split_whitespace().next()?.parse().ok()).unwrap_or(f64::NAN)
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

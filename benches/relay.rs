@@ -1,0 +1,111 @@
+//! Texts through the service, and through what it is compared with, in turns.
+
+use crate::{
+    load::{self, Outcome, People},
+    post,
+    process::Server,
+    report::{Chart, Table, median},
+};
+use std::{path::Path, time::Duration};
+
+const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
+const NAMES: [&str; 3] = ["forwarder without a store", "durable limit", "sms-proxy"];
+const PEOPLE: People = People { sessions: 100, per_tn: 1 };
+
+/// One turn: what the load generator saw, and what the process used for a text.
+struct Turn {
+    outcome: Outcome,
+    cpu_micros: f64,
+    switches: f64,
+}
+
+/// Adds the TNs and opens the sessions.
+pub(crate) async fn open_sessions(server: &Server, people: People) {
+    let mut added = String::new();
+    for n in 0..people.sessions {
+        let tn = people.tn(n);
+        if tn != added {
+            post(server.address, "/tn", &format!(r#"{{"value":"{tn}"}}"#)).await;
+            added.clone_from(&tn);
+        }
+        let [a, b] = People::pair(n);
+        let body = format!(r#"{{"participant_a":"{a}","participant_b":"{b}","virtual_tn":"{tn}"}}"#);
+        post(server.address, "/session", &body).await;
+    }
+}
+
+async fn turn(server: &Server, connections: usize, time: Duration) -> Turn {
+    let (cpu, switches) = (server.cpu(), server.context_switches());
+    let outcome = load::run(server.address, connections, time, PEOPLE).await;
+    let texts = outcome.texts() as f64;
+    Turn {
+        cpu_micros: (server.cpu() - cpu) * 1e6 / texts,
+        switches: (server.context_switches() - switches) / texts,
+        outcome,
+    }
+}
+
+/// Measures, and returns the table and the picture. In each round every server has its turn.
+pub(crate) async fn measure(folder: &Path, rounds: usize, time: Duration) -> (String, String) {
+    let provider = Server::reference(&["provider"]);
+    let database = folder.join("limit.db").display().to_string();
+    let servers = [
+        Server::reference(&["forwarder", &provider.url()]),
+        Server::reference(&["forwarder", &provider.url(), &database]),
+        Server::service(folder, &provider.url(), &[]),
+    ];
+    open_sessions(&servers[2], PEOPLE).await;
+    let mut table = Table::new(&[
+        "connections",
+        "",
+        "texts/s",
+        "of the limit",
+        "p50 ms",
+        "p99 ms",
+        "p99.9 ms",
+        "CPU µs",
+        "switches",
+        "errors",
+    ]);
+    let mut chart = Chart::new("Texts per second, by connections", &NAMES);
+    // The stand-in alone: what load generator and stand-in can do together.
+    for connections in CONNECTIONS {
+        let bare = load::run(provider.address, connections, time, PEOPLE).await;
+        let mut turns: [Vec<Turn>; 3] = Default::default();
+        for server in &servers {
+            load::run(server.address, connections, time / 4, PEOPLE).await;
+        }
+        for _ in 0..rounds {
+            for (server, turns) in servers.iter().zip(&mut turns) {
+                turns.push(turn(server, connections, time).await);
+            }
+        }
+        let of = |which: usize, value: &dyn Fn(&Turn) -> f64| median(turns[which].iter().map(value));
+        let limit = of(1, &|turn| turn.outcome.per_second());
+        let mut bars = Vec::new();
+        for (which, name) in NAMES.iter().enumerate() {
+            let per_second = of(which, &|turn| turn.outcome.per_second());
+            let percentile = |share| format!("{:.2}", of(which, &|turn| turn.outcome.percentile(share)));
+            table.row(vec![
+                connections.to_string(),
+                (*name).into(),
+                format!("{per_second:.0}"),
+                format!("{:.2}", per_second / limit),
+                percentile(0.5),
+                percentile(0.99),
+                percentile(0.999),
+                format!("{:.0}", of(which, &|turn| turn.cpu_micros)),
+                format!("{:.1}", of(which, &|turn| turn.switches)),
+                turns[which].iter().map(|turn| turn.outcome.errors).sum::<usize>().to_string(),
+            ]);
+            bars.push(per_second);
+        }
+        table.row(vec![
+            connections.to_string(),
+            "stand-in alone".into(),
+            format!("{:.0}", bare.per_second()),
+        ]);
+        chart.group(&connections.to_string(), bars);
+    }
+    (table.to_string(), chart.svg())
+}
