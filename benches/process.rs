@@ -2,16 +2,17 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
+    _log: tempfile::NamedTempFile,
 }
 
 impl Server {
@@ -37,23 +38,22 @@ impl Server {
         Self::start(command)
     }
 
+    /// Its log goes to a file, as in most installations.
     fn start(mut command: Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let mut output = BufReader::new(child.stderr.take().expect("its output"));
+        let log = tempfile::NamedTempFile::new().expect("a file for its log");
+        let standard_error = log.reopen().expect("the same file");
+        let mut child = command.stdin(Stdio::null()).stderr(standard_error).spawn().expect("it starts");
         let address = loop {
-            let mut line = String::new();
-            assert!(output.read_line(&mut line).is_ok_and(|length| length > 0), "it says where it listens");
-            if let Some((_, rest)) = line.split_once("listening on http://") {
-                let address: String = rest.chars().take_while(|c| !c.is_whitespace()).collect();
+            let said = fs::read_to_string(log.path()).expect("its log");
+            if let Some((_, rest)) = said.split_once("listening on http://")
+                && let Some((address, _)) = rest.split_once(char::is_whitespace)
+            {
                 break address.parse().expect("an address");
             }
+            assert!(child.try_wait().expect("its state").is_none(), "it has ended: {said}");
+            std::thread::sleep(Duration::from_millis(5));
         };
-        // Its log goes nowhere, but is read.
-        std::thread::spawn(move || {
-            let mut part = [0; 65536];
-            while output.read(&mut part).is_ok_and(|length| length > 0) {}
-        });
-        Self { child, address }
+        Self { child, address, _log: log }
     }
 
     pub(crate) fn url(&self) -> String {

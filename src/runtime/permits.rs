@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, watch},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 
@@ -71,7 +71,7 @@ pub(super) enum Phase {
 pub(super) struct Connection {
     permits: Arc<Permits>,
     id: u64,
-    phase: watch::Sender<Phase>,
+    phase: Mutex<Phase>,
     hang_up: Arc<Notify>,
     _permit: OwnedSemaphorePermit,
 }
@@ -105,7 +105,7 @@ impl Permits {
         waiting.last_id += 1;
         let id = waiting.last_id;
         drop(waiting);
-        let (phase, hang_up) = (watch::Sender::new(Phase::Busy), Arc::default());
+        let (phase, hang_up) = (Mutex::new(Phase::Busy), Arc::default());
         let connection = Connection { permits: Arc::clone(self), id, phase, hang_up, _permit: permit };
         connection.enter(Phase::Head(Instant::now()));
         Arc::new(connection)
@@ -128,22 +128,21 @@ impl Permits {
 impl Connection {
     /// The client has sent some bytes: the first ones after a response begin a head.
     pub(super) fn received(&self) {
-        if matches!(*self.phase.borrow(), Phase::Idle(_)) {
+        if matches!(self.phase(), Phase::Idle(_)) {
             self.enter(Phase::Head(Instant::now()));
         }
     }
 
     /// The client has taken some bytes of a response.
     pub(super) fn sent(&self) {
-        if matches!(*self.phase.borrow(), Phase::Idle(_)) {
+        if matches!(self.phase(), Phase::Idle(_)) {
             self.enter(Phase::Idle(Instant::now()));
         }
     }
 
     /// Whether more of a request's body is awaited.
     pub(super) fn awaits_body(&self, awaits: bool) {
-        let phase = *self.phase.borrow();
-        match phase {
+        match self.phase() {
             Phase::Busy if awaits => self.enter(Phase::Body(Instant::now())),
             Phase::Body(_) if !awaits => self.enter(Phase::Busy),
             _ => {}
@@ -152,7 +151,7 @@ impl Connection {
 
     pub(super) fn enter(&self, next: Phase) {
         let mut waiting = self.permits.waiting();
-        let before = self.phase.send_replace(next);
+        let before = std::mem::replace(&mut *self.phase_mut(), next);
         if let Some((place, since)) = waiting.place(before) {
             // It is not there if this connection has been told to hang up.
             if place.remove(&(since, self.id)).is_none() {
@@ -167,33 +166,40 @@ impl Connection {
     }
 
     /// Completes when the connection has to end: its client was too slow, or it was told to hang up.
+    ///
+    /// Looks at the phase again before any deadline of a phase that is still to begin, so that phases need not wake it.
     pub(super) async fn over(&self, head: Duration, keep_alive: Duration) {
-        let mut phase = self.phase.subscribe();
         loop {
-            let deadline = match *phase.borrow_and_update() {
+            let now = Instant::now();
+            let deadline = match self.phase() {
                 Phase::Head(since) => Some(since + head),
                 Phase::Idle(since) => Some(since + keep_alive),
                 // Whoever reads a body limits its time.
                 Phase::Busy | Phase::Body(_) => None,
             };
-            let too_slow = async {
-                match deadline {
-                    Some(deadline) => tokio::time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return;
+            }
+            let next = now + head.min(keep_alive);
             tokio::select! {
                 () = self.hang_up.notified() => return,
-                () = too_slow => return,
-                _ = phase.changed() => {}
+                () = tokio::time::sleep_until(deadline.map_or(next, |deadline| deadline.min(next))) => {}
             }
         }
+    }
+
+    fn phase(&self) -> Phase {
+        *self.phase_mut()
+    }
+
+    fn phase_mut(&self) -> MutexGuard<'_, Phase> {
+        self.phase.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        let phase = *self.phase.borrow();
+        let phase = self.phase();
         if let Some((place, since)) = self.permits.waiting().place(phase) {
             place.remove(&(since, self.id));
         }

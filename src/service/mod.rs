@@ -156,7 +156,7 @@ impl Service {
     /// Best effort.
     pub async fn connect(&self, limit: Duration) {
         let store = async {
-            if let Err(error) = self.store.ping().await {
+            if let Err(error) = self.store.connect().await {
                 tracing::debug!(%error, "no connection to the store yet");
             }
         };

@@ -12,11 +12,7 @@ use backon::{ConstantBuilder, Retryable};
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::join_all;
 use std::time::Duration;
-use tokio::{
-    task::JoinSet,
-    time::{Instant, timeout, timeout_at},
-};
-use tracing::Instrument;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The shortest backoff between two attempts to send, in seconds.
 const SHORTEST_BACKOFF: f64 = 1.0;
@@ -55,12 +51,7 @@ impl Service {
 
     /// Sends messages that are leased to us, concurrently, and settles each. No send runs after the deadline.
     pub(super) async fn dispatch(&self, leased: Vec<Message>, deadline: Instant) -> Vec<Attempt> {
-        let mut attempts = JoinSet::new();
-        for leased in leased {
-            let service = self.clone();
-            attempts.spawn(async move { service.send_in_turn(leased, deadline).await }.in_current_span());
-        }
-        attempts.join_all().await
+        join_all(leased.into_iter().map(|leased| self.send_in_turn(leased, deadline))).await
     }
 
     /// Returns messages that are leased to us to the outbox.

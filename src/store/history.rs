@@ -30,6 +30,15 @@ pub trait History: Send + Sync + 'static {
     /// The census, counted up to `up_to` as the gauges are. A record that this version cannot read is not counted on DynamoDB.
     async fn census(&self, up_to: u32, now: DateTime<Utc>) -> Result<Census>;
 
+    /// Opens a connection to the store ahead of the first call, if it has connections: one try, because a store that cannot
+    /// be reached is asked again by whoever needs it.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    async fn connect(&self) -> Result<()> {
+        self.ping().await
+    }
+
     /// Whether the store answers.
     async fn ping(&self) -> Result<()>;
 

@@ -12,6 +12,7 @@ use crate::{
 };
 use aws_sdk_dynamodb::{
     Client,
+    config::retry::RetryConfig,
     error::{ProvideErrorMetadata, SdkError},
     operation::{transact_write_items::TransactWriteItemsError, update_item::UpdateItemError},
     types::{CancellationReason, KeysAndAttributes, ReturnValuesOnConditionCheckFailure, TransactWriteItem},
@@ -41,6 +42,12 @@ pub(super) type Written = std::result::Result<(), Vec<usize>>;
 impl Calls {
     pub(super) fn new(client: Client, table: String) -> Self {
         Self { client, table, retry_for: Duration::ZERO, last_write: LastWrite::default() }
+    }
+
+    /// Repeats no call from now on.
+    pub(super) fn try_once(&mut self) {
+        let once = self.client.config().to_builder().retry_config(RetryConfig::disabled());
+        (self.client, self.retry_for) = (Client::from_conf(once.build()), Duration::ZERO);
     }
 
     pub(super) fn retry_budget(&self) -> RetryBudget {

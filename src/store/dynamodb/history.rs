@@ -70,6 +70,12 @@ impl History for Dynamo {
         self.timed_list(self.take_census(up_to as usize, now)).await
     }
 
+    async fn connect(&self) -> Result<()> {
+        let mut once = self.clone();
+        once.calls.try_once();
+        once.ping().await
+    }
+
     async fn ping(&self) -> Result<()> {
         match self.timed(self.calls.get(keys::drain_lease())).await {
             // The table answered, with an item of a newer release.

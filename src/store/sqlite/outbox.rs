@@ -109,7 +109,7 @@ impl Outbox for Sqlite {
 
     async fn release_drain_lease(&self, holder: &str) -> Result<()> {
         let holder = holder.to_owned();
-        let release = move |db: &Connection| run(db, "DELETE FROM drain_lease WHERE holder = ?1", [holder]);
+        let release = move |db: &Connection| run(db, "DELETE FROM drain_lease WHERE holder = ?1", [&holder]);
         self.writer.write_little(release).await.map(drop)
     }
 }

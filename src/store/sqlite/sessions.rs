@@ -33,7 +33,7 @@ impl Sessions for Sqlite {
         now: DateTime<Utc>,
         lease_until: Option<DateTime<Utc>>,
     ) -> Result<Option<Vec<Message>>> {
-        self.writer.write(move |db| end(db, session, cause, notices, now, lease_until)).await
+        self.writer.write(move |db| end(db, session, cause, notices.clone(), now, lease_until)).await
     }
 
     async fn set_expiry(

@@ -21,8 +21,8 @@ impl Snapshot for Sqlite {
 
     async fn import(&self, entries: Vec<Entry>) -> Result<Imported> {
         let import = move |db: &Connection| {
-            for entry in entries {
-                if !insert(db, &entry)? {
+            for entry in &entries {
+                if !insert(db, entry)? {
                     return Ok(Imported::Conflict(entry.key()));
                 }
             }

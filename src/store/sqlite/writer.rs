@@ -19,13 +19,11 @@ const QUEUE_LENGTH: usize = 1024;
 /// The maximum number of writes in one transaction.
 const BATCH: usize = 256;
 
-/// Sends a caller the result of its write when the transaction has ended.
-type Reply = Box<dyn FnOnce(std::result::Result<(), StoreError>) + Send>;
-
 trait Write: Send {
-    /// Runs the write. Returns the reply, and whether the write is kept.
-    fn run(self: Box<Self>, db: &Connection) -> (Reply, bool);
-    fn refuse(self: Box<Self>, error: StoreError);
+    /// Runs the write, and keeps its result. Whether it succeeded.
+    fn run(&mut self, db: &Connection) -> bool;
+    /// Sends the caller the result, or why its transaction has failed.
+    fn reply(self: Box<Self>, end: Result<()>);
     fn is_abandoned(&self) -> bool;
     /// Whether its success shows that a text can be stored.
     fn is_proof(&self) -> bool;
@@ -34,27 +32,30 @@ trait Write: Send {
 struct Job<T, F> {
     work: F,
     is_proof: bool,
+    result: Option<Result<T>>,
     reply: oneshot::Sender<Result<T>>,
 }
 
 impl<T, F> Write for Job<T, F>
 where
     T: Send + 'static,
-    F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    F: FnMut(&Connection) -> Result<T> + Send + 'static,
 {
-    fn run(self: Box<Self>, db: &Connection) -> (Reply, bool) {
-        let Self { work, reply, .. } = *self;
-        let result = work(db);
-        let keep = result.is_ok();
-        let send = move |end: std::result::Result<(), StoreError>| {
-            // If the caller was dropped, the write is kept all the same.
-            let _ = reply.send(result.and_then(|value| end.map(|()| value)));
-        };
-        (Box::new(send), keep)
+    fn run(&mut self, db: &Connection) -> bool {
+        let result = (self.work)(db);
+        let is_ok = result.is_ok();
+        self.result = Some(result);
+        is_ok
     }
 
-    fn refuse(self: Box<Self>, error: StoreError) {
-        let _ = self.reply.send(Err(error));
+    fn reply(self: Box<Self>, end: Result<()>) {
+        let result = match (self.result, end) {
+            (Some(Ok(_)) | None, Err(error)) => Err(error),
+            (Some(result), _) => result,
+            (None, Ok(())) => Err(stopped()),
+        };
+        // If the caller was dropped, the write is kept all the same.
+        let _ = self.reply.send(result);
     }
 
     fn is_abandoned(&self) -> bool {
@@ -112,10 +113,12 @@ impl Writer {
     }
 
     /// Runs `work` in a transaction; returns when it is on disk. After an error nothing of it is stored.
+    ///
+    /// `work` runs again, as if for the first time, if another write of the transaction has to be undone.
     pub(super) async fn write<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> Result<T> + Send + 'static,
     {
         self.enqueue(work, true).await
     }
@@ -124,7 +127,7 @@ impl Writer {
     pub(super) async fn write_little<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> Result<T> + Send + 'static,
     {
         self.enqueue(work, false).await
     }
@@ -132,11 +135,12 @@ impl Writer {
     async fn enqueue<T, F>(&self, work: F, is_proof: bool) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+        F: FnMut(&Connection) -> Result<T> + Send + 'static,
     {
         let _timer = Timer::start(Call::StoreWrite);
         let (reply, result) = oneshot::channel();
-        let queued = Queued { since: Instant::now(), write: Box::new(Job { work, is_proof, reply }) };
+        let queued =
+            Queued { since: Instant::now(), write: Box::new(Job { work, is_proof, result: None, reply }) };
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         let permit = tokio::time::timeout(limits::SQLITE_QUEUE, queue.reserve()).await.map_err(|_| busy())?;
         permit.map_err(|_| stopped())?.send(queued);
@@ -173,75 +177,71 @@ fn serve(mut database: Database, mut jobs: mpsc::Receiver<Queued>) {
             .filter(|queued: &Queued| !queued.write.is_abandoned())
             .partition(|queued| queued.since.elapsed() > limits::SQLITE_QUEUE);
         for queued in late {
-            queued.write.refuse(busy());
+            queued.write.reply(Err(busy()));
         }
         database.commit_together(now);
     }
 }
 
 impl Database {
-    fn commit_together(&mut self, batch: Vec<Queued>) {
+    fn commit_together(&mut self, mut batch: Vec<Queued>) {
         if batch.is_empty() {
             return;
         }
-        let begun = self.files.check().and_then(|()| {
-            self.db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(StoreError::from)
-        });
-        let transaction = match begun {
-            Ok(transaction) => transaction,
-            Err(error) => {
-                self.last.keep(Err(error.clone()));
-                batch.into_iter().for_each(|queued| queued.write.refuse(error.clone()));
-                return;
-            }
-        };
-        let is_proof = batch.iter().any(|queued| queued.write.is_proof());
-        let mut replies = Vec::with_capacity(batch.len());
-        let mut broken = None;
-        for queued in batch {
-            if broken.is_none() {
-                match run_one(&transaction, queued.write) {
-                    Ok(reply) => replies.push(reply),
-                    Err((error, reply)) => {
-                        replies.extend(reply);
-                        broken = Some(error);
-                    }
-                }
-            } else if let Some(error) = &broken {
-                queued.write.refuse(error.clone());
-            }
-        }
-        let end = match broken {
-            // Dropping the transaction rolls back what SQLite has not rolled back itself.
-            Some(error) => Err(error),
-            None => transaction.commit().map_err(StoreError::from).and_then(|()| self.files.check()),
-        };
-        if is_proof || end.is_err() {
+        let end = self.write_all(&mut batch);
+        if end.is_err() || batch.iter().any(|queued| queued.write.is_proof()) {
             self.last.keep(end.clone());
         }
-        for reply in replies {
-            reply(end.clone());
+        for queued in batch {
+            queued.write.reply(end.clone());
         }
+    }
+
+    /// Runs all writes in one transaction. `Err`: nothing of it is stored.
+    fn write_all(&mut self, batch: &mut [Queued]) -> Result<()> {
+        self.files.check()?;
+        let mut transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        if !run_together(&transaction, batch)? {
+            transaction.rollback()?;
+            transaction = self.db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            for queued in batch {
+                run_alone(&transaction, queued.write.as_mut())?;
+            }
+        }
+        transaction.commit()?;
+        self.files.check()
     }
 }
 
-/// Runs one write inside a savepoint of its own. `Err`: the whole transaction is lost.
-fn run_one(
-    transaction: &Connection,
-    write: Box<dyn Write>,
-) -> std::result::Result<Reply, (StoreError, Option<Reply>)> {
-    if let Err(error) = run(transaction, "SAVEPOINT write_one", []) {
-        write.refuse(error.clone());
-        return Err((error, None));
+/// Runs the writes without savepoints, of which each costs a copy of every page that is changed in it. `false`: one of
+/// them failed after it had changed something.
+fn run_together(transaction: &Connection, batch: &mut [Queued]) -> Result<bool> {
+    for queued in batch {
+        let before = transaction.total_changes();
+        let succeeded = queued.write.run(transaction);
+        check_not_lost(transaction)?;
+        if !succeeded && transaction.total_changes() != before {
+            return Ok(false);
+        }
     }
-    let (reply, keep) = write.run(transaction);
-    // On a full disk, for example, SQLite rolls back the whole transaction.
-    if transaction.is_autocommit() {
-        return Err((StoreError::Unavailable("the transaction was rolled back".into()), Some(reply)));
+    Ok(true)
+}
+
+/// Runs one write inside a savepoint of its own.
+fn run_alone(transaction: &Connection, write: &mut dyn Write) -> Result<()> {
+    run(transaction, "SAVEPOINT write_one", [])?;
+    let succeeded = write.run(transaction);
+    check_not_lost(transaction)?;
+    if !succeeded {
+        run(transaction, "ROLLBACK TO write_one", [])?;
     }
-    let rolled_back = if keep { Ok(0) } else { run(transaction, "ROLLBACK TO write_one", []) };
-    match rolled_back.and_then(|_| run(transaction, "RELEASE write_one", [])) {
-        Ok(_) => Ok(reply),
-        Err(error) => Err((error, Some(reply))),
+    run(transaction, "RELEASE write_one", []).map(drop)
+}
+
+/// On a full disk, for example, SQLite rolls back the whole transaction.
+fn check_not_lost(transaction: &Connection) -> Result<()> {
+    match transaction.is_autocommit() {
+        true => Err(StoreError::Unavailable("the transaction was rolled back".into())),
+        false => Ok(()),
     }
 }
