@@ -5,7 +5,7 @@ WORKDIR /src
 COPY . .
 
 FROM source AS build
-RUN cargo build --release --locked
+RUN cargo build --profile server --locked
 
 # For tests and coverage: `docker build --target tools`.
 FROM source AS tools
@@ -33,7 +33,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /srv sms-proxy \
     && install --directory --owner=sms-proxy --mode=700 /srv/local-sqlite
-COPY --from=build /src/target/release/sms-proxy /src/infra/entrypoint.sh /usr/local/bin/
+COPY --from=build /src/target/server/sms-proxy /src/infra/entrypoint.sh /usr/local/bin/
 WORKDIR /srv
 VOLUME /srv/local-sqlite
 USER 10001

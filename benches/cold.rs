@@ -19,6 +19,7 @@ async fn first_poll(mut command: Command, folder: &Path, settings: &[(&str, &str
     command.current_dir(folder).env_clear().stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     command.envs([
         ("AWS_LAMBDA_RUNTIME_API", address.as_str()),
+        ("STORAGE", "dynamodb"),
         ("AWS_LAMBDA_FUNCTION_NAME", "sms-proxy"),
         ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
         ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "256"),

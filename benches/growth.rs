@@ -23,7 +23,8 @@ const CONNECTIONS: usize = 8;
 async fn fill(path: &Path, people: People) {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     let store = &Sqlite::open(path).expect("a database");
-    let tns = people.sessions.div_ceil(people.per_tn);
+    // Some are left for the sessions that are opened later.
+    let tns = people.sessions.div_ceil(people.per_tn) + 200;
     stream::iter(0..tns)
         .for_each_concurrent(256, async |n| {
             let tn = people.tn(n * people.per_tn).parse().expect("a number");
@@ -49,7 +50,12 @@ async fn fill(path: &Path, people: People) {
         .await;
 }
 
-pub(crate) async fn measure(folder: &Path, time: Duration, is_quick: bool) -> (String, String) {
+pub(crate) async fn measure(
+    folder: &Path,
+    time: Duration,
+    is_quick: bool,
+    to_million: bool,
+) -> (String, String) {
     let provider = Server::reference(&["provider"]);
     let mut table = Table::new(&[
         "sessions",
@@ -61,7 +67,11 @@ pub(crate) async fn measure(folder: &Path, time: Duration, is_quick: bool) -> (S
         "pages read a session",
         "MB",
     ]);
-    let sizes: &[u64] = if is_quick { &[10, 1_000] } else { &[10, 1_000, 100_000, 1_000_000] };
+    let sizes: &[u64] = match (is_quick, to_million) {
+        (true, _) => &[10, 1_000],
+        (false, false) => &[10, 1_000, 100_000],
+        (false, true) => &[10, 1_000, 100_000, 1_000_000],
+    };
     for (&sessions, per_tn) in sizes.iter().flat_map(|sessions| [(sessions, 1), (sessions, 500)]) {
         let people = People { sessions, per_tn };
         let folder = folder.join(format!("{sessions}-{per_tn}"));

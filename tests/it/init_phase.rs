@@ -10,7 +10,7 @@ use std::{
 use tempfile::TempDir;
 use test_support::{
     ALICE, Loopback, Reply, TN,
-    binary::Binary,
+    binary::{Binary, eventually},
     events::{Call, HTTP_DEFAULT},
     fresh_id, pair,
     runtime_api::RuntimeApi,
@@ -102,6 +102,21 @@ async fn a_function_works_if_neither_responds_before_its_first_event() {
         assert!(flowroute.connections() > 0 && dynamodb.connections() > 0);
         assert_eq!(call(&runtime, "GET", "/nowhere", None).await, 404);
         assert_eq!(call(&runtime, "GET", &format!("/tn/{TN}"), None).await, 503);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_cannot_be_reached_is_tried_once_before_the_first_event() {
+    let (runtime, folder) = (RuntimeApi::start().await, TempDir::new().unwrap());
+    for failing in [Reply::HangUpUnread, Reply::answer(500, "{}")] {
+        let dynamodb = Loopback::always(failing).await;
+        let url = dynamodb.url("http");
+        let settings =
+            [("STORAGE", "dynamodb"), ("SMS_PROVIDER", "sandbox"), ("AWS_ENDPOINT_URL_DYNAMODB", &url)];
+        let before = runtime.asked();
+        let _binary = runtime.function(folder.path(), &[&KEYS[..], &settings].concat());
+        eventually("the function asks for an event", || (runtime.asked() > before).then_some(())).await;
+        assert_eq!(dynamodb.connections(), 1);
     }
 }
 
