@@ -3,7 +3,7 @@
 use crate::{
     load::{self, People},
     post,
-    process::Server,
+    process::{DATABASE, Server},
     report::Table,
 };
 use chrono::Utc;
@@ -20,7 +20,7 @@ use std::{
 const CONNECTIONS: usize = 8;
 
 /// Makes a database with these sessions, and two settled messages for each.
-async fn fill(path: &Path, people: People) {
+pub(crate) async fn fill(path: &Path, people: People) {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
     let store = &Sqlite::open(path).expect("a database");
     // Some are left for the sessions that are opened later.
@@ -34,7 +34,7 @@ async fn fill(path: &Path, people: People) {
     stream::iter(0..people.sessions)
         .for_each_concurrent(256, async |n| {
             let now = Utc::now();
-            let pair = People::pair(n).map(|number| number.parse().expect("a number"));
+            let pair = People::pair(n, 0).map(|number| number.parse().expect("a number"));
             let sessions_per_tn = u32::try_from(people.per_tn).expect("a few");
             let sharing = Sharing { sessions_per_tn, ..Sharing::default() };
             let tn = Some(people.tn(n).parse().expect("a number"));
@@ -75,7 +75,7 @@ pub(crate) async fn measure(
     for (&sessions, per_tn) in sizes.iter().flat_map(|sessions| [(sessions, 1), (sessions, 500)]) {
         let people = People { sessions, per_tn };
         let folder = folder.join(format!("{sessions}-{per_tn}"));
-        fill(&folder.join("local-sqlite/sms-proxy.db"), people).await;
+        fill(&folder.join(DATABASE), people).await;
         let server = Server::service(&folder, &provider.url(), &[("SESSIONS_PER_TN", "500")]);
         load::run(server.address, CONNECTIONS, time / 3, people).await;
         let pages = server.pages_read();

@@ -26,9 +26,11 @@ impl People {
         format!("{}", 12_060_000_000 + n / self.per_tn)
     }
 
-    /// The participants of the n-th session.
-    pub(crate) fn pair(n: u64) -> [String; 2] {
-        [format!("{}", 12_120_000_000 + n), format!("{}", 13_050_000_000 + n)]
+    /// The participants of the n-th session, the second one first if `turned` is 1.
+    pub(crate) fn pair(n: u64, turned: u64) -> [String; 2] {
+        let mut pair = [format!("{}", 12_120_000_000 + n), format!("{}", 13_050_000_000 + n)];
+        pair.rotate_left(usize::from(turned == 1));
+        pair
     }
 
     /// A text of a participant of some session, as Flowroute posts it; each has an id of its own.
@@ -36,8 +38,9 @@ impl People {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         // Sessions in an order that no cache foresees.
-        let session = n.wrapping_mul(0x9E37_79B9_7F4A_7C15) % self.sessions;
-        let [from, _] = Self::pair(session);
+        let mixed = n.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let session = (mixed >> 8) % self.sessions;
+        let [from, _] = Self::pair(session, mixed >> 63);
         let (id, tn) = (uuid::Uuid::new_v4().simple(), self.tn(session));
         let body = format!(
             r#"{{"to":"{tn}","from":"{from}","body":"On my way, five minutes. {n}","id":"mdr2-{id}"}}"#

@@ -20,6 +20,8 @@ async fn main() {
         ["provider"] => references::provider().await,
         ["forwarder", provider] => references::forwarder(provider, None).await,
         ["forwarder", provider, database] => references::forwarder(provider, Some(Path::new(database))).await,
+        ["fill", database] => growth::fill(Path::new(database), relay::PEOPLE).await,
+        ["load", to, connections, seconds] => by_hand(to, connections, seconds).await,
         _ if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() => references::bare_function().await,
         _ => measure(&words).await,
     }
@@ -51,6 +53,15 @@ async fn measure(words: &[&str]) {
         }
     }
     say(&format!("tables and pictures: {}", out.display()));
+}
+
+/// Load on a service that was started by hand, on a database made by `fill`: for profiles of it.
+async fn by_hand(to: &str, connections: &str, seconds: &str) {
+    let time = Duration::from_secs(seconds.parse().expect("seconds"));
+    let (to, connections) = (to.parse().expect("an address"), connections.parse().expect("a number"));
+    let outcome = load::run(to, connections, time, relay::PEOPLE).await;
+    let [p50, p99] = [0.5, 0.99].map(|share| outcome.percentile(share));
+    say(&format!("{:.0} texts/s, p50 {p50:.2} ms, p99 {p99:.2} ms", outcome.per_second()));
 }
 
 /// Prints a line.

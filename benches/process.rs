@@ -8,6 +8,9 @@ use std::{
     time::Duration,
 };
 
+/// The database of the service, in its folder.
+pub(crate) const DATABASE: &str = "local-sqlite/sms-proxy.db";
+
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
     child: Child,
@@ -26,6 +29,8 @@ impl Server {
             ("FLOWROUTE_ACCESS_KEY", "an-access-key"),
             ("FLOWROUTE_SECRET_KEY", "a-secret-key"),
             ("FLOWROUTE_MAX_PER_SECOND", "0"),
+            ("SENDER_TEXTS_PER_MINUTE", "1000"),
+            ("SENDER_TEXTS_PER_DAY", "5000"),
         ]);
         command.envs(settings.iter().copied());
         Self::start(command)

@@ -1,37 +1,24 @@
 //! Texts through the service, and through what it is compared with, in turns.
 
 use crate::{
+    growth::fill,
     load::{self, Outcome, People},
-    post,
-    process::Server,
+    process::{DATABASE, Server},
     report::{Chart, Table, median},
 };
 use std::{path::Path, time::Duration};
 
 const CONNECTIONS: [usize; 4] = [1, 8, 64, 256];
 const NAMES: [&str; 3] = ["forwarder without a store", "durable limit", "sms-proxy"];
-const PEOPLE: People = People { sessions: 100, per_tn: 1 };
+/// So many that each of the 20,000 senders sends some tens of texts in the whole run, all of which the limit on a sender's
+/// texts counts: more than most people send in a day.
+pub(crate) const PEOPLE: People = People { sessions: 10_000, per_tn: 1 };
 
 /// One turn: what the load generator saw, and what the process used for a text.
 struct Turn {
     outcome: Outcome,
     cpu_micros: f64,
     switches: f64,
-}
-
-/// Adds the TNs and opens the sessions.
-pub(crate) async fn open_sessions(server: &Server, people: People) {
-    let mut added = String::new();
-    for n in 0..people.sessions {
-        let tn = people.tn(n);
-        if tn != added {
-            post(server.address, "/tn", &format!(r#"{{"value":"{tn}"}}"#)).await;
-            added.clone_from(&tn);
-        }
-        let [a, b] = People::pair(n);
-        let body = format!(r#"{{"participant_a":"{a}","participant_b":"{b}","virtual_tn":"{tn}"}}"#);
-        post(server.address, "/session", &body).await;
-    }
 }
 
 async fn turn(server: &Server, connections: usize, time: Duration) -> Turn {
@@ -48,13 +35,13 @@ async fn turn(server: &Server, connections: usize, time: Duration) -> Turn {
 /// Measures, and returns the table and the picture. In each round every server has its turn.
 pub(crate) async fn measure(folder: &Path, rounds: usize, time: Duration) -> (String, String) {
     let provider = Server::reference(&["provider"]);
+    fill(&folder.join(DATABASE), PEOPLE).await;
     let database = folder.join("limit.db").display().to_string();
     let servers = [
         Server::reference(&["forwarder", &provider.url()]),
         Server::reference(&["forwarder", &provider.url(), &database]),
         Server::service(folder, &provider.url(), &[]),
     ];
-    open_sessions(&servers[2], PEOPLE).await;
     let mut table = Table::new(&[
         "connections",
         "",
