@@ -54,6 +54,12 @@ impl SenderLimit {
         self.per_day.saturating_add(self.per_day.max(FEWEST_BEYOND))
     }
 
+    /// With fewer earlier texts than this the turn of a text is [`Turn::Now`], whatever they are: none had to wait.
+    #[must_use]
+    pub fn always_sent(&self) -> u32 {
+        self.per_minute.min(self.per_day)
+    }
+
     /// The time in which the earlier texts have arrived that the rule needs, given when the session was created.
     #[must_use]
     pub fn window(created_at: DateTime<Utc>, now: DateTime<Utc>) -> [DateTime<Utc>; 2] {

@@ -176,6 +176,20 @@ pub(super) fn others(db: &Connection, message: &Outbound) -> Result<Others> {
     Ok(Others { sending, provider_ids: rows.into_iter().filter_map(|(_, id)| id).collect() })
 }
 
+/// Whether at least so many messages of this TN to this recipient were created within these bounds. Reads an index only.
+pub(super) fn are_between(
+    db: &Connection,
+    text: &Text,
+    [from, until]: [DateTime<Utc>; 2],
+    at_least: u32,
+) -> Result<bool> {
+    let sql = "SELECT 1 FROM outbound WHERE from_tn = ?1 AND recipient = ?2 AND created_at >= ?3 AND created_at <= ?4
+         LIMIT 1 OFFSET ?5";
+    let pair = [text.from, text.to].map(integer);
+    let offset = i64::from(at_least) - 1;
+    exists(db, sql, params![pair[0], pair[1], millis(from), millis(until), offset])
+}
+
 /// The relays of this session with this sender and recipient that were created within these bounds, newest first.
 pub(super) fn earlier_texts(
     db: &Connection,

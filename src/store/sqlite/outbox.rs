@@ -167,6 +167,9 @@ fn turn(
         return Ok(Turn::Now);
     };
     let window = SenderLimit::window(session.created_at, now);
+    if !messages::are_between(db, relay, window, limit.always_sent())? {
+        return Ok(Turn::Now);
+    }
     let earlier = messages::earlier_texts(db, relay, window, limit.most_read())?;
     Ok(match limit.turn(&earlier, now) {
         (turn, Some(last)) => turn.behind(messages::by_id(db, last)?.as_ref(), now),
