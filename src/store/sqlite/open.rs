@@ -14,6 +14,12 @@ use std::{
 /// Identifies a SQLite file as ours: the letters `SMSP`. The first migration sets it (`PRAGMA application_id`).
 const APPLICATION_ID: i64 = 0x534D_5350;
 
+/// The writer's page cache, in KiB as SQLite wants it. A text touches pages all over the indexes.
+const CACHE_KIB: i64 = -8192;
+/// The write-ahead log is written back into the database at this many pages of 4 KB: a page that several texts have changed
+/// is written back once.
+const LOG_PAGES: i64 = 4000;
+
 const STEPS: &[M<'static>] = &[M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 
@@ -68,6 +74,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     // SQLite opens a file that it may not write without an error.
     test_write(&db).map_err(other)?;
     db.busy_timeout(limits::SQLITE_LOCK).map_err(other)?;
+    db.pragma_update(None, "cache_size", CACHE_KIB).map_err(other)?;
+    db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(other)?;
     Ok(db)
 }
 
