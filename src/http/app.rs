@@ -1,8 +1,6 @@
 //! What handlers share.
 
-use super::{
-    anonymous::Anonymous, auth::Access, document::Document, health::Health, page::Lists, refusals::Refusals,
-};
+use super::{auth::Access, document::Document, health::Health, page::Lists, refusals::Refusals};
 use crate::{provider::Sandbox, service::Service, telemetry::prometheus::Prometheus};
 use axum::extract::FromRef;
 use std::sync::Arc;
@@ -12,7 +10,6 @@ pub(super) struct App {
     pub(super) service: Service,
     pub(super) access: Arc<Access>,
     pub(super) refusals: Arc<Refusals>,
-    pub(super) anonymous: Arc<Anonymous>,
     pub(super) health: Arc<Health>,
     pub(super) lists: Lists,
     pub(super) document: Document,

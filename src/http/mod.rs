@@ -77,7 +77,6 @@ pub fn router(parts: Parts) -> Router {
         service: parts.service,
         access: Arc::new((&parts.auth).into()),
         refusals: Arc::default(),
-        anonymous: Arc::default(),
         health: Arc::default(),
         document: openapi,
         lists: page::Lists { response_limit: parts.response_limit },
@@ -98,8 +97,8 @@ pub fn router(parts: Parts) -> Router {
         .fold(Router::new(), |router, guard| router.merge(behind(guard)))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(from_fn_with_state(app.clone(), observe::limit_time))
-        .layer(from_fn_with_state(app.clone(), observe::observe))
+        .layer(from_fn_with_state(app.service.request_limit(), observe::limit_time))
+        .layer(from_fn_with_state(Arc::default(), observe::observe))
         .with_state(app);
     match parts.base_path {
         Some(base) => base_path::below(base, router),

@@ -3,7 +3,6 @@
 use super::{anonymous::Anonymous, auth::Admitted, error::ApiError, reason::Reason};
 use crate::{
     limits,
-    service::Service,
     telemetry::metrics::{Event, UNKNOWN_ROUTE, answered, count},
 };
 use axum::{
@@ -28,12 +27,12 @@ pub struct RequestId(pub String);
 ///
 /// A request whose body has not arrived yet gets the body's time limit on top.
 pub(super) async fn limit_time(
-    State(service): State<Service>,
+    State(limit): State<Duration>,
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let for_body = if request.body().is_end_stream() { Duration::ZERO } else { limits::REQUEST_BODY };
-    let response = tokio::time::timeout(service.request_limit() + for_body, next.run(request)).await;
+    let response = tokio::time::timeout(limit + for_body, next.run(request)).await;
     response.map_err(|_| ApiError::timed_out())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! [`relay`] receives texts; [`outbox`] sends stored messages; the rest manages the pool and sessions.
 
+mod detached;
 mod error;
 mod failures;
 mod maintenance;
@@ -31,11 +32,15 @@ use crate::{
     store::{ReplyQuota, Store},
 };
 use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use detached::Detached;
 use failures::Failures;
+use futures_util::FutureExt;
 use pacing::Pacer;
 use readings::Readings;
 use std::{
     future::Future,
+    ops::Deref,
+    panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -93,7 +98,11 @@ impl Default for Options {
 
 /// The service: a store, a provider, and the rules between them. Clones are the same service.
 #[derive(Clone)]
-pub struct Service {
+pub struct Service(Arc<Shared>);
+
+/// What the clones of a service share: behind one pointer, since every request clones the service several times.
+#[derive(Clone)]
+pub struct Shared {
     store: Arc<dyn Store>,
     provider: Arc<dyn Provider>,
     options: Arc<Options>,
@@ -106,10 +115,18 @@ pub struct Service {
     failures: Arc<Failures>,
 }
 
+impl Deref for Service {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
 impl Service {
     /// A service on this store and this provider, by the system's clock.
     pub fn new(store: Arc<dyn Store>, provider: Arc<dyn Provider>, options: Options) -> Self {
-        Self {
+        Self(Arc::new(Shared {
             store: store.telling_senders(&options.wording.not_delivered_notice()),
             provider,
             pacer: Arc::new(Pacer::new(options.max_per_second)),
@@ -120,13 +137,13 @@ impl Service {
             readings: Arc::default(),
             pending_rollbacks: Arc::default(),
             failures: Arc::default(),
-        }
+        }))
     }
 
     /// The same service by another clock.
     #[must_use]
     pub fn with_clock(self, clock: Clock) -> Self {
-        Self { clock, ..self }
+        Self(Arc::new(Shared { clock, ..Shared::clone(&self) }))
     }
 
     /// How long a request may take as a whole.
@@ -186,13 +203,14 @@ impl Service {
         now + self.options.lease
     }
 
-    /// Runs `work` in a task of its own, which a client that disconnects does not cancel.
+    /// Runs `work`, which a client that disconnects does not cancel.
     async fn run_detached<T, F>(&self, work: F) -> Result<T>
     where
         T: Send + 'static,
         F: Future<Output = Result<T>> + Send + 'static,
     {
-        self.tasks.spawn(work.in_current_span()).await.unwrap_or_else(|_| {
+        let work = AssertUnwindSafe(work.in_current_span()).catch_unwind();
+        Detached::new(self.tasks.track_future(work)).await.unwrap_or_else(|_| {
             tracing::error!("a task panicked");
             Err(Error::Crashed)
         })

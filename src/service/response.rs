@@ -54,7 +54,7 @@ impl<T> ResponseSlot<T> {
 }
 
 impl Service {
-    /// Runs the work of a request in a task of its own and waits for it. After the time limit the response is what the work
+    /// Runs the work of a request and waits for it. After the time limit the response is what the work
     /// has published; if nothing, the effect may or may not be stored.
     ///
     /// In Lambda the rest of the work is then frozen until the next event, or forever. That is safe: a message that is not
