@@ -91,8 +91,9 @@ CREATE TABLE outbound (
     delivery_at     INTEGER,
     settled_at      INTEGER
 ) STRICT;
-CREATE INDEX outbound_session ON outbound (session_id, created_at) WHERE session_id IS NOT NULL;
 CREATE INDEX outbound_pending ON outbound (state, created_at) WHERE settled_at IS NULL;
+-- Each index that is not in the order of time costs a text a page that is written. So the messages of a session are found by
+-- its TN and its participants.
 CREATE INDEX outbound_pair ON outbound (from_tn, recipient, created_at);
 CREATE INDEX outbound_provider ON outbound (provider_id) WHERE provider_id IS NOT NULL;
 CREATE INDEX outbound_answers ON outbound (created_at) WHERE kind = 'no_session';

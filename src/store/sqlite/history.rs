@@ -30,11 +30,11 @@ impl History for Sqlite {
         page: Page,
         _: DateTime<Utc>,
     ) -> Result<Option<Part<Message>>> {
-        if !self.readers.read(move |db| sessions::is_stored(db, session)).await? {
+        let Some(session) = self.readers.read(move |db| sessions::stored(db, session)).await? else {
             return Ok(None);
-        }
+        };
         self.readers
-            .page(List::Messages, page, move |db, page| messages::of_session(db, session, page))
+            .page(List::Messages, page, move |db, page| messages::of_session(db, &session, page))
             .await
             .map(Some)
     }

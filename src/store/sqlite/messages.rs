@@ -7,7 +7,7 @@ use super::{
 use crate::{
     domain::{
         Blocked, CLOCK_TOLERANCE, Content, EarlierText, Failed, LONGEST_BACKOFF, LONGEST_TURN, Message,
-        MessageEvent, MessageId, Number, Outbound, Page, Part, Role, SessionId, State, Text, Transition,
+        MessageEvent, MessageId, Number, Outbound, Page, Part, Role, Session, State, Text, Transition,
         is_beyond_limit,
     },
     store::{Due, Others, Result},
@@ -133,22 +133,40 @@ pub(super) fn unknown(db: &Connection, limit: u32, after: Option<MessageId>) -> 
     )
 }
 
-pub(super) fn unsettled(db: &Connection, session: SessionId) -> Result<Vec<Message>> {
-    all(db, select!("WHERE session_id = ?1 AND settled_at IS NULL"), [session.to_string()], readable)
-        .map(|found| found.into_iter().flatten().collect())
+/// The session's messages that are not settled.
+pub(super) fn unsettled(db: &Connection, session: &Session) -> Result<Vec<Message>> {
+    let [tn, a, b, since] = pairs(session);
+    all(
+        db,
+        select!(
+            "WHERE from_tn = ?1 AND recipient IN (?2, ?3) AND created_at >= ?4 AND session_id = ?5
+             AND settled_at IS NULL"
+        ),
+        params![tn, a, b, since, session.id.to_string()],
+        readable,
+    )
+    .map(|found| found.into_iter().flatten().collect())
 }
 
 /// A session's messages, oldest first, without their content.
-pub(super) fn of_session(db: &Connection, session: SessionId, page: &Page) -> Result<Part<Message>> {
+pub(super) fn of_session(db: &Connection, session: &Session, page: &Page) -> Result<Part<Message>> {
+    let [tn, a, b, since] = pairs(session);
     // A cursor that was not the `next` of a page is taken for the end.
     let cursor = page.after.as_deref().map(|cursor| read_cursor(cursor).unwrap_or((i64::MAX, i64::MAX)));
-    let (after_time, after_row) = cursor.unwrap_or((i64::MIN, 0));
+    let (after_time, after_row) = cursor.unwrap_or((since, 0));
     let rows = all(
         db,
-        select!(
-            "WHERE session_id = ?1 AND (created_at, rowid) > (?2, ?3) ORDER BY created_at, rowid LIMIT ?4"
+        concat!(
+            select!(
+                "WHERE from_tn = ?1 AND recipient = ?2 AND session_id = ?4 AND (created_at, rowid) > (?5, ?6)"
+            ),
+            " UNION ALL ",
+            select!(
+                "WHERE from_tn = ?1 AND recipient = ?3 AND session_id = ?4 AND (created_at, rowid) > (?5, ?6)"
+            ),
+            " ORDER BY created_at, rowid LIMIT ?7"
         ),
-        params![session.to_string(), after_time, after_row, one_more(page.limit)],
+        params![tn, a, b, session.id.to_string(), after_time, after_row, one_more(page.limit)],
         |row| {
             let mut message = read(row)?;
             message.outbound.text.content = Content::default();
@@ -157,6 +175,12 @@ pub(super) fn of_session(db: &Connection, session: SessionId, page: &Page) -> Re
     )?;
     let cursor = |(row, message): &(i64, Message)| format!("{}-{row}", millis(message.outbound.created_at));
     Ok(Part::cut(rows, page.limit, cursor).map(|(_, message)| message))
+}
+
+/// What finds a session's messages in the index by sender and recipient: its TN, its participants, and since when.
+fn pairs(session: &Session) -> [i64; 4] {
+    let [a, b] = session.participants.map(|participant| integer(participant.number));
+    [integer(session.tn), a, b, millis(session.created_at - CLOCK_TOLERANCE)]
 }
 
 fn read_cursor(cursor: &str) -> Option<(i64, i64)> {
@@ -242,15 +266,21 @@ pub(super) fn replies(db: &Connection, window: TimeDelta, now: DateTime<Utc>) ->
 /// When this participant of the session was last told that a text was not delivered.
 pub(super) fn told_at(
     db: &Connection,
-    session: SessionId,
+    session: &Session,
     role: Role,
     now: DateTime<Utc>,
 ) -> Result<Option<DateTime<Utc>>> {
-    let sql =
-        "SELECT created_at FROM outbound WHERE session_id = ?1 AND to_role = ?2 AND kind = 'not_delivered'
-             AND created_at <= ?3 ORDER BY created_at DESC LIMIT 1";
+    let [tn, a, b, since] = pairs(session);
+    let sql = "SELECT created_at FROM outbound
+         WHERE from_tn = ?1 AND recipient = ?2 AND created_at BETWEEN ?3 AND ?4 AND session_id = ?5
+             AND kind = 'not_delivered'
+         ORDER BY created_at DESC LIMIT 1";
+    let recipient = match role {
+        Role::A => a,
+        Role::B => b,
+    };
     let until = millis(now + CLOCK_TOLERANCE);
-    first(db, sql, params![session.to_string(), role.as_str(), until], |row| row.time(0))
+    first(db, sql, params![tn, recipient, since, until, session.id.to_string()], |row| row.time(0))
 }
 
 /// The number of messages in this state that are not settled, up to a maximum, and when the oldest was created.

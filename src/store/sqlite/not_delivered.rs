@@ -14,7 +14,7 @@ pub(super) fn tell(
 ) -> Result<()> {
     let Some(Undelivered { session, sender }) = undelivered else { return Ok(()) };
     let Some(session) = sessions::live(db, session, now)? else { return Ok(()) };
-    let told_at = messages::told_at(db, session.id, sender, now)?;
+    let told_at = messages::told_at(db, &session, sender, now)?;
     let notice = session.not_delivered(sender, words, told_at, now);
     messages::insert_new(db, notice.into_iter().collect(), None).map(drop)
 }

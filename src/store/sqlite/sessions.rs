@@ -299,7 +299,7 @@ pub(super) fn end(
     run(db, "DELETE FROM route WHERE tn = ?1 AND sender IN (?2, ?3) AND previous_end IS NULL", route)?;
     run(db, "UPDATE route SET session_id = NULL WHERE tn = ?1 AND sender IN (?2, ?3)", route)?;
     free_list::release(db, session.tn)?;
-    for message in messages::unsettled(db, id)? {
+    for message in messages::unsettled(db, &session)? {
         if let Some(transition) = message.withdraw(cause, now) {
             messages::apply(db, &transition)?;
         }
@@ -309,6 +309,11 @@ pub(super) fn end(
         run(db, "DELETE FROM session WHERE id = ?1 AND request IS NOT NULL", [id.to_string()])?;
     }
     messages::insert_new(db, notices, lease_until).map(Some)
+}
+
+/// A session, live or ended.
+pub(super) fn stored(db: &Connection, id: SessionId) -> Result<Option<Session>> {
+    first(db, &select("s.id = ?1"), [id.to_string()], read)
 }
 
 /// A session, live or ended, and what was requested with its idempotency key.
