@@ -7,7 +7,7 @@ use sms_proxy::{
         NewSession, Number, OptChange, Outbound, Page, Participant, Role, Route, SenderLimit, Session,
         SessionId, Settlement, State, Text,
     },
-    store::{AddTn, Arrival, OpenSession, Received, ReplyQuota, Store},
+    store::{AddTn, Arrival, OpenSession, Received, ReplyQuota, Store, StoreError},
 };
 use std::{
     future::Future,
@@ -95,7 +95,21 @@ pub async fn conversation(store: &Shared, window: Option<i64>) -> Session {
 
 /// Ends a session without notices; whether this call ended it.
 pub async fn end(store: &Shared, session: SessionId, cause: EndCause, now: i64) -> bool {
-    store.end_session(session, cause, Vec::new(), at(now), None).await.unwrap().is_some()
+    taken(|| store.end_session(session, cause, Vec::new(), at(now), None)).await.is_some()
+}
+
+/// Calls until the store takes the call. A write that has waited for too long is refused before it is run: of many at
+/// once, on a busy machine, some are, and their callers try again.
+pub async fn taken<T, F>(mut call: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    loop {
+        match call().await {
+            Err(StoreError::Unavailable(error)) if error.to_string() == "too many writes are waiting" => {}
+            answer => return answer.unwrap(),
+        }
+    }
 }
 
 /// The participant of a session in this role.

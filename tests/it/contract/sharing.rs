@@ -1,6 +1,8 @@
 //! Several sessions on one number.
 
-use super::fixtures::{MS, Shared, alice, at, bob, end, eve, fill_pool, new_session, person, route, tn};
+use super::fixtures::{
+    MS, Shared, alice, at, bob, end, eve, fill_pool, new_session, person, route, taken, tn,
+};
 use chrono::TimeDelta;
 use sms_proxy::{
     domain::{EndCause, NewSession, Number, Page, Route, Session, SessionFilter, Sharing, VirtualTn},
@@ -21,7 +23,7 @@ pub fn new(people: [Number; 2], created: i64, sharing: Sharing) -> NewSession {
 
 pub async fn try_open(store: &Shared, new: NewSession) -> OpenSession {
     let lease_until = new.created_at + TimeDelta::seconds(30);
-    store.open_session(new, lease_until).await.unwrap()
+    taken(|| store.open_session(new.clone(), lease_until)).await
 }
 
 pub async fn open(store: &Shared, new: NewSession) -> Session {
