@@ -2,6 +2,7 @@
 
 pub use super::event::{Flaw, Payload, with_repeated_headers};
 
+use super::event::is_maintenance;
 use crate::{
     http::{Peer, RequestId, base_path, unreadable_event},
     limits,
@@ -86,12 +87,6 @@ async fn maintain(service: &Service) -> Result<Response, Error> {
 fn invocation(event: &lambda_http::Request) -> Option<String> {
     let id = event.lambda_context_ref().map(|context| context.request_id.clone());
     id.filter(|id| !id.is_empty())
-}
-
-/// Whether this is the input that the schedule has.
-pub(super) fn is_maintenance(input: &str) -> bool {
-    let input = serde_json::from_str::<serde_json::Value>(input);
-    input.is_ok_and(|input| input == serde_json::json!({"sms-proxy": "maintenance"}))
 }
 
 /// Whether this is the event of the schedule. An HTTP request has another context.

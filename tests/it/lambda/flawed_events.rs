@@ -147,3 +147,17 @@ async fn a_text_whose_headers_have_letters_outside_ascii_is_relayed() {
         assert!(cloud.flowroute.taken().iter().any(|(_, body)| *body == text), "{event}");
     }
 }
+
+#[tokio::test]
+async fn a_doubled_key_with_a_letter_outside_ascii_is_refused() {
+    let cloud = Cloud::on(Backend::Sqlite).await;
+    let function = cloud.instance(REST_PROD).await;
+    for values in [["é", API_KEY], [API_KEY, "é"]] {
+        let mut event = list(REST_PROD);
+        event["headers"]["X-Api-Key"] = values[1].into();
+        event["headers"].as_object_mut().unwrap().remove("x-api-key");
+        event["multiValueHeaders"]["x-api-key"] = json!(values);
+        let answered = function.runtime.invoke(&fresh_id(), &event).await;
+        assert_eq!(answered["statusCode"], 401, "{values:?}: {answered}");
+    }
+}
