@@ -71,6 +71,10 @@ pub const DYNAMODB_BACKOFF: Duration = Duration::from_millis(160);
 pub const SQLITE_QUEUE: Duration = Duration::from_secs(1);
 /// Waiting for another process's lock.
 pub const SQLITE_LOCK: Duration = Duration::from_secs(1);
+/// The age at which the key of opt-outs is read again from a table.
+pub const OPT_OUT_KEY: Duration = Duration::from_secs(60);
+/// Waiting for those who read the write-ahead log after an erasure.
+pub const SCRUB_RETRY: Duration = Duration::from_secs(3);
 /// Opening the file while other processes open it too.
 pub const SQLITE_OPEN: Duration = Duration::from_secs(10);
 /// Receiving the body of a request.

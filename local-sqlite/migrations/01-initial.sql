@@ -35,7 +35,7 @@ CREATE INDEX session_expiry ON session (expires_at) WHERE ended_at IS NULL AND e
 CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;
 
 -- Who texts whom through which number while the session is not ended, and when the sender's previous session on the
--- number ended, and with whom it was.
+-- number ended, and with whom it was; a partner who was erased is absent.
 CREATE TABLE route (
     tn               INTEGER NOT NULL,
     sender           INTEGER NOT NULL,
@@ -54,10 +54,16 @@ CREATE TABLE inbound (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX inbound_age ON inbound (received_at);
 
--- Who has opted out of which number.
+-- Who has opted out of which number. A person is a hash of the number with this key (src/domain/opt_out_key.rs), so that an
+-- opt-out outlasts the erasure of the person.
+CREATE TABLE opt_out_key (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    key  TEXT    NOT NULL
+) STRICT;
+INSERT INTO opt_out_key (only, key) VALUES (1, lower(hex(randomblob(32))));
 CREATE TABLE opt_out (
     tn     INTEGER NOT NULL,
-    person INTEGER NOT NULL,
+    person TEXT    NOT NULL,
     PRIMARY KEY (tn, person)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX opt_out_person ON opt_out (person);

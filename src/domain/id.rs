@@ -59,6 +59,18 @@ id! {
     MessageId
 }
 
+id! {
+    /// A keyed hash of a person's number, made with the key of a store.
+    PersonHash
+}
+
+impl PersonHash {
+    /// The hash with these bytes.
+    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(Uuid::from_bytes(bytes))
+    }
+}
+
 impl SessionId {
     /// The id of the session that a request with this idempotency key opens: a hash of the key.
     #[must_use]

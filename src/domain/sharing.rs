@@ -30,8 +30,8 @@ pub struct OnTn {
     pub tn: Number,
     /// Whether a session of the person on the TN is not ended.
     pub is_busy: bool,
-    /// When the person's previous session on the TN ended, and with whom it was.
-    pub previous: Option<(DateTime<Utc>, Number)>,
+    /// When the person's previous session on the TN ended, and with whom it was, unless that person was erased.
+    pub previous: Option<(DateTime<Utc>, Option<Number>)>,
 }
 
 /// Which sessions a list shows: those of this person, and those on this TN.
@@ -103,7 +103,7 @@ impl Choice {
                 let is_busy = matches!(choice.unavailable.get(&on.tn), Some(Unavailable::Busy(_)));
                 match on.previous {
                     _ if on.is_busy => _ = choice.unavailable.insert(on.tn, Unavailable::Busy(role)),
-                    Some((end, partner)) if partner == other => latest = latest.max(Some((end, on.tn))),
+                    Some((end, partner)) if partner == Some(other) => latest = latest.max(Some((end, on.tn))),
                     Some((end, _)) if end > now - sharing.cool_off => {
                         choice.cooling.insert(on.tn);
                         if sharing.strict && !is_busy {

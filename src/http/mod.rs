@@ -19,6 +19,7 @@ mod openapi;
 mod opt_out;
 mod origin;
 mod page;
+mod participant;
 mod reason;
 mod refusals;
 mod routes;

@@ -1,7 +1,8 @@
 //! The table of routes.
 
 use super::{
-    app::App, auth::Guard, console, document, health, message, opt_out, sandbox, session, status, tn, webhook,
+    app::App, auth::Guard, console, document, health, message, opt_out, participant, sandbox, session,
+    status, tn, webhook,
 };
 use axum::{
     Router,
@@ -45,6 +46,7 @@ pub const ROUTES: &[Route] = &[
     route!(GET "/message", message::list),
     route!(GET "/opt-out", opt_out::list),
     route!(DELETE "/opt-out", opt_out::lift),
+    route!(POST "/participant/erase", participant::erase),
     route!(GET "/status", status::show),
     route!(GET "/tn", tn::list),
     route!(POST "/tn", tn::add),

@@ -3,6 +3,7 @@
 //! [`relay`] receives texts; [`outbox`] sends stored messages; the rest manages the pool and sessions.
 
 mod detached;
+mod erasure;
 mod error;
 mod failures;
 mod maintenance;

@@ -32,11 +32,15 @@ pub(super) enum Line {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         draining: bool,
     },
-    Session(SessionLine),
+    OptOutKey {
+        key: String,
+    },
     OptOut {
         tn: String,
+        /// A keyed hash.
         person: String,
     },
+    Session(SessionLine),
     Inbound {
         id: String,
         received_at: i64,
@@ -135,8 +139,9 @@ impl Line {
             Self::Tn { number: tn, added_at, draining } => {
                 Entry::Tn { number: number(&tn)?, added_at: time(added_at)?, draining }
             }
+            Self::OptOutKey { key } => Entry::OptOutKey(id(&key)?),
+            Self::OptOut { tn, person } => Entry::OptOut { tn: number(&tn)?, person: id(&person)? },
             Self::Session(line) => line.entry()?,
-            Self::OptOut { tn, person } => Entry::OptOut { tn: number(&tn)?, person: number(&person)? },
             Self::Inbound { id: key, received_at } => {
                 Entry::Inbound { id: id(&key)?, received_at: time(received_at)? }
             }
@@ -199,7 +204,8 @@ impl From<&Entry> for Line {
                     request: request.clone(),
                 })
             }
-            Entry::OptOut { tn, person } => Self::OptOut { tn: tn.digits(), person: person.digits() },
+            Entry::OptOutKey(key) => Self::OptOutKey { key: key.digits().to_owned() },
+            Entry::OptOut { tn, person } => Self::OptOut { tn: tn.digits(), person: person.to_string() },
             Entry::Inbound { id, received_at } => {
                 Self::Inbound { id: id.to_string(), received_at: millis(*received_at) }
             }

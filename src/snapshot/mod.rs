@@ -201,8 +201,8 @@ fn unsorted(number: usize, before: EntryKey, key: EntryKey) -> String {
             )
         }
         ((kind, _), (other, _)) => format!(
-            "{rule}: this {kind} comes before the {other} on line {previous} (first TNs, then sessions, opt-outs, \
-             inbound texts, messages)"
+            "{rule}: this {kind} comes before the {other} on line {previous} (first TNs, then the key of opt-outs, \
+             opt-outs, sessions, inbound texts, messages)"
         ),
     }
 }

@@ -1,7 +1,7 @@
 //! The contract of a store.
 //!
-//! Five traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`OptOuts`], [`History`]. They speak of what the service needs,
-//! never of rows or keys. **Every method is atomic**, also between processes, unless its comment says otherwise. It returns
+//! Six traits, by topic: [`Pool`], [`Sessions`], [`Outbox`], [`OptOuts`], [`History`], [`Erasure`]. They speak of what the
+//! service needs, never of rows or keys. **Every method is atomic**, also between processes, unless its comment says otherwise. It returns
 //! only when its effect would survive a power cut. Expected outcomes are values; [`StoreError`] is for the rest.
 //!
 //! `now` comes from the caller: no backend reads the wall clock. A session whose expiry is before `now` counts as
@@ -15,6 +15,7 @@
 use std::sync::Arc;
 
 mod dynamodb;
+mod erasure;
 mod error;
 mod history;
 mod last_write;
@@ -26,6 +27,7 @@ mod snapshot;
 mod sqlite;
 
 pub use dynamodb::{Dynamo, config_of, create_table};
+pub use erasure::Erasure;
 pub(crate) use error::skip_unreadable;
 pub use error::{Result, StoreError};
 pub use history::{History, Receipted};
@@ -37,7 +39,7 @@ pub use snapshot::{Entry, EntryKey, Exported, Imported, Snapshot};
 pub use sqlite::{OpenError, Sqlite};
 
 /// A store. The [module](self) says what holds for every method.
-pub trait Store: Pool + Sessions + Outbox + OptOuts + History {
+pub trait Store: Pool + Sessions + Outbox + OptOuts + History + Erasure {
     /// The same store, which tells senders in these words that a text of theirs is [not
     /// delivered](crate::domain::Undelivered); without words, and before this call, it tells nobody.
     ///

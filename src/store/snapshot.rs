@@ -1,7 +1,9 @@
 //! Export and import of all records, as plain values.
 
 use super::Result;
-use crate::domain::{Kind, Message, MessageId, Number, Outbound, Role, Session, SessionId};
+use crate::domain::{
+    Kind, Message, MessageId, Number, OptOutKey, Outbound, PersonHash, Role, Session, SessionId,
+};
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -53,6 +55,15 @@ pub enum Entry {
         /// Whether it takes no new sessions.
         draining: bool,
     },
+    /// The key under which people are hashed, if there are opt-outs.
+    OptOutKey(OptOutKey),
+    /// A person has opted out of a TN.
+    OptOut {
+        /// The TN.
+        tn: Number,
+        /// The person.
+        person: PersonHash,
+    },
     /// A session, without who is blocked.
     Session {
         /// The session.
@@ -61,13 +72,6 @@ pub enum Entry {
         ended_at: Option<DateTime<Utc>>,
         /// What was requested with its idempotency key, as a hash.
         request: Option<String>,
-    },
-    /// A person has opted out of a TN.
-    OptOut {
-        /// The TN.
-        tn: Number,
-        /// The person.
-        person: Number,
     },
     /// The tombstone of a text that caused no message with its dedupe key.
     Inbound {
@@ -85,10 +89,12 @@ pub enum Entry {
 pub enum EntryKey {
     /// A number of the pool.
     Tn(Number),
+    /// The key of opt-outs.
+    OptOutKey,
+    /// An opt-out of a TN, by a person.
+    OptOut(Number, PersonHash),
     /// A session, by its creation.
     Session(DateTime<Utc>, SessionId),
-    /// An opt-out of a TN, by a person.
-    OptOut(Number, Number),
     /// An inbound text.
     Inbound(MessageId),
     /// A message, by its creation; of those created together starts are before ends, A's before B's, and a relay before the
@@ -103,6 +109,7 @@ impl Entry {
         match self {
             Self::Tn { number, .. } => EntryKey::Tn(*number),
             Self::Session { session, .. } => EntryKey::Session(session.created_at, session.id),
+            Self::OptOutKey(_) => EntryKey::OptOutKey,
             Self::OptOut { tn, person } => EntryKey::OptOut(*tn, *person),
             Self::Inbound { id, .. } => EntryKey::Inbound(*id),
             Self::Message(message) => {
@@ -122,13 +129,22 @@ impl Entry {
     #[must_use]
     pub fn is_past(&self, before: DateTime<Utc>) -> bool {
         let over_since = match self {
-            Self::Tn { .. } | Self::OptOut { .. } => None,
+            Self::Tn { .. } | Self::OptOutKey(_) | Self::OptOut { .. } => None,
             Self::Session { ended_at, .. } => *ended_at,
             Self::Inbound { received_at, .. } => Some(*received_at),
             Self::Message(message) => message.status.settled_at,
         };
         over_since.is_some_and(|since| since < before)
     }
+}
+
+/// The entries as an export returns them: sorted, without those past their retention, and without a key that no opt-out
+/// needs, since an empty store may have one.
+pub(super) fn exported(mut entries: Vec<Entry>, before: DateTime<Utc>) -> Exported {
+    let has_opt_outs = entries.iter().any(|entry| matches!(entry, Entry::OptOut { .. }));
+    entries.retain(|entry| !entry.is_past(before) && (has_opt_outs || !matches!(entry, Entry::OptOutKey(_))));
+    entries.sort_by_key(Entry::key);
+    Exported::Entries(entries)
 }
 
 impl EntryKey {
@@ -138,6 +154,7 @@ impl EntryKey {
         match self {
             Self::Tn(_) => ("TN", "number"),
             Self::Session(..) => ("session", "created_at, then id"),
+            Self::OptOutKey => ("key of opt-outs", "nothing: there is one"),
             Self::OptOut(..) => ("opt-out", "tn, then person"),
             Self::Inbound(_) => ("inbound text", "id"),
             Self::Message(..) => ("message", "created_at, then kind and recipient, then id"),
@@ -152,7 +169,8 @@ impl std::fmt::Display for EntryKey {
         match self {
             Self::Tn(number) => write!(f, "{kind} {}", number.masked()),
             Self::Session(_, id) => write!(f, "{kind} {id}"),
-            Self::OptOut(tn, person) => write!(f, "{kind} of {} from {}", person.masked(), tn.masked()),
+            Self::OptOutKey => f.write_str(kind),
+            Self::OptOut(tn, person) => write!(f, "{kind} of person {person} from {}", tn.masked()),
             Self::Inbound(id) | Self::Message(_, _, id) => write!(f, "{kind} {id}"),
         }
     }

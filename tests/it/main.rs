@@ -16,6 +16,7 @@ mod doctor;
 mod documents;
 mod domain;
 mod durability;
+mod erasure;
 mod flowroute;
 mod fuzz;
 mod guarded_server;

@@ -1,6 +1,6 @@
 //! The key layout of the table: primary keys, indexes and their shards.
 
-use crate::domain::{MessageId, Number, Session, SessionId};
+use crate::domain::{MessageId, Number, PersonHash, Session, SessionId};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
 use std::{collections::HashMap, fmt::Display};
@@ -89,13 +89,17 @@ pub(super) fn tn_of_route(key: &Key) -> Option<Number> {
     key.sk.strip_prefix("R#")?.parse().ok()
 }
 
-/// The partition of a person's routes, opt-outs and reply counters.
+/// The partition of a person's routes and reply counters.
 pub(super) fn person(number: Number) -> String {
     format!("P#{}", number.digits())
 }
 
-pub(super) fn opt_outs(number: Number) -> Key {
-    Key::new(person(number), "OPT")
+pub(super) fn opt_outs(person: PersonHash) -> Key {
+    Key::new(format!("P#{person}"), "OPT")
+}
+
+pub(super) fn opt_out_key() -> Key {
+    Key::new("OPT_OUT_KEY", "OPT_OUT_KEY")
 }
 
 /// The counters of replies to this stranger from this TN, and to all strangers.

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     domain::{
-        Content, Delivery, EarlierText, Kind, Message, MessageId, Outbound, Role, State, Status, Text,
-        is_beyond_limit,
+        Content, Delivery, EarlierText, Kind, Message, MessageId, Number, Outbound, Role, State, Status,
+        Text, is_beyond_limit,
     },
     store::{Result, StoreError},
 };
@@ -191,9 +191,17 @@ impl Dynamo {
 
     /// Inserts the tombstone of a text that caused no message.
     pub(super) fn tombstone(&self, id: MessageId, received_at: DateTime<Utc>) -> Change {
-        let key = keys::message(id);
-        let item = Item::new(&key).with("received_at", received_at).with("ttl_at", self.ttl(received_at));
-        Change::insert(key, item)
+        Change::insert(keys::message(id), self.tombstone_item(id, received_at))
+    }
+
+    /// Puts such a tombstone in the place of a message, whatever its state, while its recipient is this person.
+    pub(super) fn erasing(&self, id: MessageId, recipient: Number, now: DateTime<Utc>) -> Change {
+        Change::put(self.tombstone_item(id, now)).when_equal("recipient", Some(recipient))
+    }
+
+    fn tombstone_item(&self, id: MessageId, received_at: DateTime<Utc>) -> Item {
+        let item = Item::new(&keys::message(id)).with("received_at", received_at);
+        item.with("ttl_at", self.ttl(received_at))
     }
 
     /// All attributes of a message.

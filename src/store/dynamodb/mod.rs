@@ -1,7 +1,9 @@
 //! The DynamoDB backend: one table, shared by any number of processes. Items and costs: docs/architecture.md#dynamodb
 
+mod cached_key;
 mod calls;
 mod change;
+mod erasure;
 mod free_list;
 mod free_slot;
 mod gauges;
@@ -11,6 +13,7 @@ mod keys;
 mod messages;
 mod not_delivered;
 mod opening;
+mod opt_out_key;
 mod opt_outs;
 mod outbox;
 mod pending;
@@ -35,6 +38,7 @@ use aws_sdk_dynamodb::{
     Client,
     config::{retry::RetryConfig, timeout::TimeoutConfig},
 };
+use cached_key::CachedKey;
 use calls::Calls;
 use chrono::{DateTime, TimeDelta, Utc};
 use std::{
@@ -58,6 +62,7 @@ pub struct Dynamo {
     not_delivered_notice: Arc<str>,
     /// The estimated size of the pool, as this process last read it. Operations that use it read it first.
     pool_size: Arc<AtomicU64>,
+    cached_key: CachedKey,
 }
 
 impl Dynamo {
@@ -80,6 +85,7 @@ impl Dynamo {
             limit: Duration::ZERO,
             not_delivered_notice: "".into(),
             pool_size: Arc::default(),
+            cached_key: CachedKey::default(),
         };
         store.with_limit(limits::STORE_OPERATION)
     }

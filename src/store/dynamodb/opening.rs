@@ -5,7 +5,6 @@ use super::{
     change::Change,
     free_list::{Pick, PoolItem},
     keys::{self, Key, TABLE},
-    opt_outs::opted_out_tns,
     session_items,
     tn_item::TnItem,
 };
@@ -91,13 +90,11 @@ impl Dynamo {
 
     /// What decides which TNs will do for this person.
     async fn history(&self, person: Number) -> Result<History> {
-        let mut history = History::default();
-        // In this order the opt-outs come before the routes.
-        for item in self.calls.query(&TABLE, keys::person(person)).between("OPT", "R#~").items().await? {
-            let Some(tn) = keys::tn_of_route(&item.key()?) else {
-                history.opted_out = opted_out_tns(Some(&item))?;
-                continue;
-            };
+        let routes = self.calls.query(&TABLE, keys::person(person)).between("R#", "R#~").items();
+        let (routes, opted_out) = tokio::try_join!(routes, self.opted_out_of(person))?;
+        let mut history = History { opted_out, on_tns: Vec::new() };
+        for item in routes {
+            let Some(tn) = keys::tn_of_route(&item.key()?) else { continue };
             let previous = match item.get("previous_end")? {
                 Some(end) => Some((end, item.get("previous_partner")?)),
                 None => None,

@@ -5,10 +5,10 @@ use super::{
     change::Change,
     item::Item,
     keys::{self, Key},
-    session_items,
+    session_items::{self, route_flag},
 };
 use crate::{
-    domain::{Blocked, Number, OptChange, Role, Session},
+    domain::{Blocked, Number, OptChange, OptOutKey, PersonHash, Role, Session},
     store::{OptOuts, Result},
 };
 use async_trait::async_trait;
@@ -17,8 +17,7 @@ use aws_sdk_dynamodb::types::AttributeValue;
 #[async_trait]
 impl OptOuts for Dynamo {
     async fn opt_outs(&self, person: Number) -> Result<Vec<Number>> {
-        let found = self.timed(self.calls.get(keys::opt_outs(person))).await?;
-        let mut tns = opted_out_tns(found.as_ref())?;
+        let mut tns = self.timed(self.opted_out_of(person)).await?;
         tns.sort();
         Ok(tns)
     }
@@ -35,14 +34,6 @@ impl OptOuts for Dynamo {
     }
 }
 
-/// The attribute of a route that says that this participant has opted out.
-fn route_flag(role: Role) -> &'static str {
-    match role {
-        Role::A => "a_opted_out",
-        Role::B => "b_opted_out",
-    }
-}
-
 /// The session of this route, with who has opted out.
 pub(super) fn read_route(route: &Item) -> Result<Session> {
     let mut session = session_items::read(route)?;
@@ -54,9 +45,9 @@ pub(super) fn read_route(route: &Item) -> Result<Session> {
 }
 
 /// The keys of the items that [`fill_blocked`] reads.
-pub(super) fn blocked_keys(session: &Session) -> [Key; 4] {
+pub(super) fn blocked_keys(session: &Session, key: &OptOutKey) -> [Key; 4] {
     let [a, b] = session.participants.map(|participant| participant.number);
-    [keys::tn(a), keys::opt_outs(a), keys::tn(b), keys::opt_outs(b)]
+    [keys::tn(a), keys::opt_outs(key.hash(a)), keys::tn(b), keys::opt_outs(key.hash(b))]
 }
 
 /// The session with who is blocked, according to these items.
@@ -81,22 +72,31 @@ pub(super) fn opted_out_tns(opt_outs: Option<&Item>) -> Result<Vec<Number>> {
     opt_outs.map_or(Ok(Vec::new()), |item| item.get("opted_out"))
 }
 
+/// The opt-out of a TN, or opt-in, with the person.
+pub(super) fn opting_alone(tn: Number, person: PersonHash, out: bool) -> Change {
+    let opt_outs = Change::upsert(keys::opt_outs(person));
+    let tns = AttributeValue::Ss(vec![tn.digits()]);
+    if out { opt_outs.add("opted_out", tns) } else { opt_outs.subtract("opted_out", tns) }
+}
+
 impl Dynamo {
     /// The session of an item, with who is blocked.
     pub(super) async fn with_blocked(&self, item: &Item) -> Result<Session> {
         let session = session_items::read(item)?;
-        let found = self.calls.get_all(&blocked_keys(&session)).await?;
+        let found = self.calls.get_all(&blocked_keys(&session, &self.opt_out_key().await?)).await?;
         fill_blocked(session, &found)
+    }
+
+    /// The TNs that a person has opted out of.
+    pub(super) async fn opted_out_of(&self, person: Number) -> Result<Vec<Number>> {
+        opted_out_tns(self.calls.get(self.opt_outs_of(person).await?).await?.as_ref())
     }
 
     /// Stores an opt-out or opt-in with the person, and in both routes of their session on that TN, so that the other's texts
     /// need no further read.
     pub(super) async fn opting(&self, change: OptChange) -> Result<Vec<Change>> {
         let OptChange { tn, person, out } = change;
-        let opt_outs = Change::upsert(keys::opt_outs(person));
-        let tns = AttributeValue::Ss(vec![tn.digits()]);
-        let mut changes =
-            vec![if out { opt_outs.add("opted_out", tns) } else { opt_outs.subtract("opted_out", tns) }];
+        let mut changes = vec![opting_alone(tn, self.opt_out_key().await?.hash(person), out)];
         let route = self.calls.get(keys::route(tn, person)).await?.filter(session_items::has_session);
         let Some(route) = route else { return Ok(changes) };
         let session = session_items::read(&route)?;

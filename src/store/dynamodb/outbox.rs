@@ -264,7 +264,7 @@ impl Dynamo {
 
     async fn surroundings(&self, message: &Message, now: DateTime<Utc>) -> Result<Surroundings> {
         let text = &message.outbound.text;
-        let mut keys = vec![keys::tn(text.to), keys::opt_outs(text.to)];
+        let mut keys = vec![keys::tn(text.to), self.opt_outs_of(text.to).await?];
         keys.extend(message.needs_live().map(keys::session));
         let found = self.calls.get_all(&keys).await?;
         Ok(Surroundings {
@@ -283,6 +283,10 @@ impl Dynamo {
         let mut kept = Vec::new();
         for entries in entries.chunks(limit.max(1)) {
             for item in self.calls.get_readable(&keys_of(entries)?).await? {
+                if messages::is_tombstone(&item) {
+                    // The index lags, and still has a message to a person who was erased.
+                    continue;
+                }
                 kept.extend(skip_unreadable(messages::read(&item))?.and_then(&convert));
             }
             if kept.len() >= limit {

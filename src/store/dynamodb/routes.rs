@@ -31,7 +31,7 @@ impl Dynamo {
 
     async fn expired(&self, session: Session, sender: Number) -> Result<Route> {
         let mut keys = vec![keys::tn(session.tn), keys::pool()];
-        keys.extend(blocked_keys(&session));
+        keys.extend(blocked_keys(&session, &self.opt_out_key().await?));
         let found = self.calls.get_all(&keys).await?;
         if found[0].is_none() {
             return Ok(Route::NotOurTn);
@@ -45,7 +45,7 @@ impl Dynamo {
 
     async fn stranger(&self, tn: Number, sender: Number) -> Result<Found> {
         let [replies, all_replies] = keys::reply_counters(tn, sender);
-        let keys = [keys::tn(tn), keys::tn(sender), keys::opt_outs(sender), replies, all_replies];
+        let keys = [keys::tn(tn), keys::tn(sender), self.opt_outs_of(sender).await?, replies, all_replies];
         let found = self.calls.get_all(&keys).await?;
         let route = match (&found[0], &found[1]) {
             (None, _) => Route::NotOurTn,

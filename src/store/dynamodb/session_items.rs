@@ -3,15 +3,23 @@
 use super::{
     Dynamo,
     change::Change,
-    item::Item,
+    item::{Attribute, Item},
     keys::{self, Key},
     tn_item::TnItem,
 };
 use crate::{
-    domain::{EndCause, MessageId, Number, Participant, Role, Session, SessionId},
+    domain::{Blocked, EndCause, MessageId, Number, Participant, Role, Session, SessionId},
     store::Result,
 };
 use chrono::{DateTime, Utc};
+
+/// The attribute of a route that says that this participant has opted out.
+pub(super) fn route_flag(role: Role) -> &'static str {
+    match role {
+        Role::A => "a_opted_out",
+        Role::B => "b_opted_out",
+    }
+}
 
 /// The attributes of a route that are those of its session.
 const OF_SESSION: [&str; 8] = [
@@ -119,7 +127,10 @@ pub(super) fn opening(
     // The route keeps when the participant's previous session on the TN ended.
     let route = |participant: Participant| {
         let key = keys::route(session.tn, participant.number);
-        let item = session_item(&key, session);
+        // Only an imported session may have a participant who has opted out.
+        let opted_out = session.participants.iter().filter(|who| who.blocked == Some(Blocked::OptedOut));
+        let flags = opted_out.map(|who| (route_flag(who.role), true.write()));
+        let item = session_item(&key, session).with_all(flags);
         Change::update(key).when_absent("session_id").set_all(item).remove("ttl_at")
     };
     let key = keys::session(session.id);

@@ -230,7 +230,8 @@ impl Dynamo {
                 sessions.extend(skip_unreadable(session_items::read(&item))?);
             }
         }
-        let keys: Vec<Key> = sessions.iter().flat_map(blocked_keys).collect();
+        let key = self.opt_out_key().await?;
+        let keys: Vec<Key> = sessions.iter().flat_map(|session| blocked_keys(session, &key)).collect();
         let found = self.calls.get_each(&keys).await?;
         let mut not_ended = Vec::new();
         for (session, found) in sessions.into_iter().zip(found.chunks(4)) {

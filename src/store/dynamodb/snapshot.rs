@@ -5,13 +5,13 @@ use super::{
     calls::Calls,
     change::Change,
     item::Item,
-    keys, messages,
-    opt_outs::opted_out_tns,
+    keys, messages, opt_out_key,
+    opt_outs::{blocked_keys, fill_blocked, opted_out_tns, opting_alone},
     session_items::{self, TN_PART, ended, opening},
 };
 use crate::{
-    domain::{OptChange, Session, State},
-    store::{Entry, Exported, Imported, Result, Snapshot, StoreError},
+    domain::{Session, State},
+    store::{Entry, Exported, Imported, Result, Snapshot, StoreError, snapshot::exported},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -67,7 +67,6 @@ impl Dynamo {
                 for entry in read(&Item::read(attributes)?)? {
                     match &entry {
                         Entry::Message(message) if message.status.state == State::Sending => leased += 1,
-                        entry if entry.is_past(before) => {}
                         _ => entries.push(entry),
                     }
                 }
@@ -80,8 +79,7 @@ impl Dynamo {
         if leased > 0 {
             return Ok(Exported::Leased(leased));
         }
-        entries.sort_by_key(Entry::key);
-        Ok(Exported::Entries(entries))
+        Ok(exported(entries, before))
     }
 
     /// Stores an entry. `false`: it conflicts with a stored one, and nothing was written.
@@ -96,9 +94,8 @@ impl Dynamo {
                 let item = ended(session, request.clone(), *ended_at).with("ttl_at", self.ttl(*ended_at));
                 vec![Change::insert(keys::session(session.id), item)]
             }
-            Entry::OptOut { tn, person } => {
-                self.opting(OptChange { tn: *tn, person: *person, out: true }).await?
-            }
+            Entry::OptOutKey(key) => return self.replace_opt_out_key(key).await,
+            Entry::OptOut { tn, person } => vec![opting_alone(*tn, *person, true)],
             Entry::Inbound { id, received_at } => vec![self.tombstone(*id, *received_at)],
             Entry::Message(message) => {
                 self.keep_told(message).await?;
@@ -112,6 +109,8 @@ impl Dynamo {
 impl Dynamo {
     /// Stores a session that is not ended. Whether its TN has room is checked when the next session is opened.
     async fn import_session(&self, session: &Session, request: Option<String>) -> Result<bool> {
+        let blocked = self.calls.get_all(&blocked_keys(session, &self.opt_out_key().await?)).await?;
+        let session = &fill_blocked(session.clone(), &blocked)?;
         let patient = self.clone().with_limit(self.limit * LIST_FACTOR);
         patient
             .optimistic(|| async {
@@ -144,10 +143,11 @@ fn read(item: &Item) -> Result<Vec<Entry>> {
             request: item.get("request_hash")?,
         },
         ("P", Some('O')) => {
-            let person = rest.parse().map_err(|_| unknown_item())?;
+            let person = rest.parse()?;
             let tns = opted_out_tns(Some(item))?;
             return Ok(tns.into_iter().map(|tn| Entry::OptOut { tn, person }).collect());
         }
+        ("OPT_OUT_KEY", _) => Entry::OptOutKey(opt_out_key::read(item)?),
         ("M", _) if messages::is_tombstone(item) => {
             Entry::Inbound { id: rest.parse()?, received_at: item.get("received_at")? }
         }

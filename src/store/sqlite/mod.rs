@@ -1,5 +1,6 @@
 //! The SQLite backend: one file, for local and single-machine use.
 
+mod erasure;
 mod files;
 mod free_list;
 mod history;
@@ -9,9 +10,11 @@ mod not_delivered;
 mod open;
 mod opt_outs;
 mod outbox;
+mod person_hash;
 mod pool;
 mod readers;
 mod rows;
+mod scrub;
 mod sessions;
 mod snapshot;
 mod writer;

@@ -1,6 +1,6 @@
 //! Opens the database file.
 
-use super::files;
+use super::{files, person_hash};
 use crate::limits;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{Error as MigrationError, M, MigrationDefinitionError, Migrations};
@@ -125,6 +125,7 @@ pub(super) fn connect(path: &Path) -> rusqlite::Result<Connection> {
     db.pragma_update(None, "foreign_keys", true)?;
     // An erased text is overwritten, not just unlinked.
     db.pragma_update(None, "secure_delete", true)?;
+    person_hash::define(&db)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

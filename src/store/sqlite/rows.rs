@@ -33,6 +33,7 @@ pub(super) trait Columns {
     fn time(&self, column: usize) -> Result<DateTime<Utc>>;
     fn some_time(&self, column: usize) -> Result<Option<DateTime<Utc>>>;
     fn number(&self, column: usize) -> Result<Number>;
+    fn some_number(&self, column: usize) -> Result<Option<Number>>;
     /// An id, or the name of a variant.
     fn parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<T>;
     fn some_parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<Option<T>>;
@@ -48,9 +49,11 @@ impl Columns for Row<'_> {
     }
 
     fn number(&self, column: usize) -> Result<Number> {
-        let value: i64 = self.get(column)?;
-        let number = u64::try_from(value).ok().and_then(|value| Number::try_from(value).ok());
-        number.ok_or_else(|| StoreError::Unreadable("a phone number is out of range".into()))
+        number(self.get(column)?)
+    }
+
+    fn some_number(&self, column: usize) -> Result<Option<Number>> {
+        self.get::<_, Option<i64>>(column)?.map(number).transpose()
     }
 
     fn parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<T> {
@@ -61,6 +64,11 @@ impl Columns for Row<'_> {
         let text = self.get_ref(column)?.as_str_or_null().map_err(rusqlite::Error::from)?;
         text.map(|text| text.parse().map_err(Into::into)).transpose()
     }
+}
+
+fn number(value: i64) -> Result<Number> {
+    let number = u64::try_from(value).ok().and_then(|value| Number::try_from(value).ok());
+    number.ok_or_else(|| StoreError::Unreadable("a phone number is out of range".into()))
 }
 
 fn time(millis: i64) -> Result<DateTime<Utc>> {

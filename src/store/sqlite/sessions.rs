@@ -4,6 +4,7 @@ use super::{
     Sqlite,
     free_list::{self, is_tn},
     messages,
+    person_hash::person,
     readers::List,
     rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
 };
@@ -78,17 +79,23 @@ impl Sessions for Sqlite {
 pub(super) const LIVE: &str = "s.ended_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > ?1)";
 
 /// The columns of a session `s` that [`read`] reads.
-const COLUMNS: &str = "s.id, s.tn, s.participant_a, s.participant_b, s.created_at, s.expires_at,
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_a),
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = s.participant_b),
+const COLUMNS: &str = concat!(
+    "s.id, s.tn, s.participant_a, s.participant_b, s.created_at, s.expires_at,
+     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = ",
+    person!("s.participant_a"),
+    "),
+     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = ",
+    person!("s.participant_b"),
+    "),
      EXISTS (SELECT 1 FROM tn WHERE value = s.participant_a),
-     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_b)";
+     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_b)"
+);
 
-fn select(condition: &str) -> String {
+pub(super) fn select(condition: &str) -> String {
     format!("SELECT {COLUMNS} FROM session s WHERE {condition}")
 }
 
-fn read(row: &Row<'_>) -> Result<Session> {
+pub(super) fn read(row: &Row<'_>) -> Result<Session> {
     let participant = |role, column: usize| -> Result<Participant> {
         let blocked = match (row.get(column + 4)?, row.get(column + 6)?) {
             (_, true) => Some(Blocked::IsTn),
@@ -200,11 +207,11 @@ fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result
 fn history(db: &Connection, person: Number) -> Result<History> {
     let on_tns =
         "SELECT tn, session_id IS NOT NULL, previous_end, previous_partner FROM route WHERE sender = ?1";
-    let opted_out = "SELECT tn FROM opt_out WHERE person = ?1";
+    let opted_out = concat!("SELECT tn FROM opt_out WHERE person = ", person!("?1"));
     Ok(History {
         on_tns: all(db, on_tns, [integer(person)], |row| {
             let previous = match row.some_time(2)? {
-                Some(end) => Some((end, row.number(3)?)),
+                Some(end) => Some((end, row.some_number(3)?)),
                 None => None,
             };
             Ok(OnTn { tn: row.number(0)?, is_busy: row.get(1)?, previous })

@@ -6,8 +6,8 @@ use super::{
     sessions,
 };
 use crate::{
-    domain::{OptChange, Session},
-    store::{Entry, Exported, Imported, Result, Snapshot},
+    domain::{InvalidOptOutKey, Session},
+    store::{Entry, Exported, Imported, Result, Snapshot, StoreError, snapshot::exported},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -43,16 +43,19 @@ fn export(db: &Connection, before: DateTime<Utc>) -> Result<Exported> {
     let session =
         |(session, ended_at, request)| Entry::Session { session: unblocked(session), ended_at, request };
     entries.extend(sessions::every(db)?.into_iter().map(session));
+    entries.extend(all(db, "SELECT key FROM opt_out_key", [], |row| {
+        let key: String = row.get(0)?;
+        let unreadable = |e: InvalidOptOutKey| StoreError::Unreadable(e.to_string());
+        Ok(Entry::OptOutKey(key.parse().map_err(unreadable)?))
+    })?);
     entries.extend(all(db, "SELECT tn, person FROM opt_out", [], |row| {
-        Ok(Entry::OptOut { tn: row.number(0)?, person: row.number(1)? })
+        Ok(Entry::OptOut { tn: row.number(0)?, person: row.parsed(1)? })
     })?);
     entries.extend(all(db, "SELECT id, received_at FROM inbound", [], |row| {
         Ok(Entry::Inbound { id: row.parsed(0)?, received_at: row.time(1)? })
     })?);
     entries.extend(messages::every(db)?.into_iter().map(|message| Entry::Message(Box::new(message))));
-    entries.retain(|entry| !entry.is_past(before));
-    entries.sort_by_key(Entry::key);
-    Ok(Exported::Entries(entries))
+    Ok(exported(entries, before))
 }
 
 fn unblocked(mut session: Session) -> Session {
@@ -75,9 +78,8 @@ fn insert(db: &Connection, entry: &Entry) -> Result<bool> {
         Entry::Session { session, request, .. } => {
             sessions::insert(db, session, request.as_deref(), u32::MAX)?;
         }
-        Entry::OptOut { tn, person } => {
-            opt_outs::set(db, OptChange { tn: *tn, person: *person, out: true })?;
-        }
+        Entry::OptOutKey(key) => return opt_outs::set_key(db, key),
+        Entry::OptOut { tn, person } => opt_outs::set_hashed(db, *tn, *person)?,
         Entry::Inbound { id, .. } if messages::is_known(db, *id)? => return Ok(false),
         Entry::Inbound { id, received_at } => messages::insert_tombstone(db, *id, *received_at)?,
         Entry::Message(message) if messages::is_known(db, message.outbound.id)? => return Ok(false),

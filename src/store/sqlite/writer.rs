@@ -1,7 +1,7 @@
 //! The writer thread, with group commit: all waiting writes share one transaction, so that a hundred concurrent texts cost
 //! one disk sync. Each write is acknowledged only after that sync.
 
-use super::{files::Files, rows::run};
+use super::{files::Files, rows::run, scrub::scrub};
 use crate::{
     limits,
     store::{Result, StoreError, last_write::LastWrite},
@@ -72,11 +72,18 @@ struct Queued {
     write: Box<dyn Write>,
 }
 
+/// What the thread is asked to do.
+enum Task {
+    Write(Queued),
+    /// To scrub the file, outside of any transaction.
+    Scrub(oneshot::Sender<Result<()>>),
+}
+
 /// A handle to the writer thread. Dropping it waits until the thread has finished the queue and closed its connection, so
 /// that a stopped process leaves no write-ahead log.
 #[derive(Debug)]
 pub(super) struct Writer {
-    queue: Option<mpsc::Sender<Queued>>,
+    queue: Option<mpsc::Sender<Task>>,
     thread: Option<JoinHandle<()>>,
     last: LastWrite,
 }
@@ -91,9 +98,9 @@ impl Drop for Writer {
     }
 }
 
-impl std::fmt::Debug for Queued {
+impl std::fmt::Debug for Task {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Queued")
+        f.write_str("Task")
     }
 }
 
@@ -139,12 +146,23 @@ impl Writer {
     {
         let _timer = Timer::start(Call::StoreWrite);
         let (reply, result) = oneshot::channel();
-        let queued =
-            Queued { since: Instant::now(), write: Box::new(Job { work, is_proof, result: None, reply }) };
+        let write = Box::new(Job { work, is_proof, result: None, reply });
+        self.send(Task::Write(Queued { since: Instant::now(), write })).await?;
+        result.await.map_err(|_| stopped())?
+    }
+
+    /// [Scrubs](scrub) the file. Other writes wait meanwhile.
+    pub(super) async fn scrub(&self) -> Result<()> {
+        let (reply, result) = oneshot::channel();
+        self.send(Task::Scrub(reply)).await?;
+        result.await.map_err(|_| stopped())?
+    }
+
+    async fn send(&self, task: Task) -> Result<()> {
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         let permit = tokio::time::timeout(limits::SQLITE_QUEUE, queue.reserve()).await.map_err(|_| busy())?;
-        permit.map_err(|_| stopped())?.send(queued);
-        result.await.map_err(|_| stopped())?
+        permit.map_err(|_| stopped())?.send(task);
+        Ok(())
     }
 }
 
@@ -163,14 +181,16 @@ struct Database {
     last: LastWrite,
 }
 
-fn serve(mut database: Database, mut jobs: mpsc::Receiver<Queued>) {
+fn serve(mut database: Database, mut tasks: mpsc::Receiver<Task>) {
     let mut batch = Vec::with_capacity(BATCH);
-    while let Some(first) = jobs.blocking_recv() {
-        batch.push(first);
-        while batch.len() < BATCH
-            && let Ok(next) = jobs.try_recv()
-        {
-            batch.push(next);
+    while let Some(first) = tasks.blocking_recv() {
+        let (mut scrubs, mut next) = (Vec::new(), Some(first));
+        while let Some(task) = next {
+            match task {
+                Task::Write(queued) => batch.push(queued),
+                Task::Scrub(reply) => scrubs.push(reply),
+            }
+            next = if batch.len() < BATCH { tasks.try_recv().ok() } else { None };
         }
         let (late, now): (Vec<_>, Vec<_>) = batch
             .drain(..)
@@ -180,6 +200,12 @@ fn serve(mut database: Database, mut jobs: mpsc::Receiver<Queued>) {
             queued.write.reply(Err(busy()));
         }
         database.commit_together(now);
+        if !scrubs.is_empty() {
+            let scrubbed = database.files.check().and_then(|()| scrub(&database.db));
+            for reply in scrubs {
+                let _ = reply.send(scrubbed.clone());
+            }
+        }
     }
 }
 

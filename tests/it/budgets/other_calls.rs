@@ -92,9 +92,8 @@ async fn calls(metered: &MeteredApp, tn: &str, id: &str) {
         .costs(["DELETE", &format!("/session/{}", "a".repeat(32))], None, 404, cost(READING, 1.0, 0.0))
         .await;
     let with_tn = json!({"participant_a": ALICE, "participant_b": tn});
-    metered
-        .costs(["POST", "/session"], Some(with_tn), 400, cost(&[("BatchGetItem", 1), ("Query", 2)], 5.0, 0.0))
-        .await;
+    let refused: Calls = &[("GetItem", 2), ("BatchGetItem", 1), ("Query", 2)];
+    metered.costs(["POST", "/session"], Some(with_tn), 400, cost(refused, 7.0, 0.0)).await;
 
     let value = |number: &str| Some(json!({"value": number}));
     let added: Calls = &[("GetItem", 1), ("Query", 1), ("TransactWriteItems", 1)];

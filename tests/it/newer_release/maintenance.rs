@@ -66,7 +66,8 @@ async fn expired_sessions_of_a_participant_with_a_newer_opt_out_hide_no_other() 
         talking(&store, [alice(), bob()], second, Some(60)).await;
     }
     opt(&store, tn(9), alice(), true, 3).await;
-    proxy.rewrite_as_newer_release(format!("P#{}", alice().digits()), "OPT").await;
+    let key = proxy.opt_outs().await["pk"]["S"].as_str().unwrap().to_owned();
+    proxy.rewrite_as_newer_release(key, "OPT").await;
     let other = talking(&store, [eve(), person(9)], 5, Some(60)).await;
     assert_eq!(store.expired_sessions(1, at(90)).await.unwrap(), std::slice::from_ref(&other));
     assert_eq!(store.expired_sessions(100, at(90)).await.unwrap(), [other]);

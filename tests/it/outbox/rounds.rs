@@ -1,6 +1,6 @@
 //! A round of maintenance runs all its parts, also when some of the work fails.
 
-use crate::contract::fixtures::{alice, at, bob, conversation, fill_pool, relay, sending, talking};
+use crate::contract::fixtures::{alice, at, bob, conversation, fill_pool, opt, relay, sending, talking, tn};
 use chrono::TimeDelta;
 use rusqlite::Connection;
 use serde_json::json;
@@ -127,8 +127,9 @@ async fn texts_that_cannot_be_leased_do_not_block_the_others() {
     for n in 0..101 {
         app.text(ALICE, TN, &format!("hidden {n}")).await;
     }
-    let newer = json!({"pk": {"S": format!("P#{BOB}")}, "sk": {"S": "OPT"}, "item_version": {"N": "99"}});
-    proxy.engine("PutItem", &json!({"TableName": proxy.table_name(), "Item": newer})).await;
+    opt(&app.store, tn(9), BOB.parse().unwrap(), true, 0).await;
+    let key = proxy.opt_outs().await["pk"]["S"].as_str().unwrap().to_owned();
+    proxy.rewrite_as_newer_release(key, "OPT").await;
     app.clock.advance(TimeDelta::seconds(1));
     app.text(BOB, TN, "shown").await;
     app.provider.always(Outcome::Sent);

@@ -105,8 +105,8 @@ async fn missing_added_or_reordered_lines_are_refused() {
 /// Orders and kinds as the file has them: the kind's name in a line, in words, and the fields that it is sorted by.
 const ORDERS: [(&str, &str, &str); 5] = [
     ("tn", "TN", "number"),
-    ("session", "session", "created_at, then id"),
     ("opt_out", "opt-out", "tn, then person"),
+    ("session", "session", "created_at, then id"),
     ("inbound", "inbound text", "id"),
     ("message", "message", "created_at, then kind and recipient, then id"),
 ];
@@ -127,12 +127,14 @@ async fn a_record_out_of_order_is_refused_with_the_order_and_both_lines() {
             format!("this {words} comes before the one on line {line} ({words}s are sorted by {order})");
         assert_refused(&target, file(&swapped), Some(line + 1), &why).await;
     }
-    for pair in ORDERS.windows(2) {
-        let ((_, earlier, _), (kind, later, _)) = (pair[0], pair[1]);
+    let mut kinds = ORDERS.map(|(kind, words, _)| (kind, words)).to_vec();
+    kinds.insert(1, ("opt_out_key", "key of opt-outs"));
+    for pair in kinds.windows(2) {
+        let ((_, earlier), (kind, later)) = (pair[0], pair[1]);
         let (n, line) = (first(kind) - 1, first(kind) + 1);
         let mut swapped = all.clone();
         swapped.swap(n, n + 1);
-        let order = "first TNs, then sessions, opt-outs, inbound texts, messages";
+        let order = "first TNs, then the key of opt-outs, opt-outs, sessions, inbound texts, messages";
         let why = format!("this {earlier} comes before the {later} on line {line} ({order})");
         assert_refused(&target, file(&swapped), Some(line + 1), &why).await;
     }
@@ -155,7 +157,8 @@ async fn impossible_records_are_refused() {
         ("\"tn\":{", "}}", "}},{}", "not JSON"),
         ("\"session\":{", "\"id\":\"", "\"id\":\"0", "32 lower-case"),
         ("\"session\":{", "\"created_at\"", "\"opened_at\"", unknown),
-        ("\"opt_out\":{", "\"person\":\"1", "\"person\":\"x", "not a digit"),
+        ("\"opt_out_key\":{", "\"key\":\"", "\"key\":\"x", "64 lower-case"),
+        ("\"opt_out\":{", "\"person\":\"", "\"person\":\"x", "32 lower-case"),
         ("\"inbound\":{", "\"id\":\"", "\"id\":\"-", "32 lower-case"),
         ("\"state\":\"waiting\"", "\"state\":\"waiting\"", "\"state\":\"sending\"", "leased"),
         ("\"state\":\"waiting\"", "\"state\":\"waiting\"", "\"state\":\"secret\"", "state of the message"),

@@ -187,6 +187,13 @@ impl FaultProxy {
         self.engine("UpdateItem", &change).await;
     }
 
+    /// The opt-outs of the only person who has any: an item whose key has a hash of the number.
+    pub async fn opt_outs(&self) -> Value {
+        let scanned = self.engine("Scan", &json!({"TableName": self.table_name()})).await;
+        let items = scanned["Items"].as_array().unwrap();
+        items.iter().find(|item| item["sk"]["S"] == "OPT").unwrap().clone()
+    }
+
     /// Calls the engine directly; neither counted nor subject to faults.
     pub async fn engine(&self, operation: &str, body: &Value) -> Value {
         let request = self.shared.client.post(engine_url());
