@@ -156,11 +156,15 @@ fn compare(
     let mut missing = Vec::new();
     let mut summary = Summary::default();
     let (mut records, mut last) = (0, None);
+    let (mut has_opt_out_key, mut without_key) = (false, None);
     while let Some((number, line)) = lines.next() {
         let entry = match read(number, line)? {
             Line::End { records: counted } => {
                 return match (lines.next(), held.next()) {
                     _ if counted != records => Err(bad(number, "its count of records is wrong")),
+                    _ if let Some(number) = without_key => {
+                        Err(bad(number, "an opt-out, and the file has no key of opt-outs"))
+                    }
                     (Some((number, _)), _) => Err(bad(number, "nothing may follow the closing line")),
                     (None, Some(foreign)) => Err(Problem::Foreign(foreign.key())),
                     (None, None) => Ok((missing, summary)),
@@ -173,6 +177,10 @@ fn compare(
             return Err(bad(number, &unsorted(number, before, key)));
         }
         records += 1;
+        has_opt_out_key |= matches!(entry, Entry::OptOutKey(_));
+        if matches!(entry, Entry::OptOut { .. }) && !has_opt_out_key {
+            without_key = without_key.or(Some(number));
+        }
         if entry.is_past(before) {
             summary.past += 1;
             continue;

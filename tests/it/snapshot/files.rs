@@ -72,6 +72,16 @@ async fn other_files_and_newer_formats_are_refused() {
     assert_refused(&target, format!("{first}\n{whole}"), Some(2), "it is not a record").await;
 }
 
+/// They would be stored under hashes that no number has.
+#[tokio::test]
+async fn opt_outs_without_their_key_are_refused() {
+    let (all, target) = fixture().await;
+    let key = all.iter().position(|line| line.contains("\"opt_out_key\"")).unwrap();
+    let mut without = all.clone();
+    without.remove(key);
+    assert_refused(&target, file(&without), Some(key + 2), "no key of opt-outs").await;
+}
+
 #[tokio::test]
 async fn missing_added_or_reordered_lines_are_refused() {
     let (all, target) = fixture().await;
@@ -87,7 +97,7 @@ async fn missing_added_or_reordered_lines_are_refused() {
     let first_session = all.iter().position(|line| line.contains("\"session\":{")).unwrap();
     let mut mixed = all.clone();
     mixed.swap(first_session - 1, first_session);
-    let unsorted = format!("this TN comes before the session on line {}", first_session + 1);
+    let unsorted = format!("this opt-out comes before the session on line {}", first_session + 1);
     assert_refused(&target, file(&mixed), Some(first_session + 2), &unsorted).await;
     let mut twice = all.clone();
     twice.insert(4, all[4].clone());
