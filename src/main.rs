@@ -79,7 +79,8 @@ async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> 
         Storage::Sqlite(path) => Arc::new(Sqlite::open(path)?),
         Storage::DynamoDb { table } => {
             let may_freeze = settings.runtime != Runtime::Local;
-            Arc::new(Dynamo::connect(table, options.retention, may_freeze).await)
+            let store = Dynamo::connect(table, options.retention, may_freeze).await;
+            Arc::new(store.with_receipts(settings.public_url.is_some()))
         }
     };
     Ok(match &settings.provider {

@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 /// Store methods for receipts, lists of messages, deletion and gauges.
 #[async_trait]
 pub trait History: Send + Sync + 'static {
-    /// Stores a delivery receipt with its message, which is found by our id or else by the provider's.
+    /// Stores a delivery receipt with its message, which is found by our id or else by the provider's. A backend may
+    /// find it by the provider's id only if receipts are requested.
     async fn receipt(&self, receipt: &Receipt, now: DateTime<Utc>) -> Result<Receipted>;
 
     /// The messages of a stored session, live or ended, oldest first, without their content; `None`: there is no such

@@ -23,7 +23,8 @@ pub trait Outbox: Send + Sync + 'static {
     async fn receive(&self, arrival: Arrival, decide: Decide) -> Result<Received>;
 
     /// Stores the outcome of a message that the caller has leased. `None`: nothing was changed, because the lease is not
-    /// the newest, the message is settled, or (for `Found`) the id is credited to another message.
+    /// the newest, the message is settled, or (for `Found`) the id is credited to another message
+    /// between the same two numbers.
     async fn settle(
         &self,
         leased: &Message,
@@ -31,8 +32,8 @@ pub trait Outbox: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<Option<MessageEvent>>;
 
-    /// Whether a session has expired, or a message is not settled, so that maintenance has to look closer. A backend for
-    /// which this costs as much as looking may always say so.
+    /// Whether a session has expired, or a message is not settled or was not until a few minutes ago, so that maintenance has
+    /// to look closer. A backend for which this costs as much as looking may always say so.
     async fn has_work(&self, _now: DateTime<Utc>) -> Result<bool> {
         Ok(true)
     }

@@ -98,12 +98,12 @@ impl History for Dynamo {
 
 impl Dynamo {
     /// The index entries of messages with this id of the provider's.
-    pub(super) async fn entries_of_provider(&self, provider_id: &str) -> Result<Vec<Item>> {
+    async fn entries_of_provider(&self, provider_id: &str) -> Result<Vec<Item>> {
         self.calls.query(&BY_PROVIDER, provider_id).limit(1).items().await
     }
 
     async fn message_of_provider(&self, provider_id: &str) -> Result<Option<Message>> {
-        if provider_id.is_empty() {
+        if provider_id.is_empty() || !self.receipts {
             return Ok(None);
         }
         match self.entries_of_provider(provider_id).await?.first() {

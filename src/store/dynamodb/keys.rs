@@ -1,5 +1,6 @@
 //! The key layout of the table: primary keys, indexes and their shards.
 
+use super::item::VERSION;
 use crate::domain::{MessageId, Number, PersonHash, Session, SessionId};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -15,18 +16,18 @@ pub(super) struct Index {
 
 pub(super) const TABLE: Index = Index { name: None, pk: "pk", sk: "sk" };
 /// Finds pending records (sessions that will expire, messages that are not settled) by their kind ([`EXPIRY`], or a
-/// message's state) and by when they are due.
+/// message's state) and by when they are due. A message that was settled while it was being sent keeps its entry.
 pub(super) const BY_PENDING: Index = Index { name: Some("by_pending"), pk: "pending_pk", sk: "pending_sk" };
 /// Finds messages by sender and recipient, in the order of their creation.
 pub(super) const BY_PAIR: Index = Index { name: Some("by_pair"), pk: "pair_pk", sk: "pair_sk" };
-/// Finds messages by the provider's id. It has no sort key.
+/// Finds messages by the provider's id, if delivery receipts are requested. It has no sort key.
 pub(super) const BY_PROVIDER: Index = Index { name: Some("by_provider"), pk: "provider_id", sk: "" };
 
 /// The attributes that [`BY_PENDING`] projects besides the keys.
 pub(super) const PENDING_ATTRIBUTES: [&str; 4] = ["item_version", "session_id", "has_media", "created_at"];
 
 pub(super) const FREE_SHARDS: u32 = 8;
-/// Few, since a round of maintenance looks into each: together they take 4,000 writes a second, two for each text.
+/// Few, since a round of maintenance looks into each: together they take 4,000 writes a second, one for each text.
 pub(super) const PENDING_SHARDS: u32 = 4;
 /// The kind of sessions that will expire, in [`BY_PENDING`]. It sorts before the states of messages.
 pub(super) const EXPIRY: &str = "EXPIRY";
@@ -118,6 +119,12 @@ pub(super) fn credit(provider_id: &str) -> Key {
 
 pub(super) fn drain_lease() -> Key {
     Key::new("DRAIN", "DRAIN")
+}
+
+/// How far expired leases were looked for. A release that reads more items than this one has a cursor of its own: it has
+/// to look at what this one has skipped.
+pub(super) fn sweep_cursor() -> Key {
+    Key::new("SWEPT", format!("V{VERSION}"))
 }
 
 /// An item that is written to find out whether the table can be written.

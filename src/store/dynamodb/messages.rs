@@ -42,7 +42,7 @@ fields!(
         attempted_at: "attempted_at",
         absent_at: "absent_at",
         revoked: "revoked",
-        provider_id: "provider_id",
+        provider_id: "sent_as",
         reason: "reason_text",
         delivery: "delivery_receipt",
         settled_at: "settled_at",
@@ -91,6 +91,9 @@ pub(super) fn read_stored(item: Option<&Item>) -> Result<Option<Message>> {
 pub(super) fn is_tombstone(item: &Item) -> bool {
     !item.has("message_state")
 }
+
+/// The attributes that [`keys::BY_PENDING`] has of a message, and that differ when it is settled.
+const PENDING: [&str; 3] = ["pending_pk", "pending_sk", "has_media"];
 
 /// The rank of relays in [`pair_sk`]. Replies to strangers have it too; they are to nobody who is in a session.
 const RELAY: u8 = 1;
@@ -172,6 +175,8 @@ impl Dynamo {
     }
 
     /// Changes a stored message, if its status is still that of `from`. `None`: nothing differs.
+    ///
+    /// A message that is settled while it is being sent keeps its entry in the pending index: that saves a write unit.
     pub(super) fn transition(&self, from: &Message, to: &Message) -> Option<Change> {
         let (was, becomes) = (self.item(from).0, self.item(to).0);
         if was == becomes {
@@ -181,8 +186,10 @@ impl Dynamo {
         for (name, value) in status(&from.status) {
             change = change.when_equal(name, value);
         }
+        let keeps_entry = from.status.state == State::Sending && to.is_settled();
         for name in was.keys().chain(becomes.keys()).collect::<HashSet<_>>() {
-            if was.get(name) != becomes.get(name) {
+            let is_kept = keeps_entry && PENDING.contains(&name.as_str());
+            if was.get(name) != becomes.get(name) && !is_kept {
                 change = change.set(name, becomes.get(name).cloned());
             }
         }
@@ -207,6 +214,7 @@ impl Dynamo {
     /// All attributes of a message.
     fn item(&self, message: &Message) -> Item {
         let Outbound { id, created_at, text } = &message.outbound;
+        let provider_id = message.status.provider_id.clone().filter(|id| self.receipts && !id.is_empty());
         let item = Item::new(&keys::message(*id))
             .with("message_id", *id)
             .with("message_kind", text.kind)
@@ -217,6 +225,7 @@ impl Dynamo {
             .with("created_at", *created_at)
             .with("pair_pk", keys::pair(text.from, text.to))
             .with("pair_sk", pair_sk(message))
+            .with("provider_id", provider_id)
             .with("ttl_at", message.status.settled_at.map(|settled_at| self.ttl(settled_at)))
             .with_all(status(&message.status));
         let Some(since) = pending_since(message) else { return item };

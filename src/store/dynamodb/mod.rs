@@ -28,6 +28,7 @@ mod sender_limit;
 mod session_items;
 mod sessions;
 mod snapshot;
+mod sweep;
 mod tn_item;
 
 pub use schema::create_table;
@@ -58,6 +59,8 @@ pub struct Dynamo {
     calls: Calls,
     retention: TimeDelta,
     limit: Duration,
+    /// Whether messages are found by the provider's id.
+    receipts: bool,
     /// What a sender is told whose text is not delivered; empty: nothing.
     not_delivered_notice: Arc<str>,
     /// The estimated size of the pool, as this process last read it. Operations that use it read it first.
@@ -83,6 +86,7 @@ impl Dynamo {
             calls,
             retention,
             limit: Duration::ZERO,
+            receipts: false,
             not_delivered_notice: "".into(),
             pool_size: Arc::default(),
             cached_key: CachedKey::default(),
@@ -96,6 +100,13 @@ impl Dynamo {
         self.limit = limit;
         self.calls.retry_for = limit * 3 / 4;
         self
+    }
+
+    /// The same store, which finds messages by the provider's id from now on, or does not. Only delivery receipts that do not
+    /// name our own id need it. It costs a write unit for each message that is sent.
+    #[must_use]
+    pub fn with_receipts(self, receipts: bool) -> Self {
+        Self { receipts, ..self }
     }
 
     /// Applies the time limit of an operation.

@@ -18,13 +18,9 @@ use crate::{
 };
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::future::join_all;
-use tokio::time::Instant;
 
 /// The greatest age of a message that is not settled.
 const MAX_PENDING: TimeDelta = TimeDelta::hours(25);
-/// The number of messages that are reclaimed concurrently.
-const CONCURRENCY: usize = 8;
 
 #[async_trait]
 impl Outbox for Dynamo {
@@ -40,7 +36,7 @@ impl Outbox for Dynamo {
     ) -> Result<Option<MessageEvent>> {
         self.timed(async {
             if let Settlement::Found { provider_id } = &settlement
-                && !self.entries_of_provider(provider_id).await?.is_empty()
+                && self.is_credited(provider_id, &leased.outbound).await?
             {
                 return Ok(None);
             }
@@ -78,38 +74,13 @@ impl Outbox for Dynamo {
 
     /// Ends early after half of its time limit, or when the store fails after some were reclaimed.
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
-        let (deadline, limit) = (self.list_deadline(), limit as usize);
-        self.timed_list(async {
-            let reclaiming = |message: Message| self.transition(&message, &message.reclaim(now)?.to);
-            let expired = self.pending_or_ahead(State::Sending, limit, now).await?;
-            let mut changes = self.keep_pending(&expired, limit, reclaiming).await?;
-            changes.truncate(limit);
-            let (mut reclaimed, mut failed) = (0, Ok(()));
-            for together in changes.chunks(CONCURRENCY) {
-                if failed.is_err() || Instant::now() >= deadline {
-                    break;
-                }
-                let writes = together.iter().map(|change| self.calls.write(vec![change.clone()]));
-                for written in join_all(writes).await {
-                    match skip_unreadable(written) {
-                        Ok(written) => reclaimed += usize::from(matches!(written, Some(Ok(())))),
-                        Err(error) => failed = Err(error),
-                    }
-                }
-            }
-            match failed {
-                Err(error) if reclaimed > 0 => tracing::warn!(%error, reclaimed, "reclaim ended early"),
-                failed => failed?,
-            }
-            Ok(reclaimed)
-        })
-        .await
+        self.timed_list(self.sweep(limit as usize, now, self.list_deadline())).await
     }
 
     async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
         self.timed_list(async {
             let mut due = Vec::new();
-            for entry in self.pending_or_ahead(State::Waiting, limit as usize, now).await? {
+            for entry in self.waiting_or_ahead(limit as usize, now).await? {
                 due.extend(skip_unreadable(due_message(&entry, now))?.flatten());
             }
             due.sort_by_key(|(order, due)| (*order, due.id));
@@ -172,22 +143,7 @@ impl Outbox for Dynamo {
     }
 
     async fn others(&self, message: &Outbound) -> Result<Others> {
-        self.timed_list(async {
-            let pair = self.calls.query(&BY_PAIR, keys::pair(message.text.from, message.text.to));
-            let pair = pair.sk(">=", keys::sortable(message.created_at - MAX_PENDING)).items().await?;
-            let mut others = Others::default();
-            for item in self.calls.get_all(&keys_of(&pair)?).await? {
-                match messages::read_stored(item.as_ref())? {
-                    Some(other) if other.outbound.id != message.id => {
-                        others.sending |= other.status.state == State::Sending;
-                        others.provider_ids.extend(other.status.provider_id);
-                    }
-                    _ => {}
-                }
-            }
-            Ok(others)
-        })
-        .await
+        self.timed_list(self.others_of(message)).await
     }
 
     async fn acquire_drain_lease(
@@ -215,6 +171,28 @@ impl Outbox for Dynamo {
 }
 
 impl Dynamo {
+    async fn others_of(&self, message: &Outbound) -> Result<Others> {
+        let pair = self.calls.query(&BY_PAIR, keys::pair(message.text.from, message.text.to));
+        let pair = pair.sk(">=", keys::sortable(message.created_at - MAX_PENDING)).items().await?;
+        let mut others = Others::default();
+        for item in self.calls.get_all(&keys_of(&pair)?).await? {
+            match messages::read_stored(item.as_ref())? {
+                Some(other) if other.outbound.id != message.id => {
+                    others.sending |= other.status.state == State::Sending;
+                    others.provider_ids.extend(other.status.provider_id);
+                }
+                _ => {}
+            }
+        }
+        Ok(others)
+    }
+
+    /// Whether this id of the provider's is that of another message, which must be one between the same two numbers. Of two
+    /// messages that are found at once, [`settling`](Self::settling) stops one.
+    async fn is_credited(&self, provider_id: &str, found: &Outbound) -> Result<bool> {
+        Ok(self.others_of(found).await?.provider_ids.contains(provider_id))
+    }
+
     /// What a settlement changes besides the message.
     async fn settling(
         &self,

@@ -4,17 +4,17 @@ use super::{
     Dynamo,
     change::Change,
     item::Item,
-    keys::{self, BY_PENDING, EXPIRY, Key},
-    messages,
+    keys::{self, BY_PAIR, BY_PENDING, Key},
+    messages::{self, earlier_text},
     query::Query,
 };
 use crate::{
-    domain::{CLOCK_TOLERANCE, EndCause, MessageId, SessionId, State, Transition},
-    store::{Result, skip_unreadable},
+    domain::{CLOCK_TOLERANCE, EndCause, MessageId, Session, State, Transition},
+    store::Result,
 };
 use chrono::{DateTime, Utc};
 use futures_util::{
-    future::join_all,
+    future::try_join_all,
     stream::{self, StreamExt, TryStreamExt},
 };
 
@@ -24,6 +24,8 @@ const CONCURRENCY: usize = 8;
 const MIN_READ: usize = 25;
 /// The number of entries of its shard that are read to find those of one session.
 const SESSION_READ: i32 = 500;
+/// The number of its recent messages to each participant that are read.
+const RECENT_READ: i32 = 40;
 /// The maximum number of messages that one transaction withdraws, besides its other changes.
 const MAX_WITHDRAWN: usize = 80;
 /// The maximum of their total size, in bytes: a transaction whose items have more than 4 MB, erased texts included, is
@@ -50,31 +52,10 @@ impl Dynamo {
         Ok(entries)
     }
 
-    /// Whether a session has expired, or any message is pending.
-    pub(super) async fn is_any_pending(&self, now: DateTime<Utc>) -> Result<bool> {
-        let expired = format!("{EXPIRY}#{}~", keys::sortable(now));
-        let after_expiries = format!("{EXPIRY}~");
-        let queries = (0..keys::PENDING_SHARDS).map(keys::pending_shard).flat_map(|shard| {
-            let query = self.calls.query(&BY_PENDING, shard);
-            [query.clone().sk("<", &expired), query.sk(">", &after_expiries)]
-        });
-        let mut is_any = false;
-        for entries in join_all(queries.map(|query| query.one_page(1))).await {
-            // An entry of a newer release is for the closer look.
-            is_any |= skip_unreadable(entries)?.is_none_or(|entries| !entries.is_empty());
-        }
-        Ok(is_any)
-    }
-
-    /// The messages in this state that are due by now, and the last of those that are due much later: among them are all
-    /// whose times are further ahead than they can be, because the clock has been set back.
-    pub(super) async fn pending_or_ahead(
-        &self,
-        state: State,
-        limit: usize,
-        now: DateTime<Utc>,
-    ) -> Result<Vec<Item>> {
-        let kind = state.as_str();
+    /// The waiting messages that are due by now, and the last of those that are due much later: among them are all whose
+    /// times are further ahead than they can be, because the clock has been set back.
+    pub(super) async fn waiting_or_ahead(&self, limit: usize, now: DateTime<Utc>) -> Result<Vec<Item>> {
+        let kind = State::Waiting.as_str();
         let mut entries = self.pending(kind, None, Some(now), limit).await?;
         let ahead = keys::sortable(now + CLOCK_TOLERANCE);
         let [from, until] = [&ahead, "~"].map(|time| format!("{kind}#{time}"));
@@ -98,20 +79,23 @@ impl Dynamo {
         Ok(stream::iter(shards).buffered(CONCURRENCY).try_collect::<Vec<_>>().await?.concat())
     }
 
-    /// Withdraws the session's unsent messages: these, and those in the index. Messages that exceed the limits of one
-    /// transaction, or are not in the index yet, are settled when they are about to be sent.
+    /// Withdraws the session's unsent messages: these, and those in the indexes. Messages that exceed the limits of one
+    /// transaction, are not in an index yet, or are being sent and older than a minute, are settled when they are about to be
+    /// sent.
     pub(super) async fn withdrawing(
         &self,
-        session: SessionId,
+        session: &Session,
         cause: EndCause,
         also: &[MessageId],
         now: DateTime<Utc>,
     ) -> Result<Vec<Change>> {
         let mut keys: Vec<Key> = also.iter().copied().map(keys::message).collect();
-        let query = self.calls.query(&BY_PENDING, keys::pending_of(&session));
-        let query = query.sk(">", format!("{EXPIRY}~"));
-        let query = query.filter("session_id = :session").with("session", session);
-        for entry in query.one_page(SESSION_READ).await? {
+        let query = self.calls.query(&BY_PENDING, keys::pending_of(&session.id));
+        let query = query.sk(">", format!("{}#~", State::Sending.as_str()));
+        let pending =
+            query.filter("session_id = :session").with("session", session.id).one_page(SESSION_READ);
+        let (pending, recent) = tokio::try_join!(pending, self.recent_relays(session, now))?;
+        for entry in pending.iter().chain(&recent) {
             let key = entry.key()?;
             if !keys.contains(&key) {
                 keys.push(key);
@@ -121,7 +105,12 @@ impl Dynamo {
         let (mut changes, mut size) = (Vec::new(), 0);
         for keys in keys.chunks(READ_TOGETHER) {
             for item in self.calls.get_all(keys).await? {
-                let Some(message) = messages::read_stored(item.as_ref())? else { continue };
+                let message = messages::read_stored(item.as_ref())?;
+                let Some(message) =
+                    message.filter(|message| message.outbound.text.session == Some(session.id))
+                else {
+                    continue;
+                };
                 let Some(Transition { to, .. }) = message.withdraw(cause, now) else { continue };
                 size += messages::size(&message);
                 if size > MAX_WITHDRAWN_SIZE {
@@ -131,5 +120,19 @@ impl Dynamo {
             }
         }
         Ok(changes)
+    }
+
+    /// The entries of the relays of the last minute, among which are those that are being sent. In the pending index they
+    /// would be among those of other sessions.
+    async fn recent_relays(&self, session: &Session, now: DateTime<Utc>) -> Result<Vec<Item>> {
+        let since = keys::sortable(now - CLOCK_TOLERANCE);
+        let to = session.participants.map(|participant| {
+            let pair = keys::pair(session.tn, participant.number);
+            let query = self.calls.query(&BY_PAIR, pair).sk(">=", &since).backwards(true);
+            query.one_page(RECENT_READ)
+        });
+        let mut recent = try_join_all(to).await?.concat();
+        recent.retain(|entry| entry.get::<String>("pair_sk").is_ok_and(|sk| earlier_text(&sk).is_some()));
+        Ok(recent)
     }
 }

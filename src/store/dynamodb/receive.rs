@@ -22,7 +22,7 @@ impl Dynamo {
             (Decision::Ignore(reason), route) => return self.ignore(arrival, &route, reason).await,
             (Decision::Expire(notices), Route::Expired(session)) => {
                 also.extend(self.ending(&session, EndCause::Expired, *now).await?);
-                also.extend(self.withdrawing(session.id, EndCause::Expired, &[], *now).await?);
+                also.extend(self.withdrawing(&session, EndCause::Expired, &[], *now).await?);
                 // A transaction must not have an item twice.
                 let own = inbound.dedupe_key().map(keys::message);
                 if own.is_some_and(|own| also.iter().any(|change| change.updates() == Some(&own))) {

@@ -141,7 +141,7 @@ impl Dynamo {
             changes[0] = while_not_ended(Change::delete(keys::session(id)));
         }
         changes.extend(notices.iter().map(|notice| self.insert(notice)));
-        changes.extend(self.withdrawing(id, cause, &starts, now).await?);
+        changes.extend(self.withdrawing(&session, cause, &starts, now).await?);
         match self.calls.write(changes).await {
             Ok(written) => Ok(written.is_ok().then_some(true)),
             Err(error) => match self.calls.get(keys::session(id)).await? {

@@ -153,7 +153,8 @@ fn read(item: &Item) -> Result<Vec<Entry>> {
         }
         ("M", _) => Entry::Message(Box::new(messages::read(item)?)),
         // Items that are derived from sessions and TNs, and items that are not exported.
-        ("P", Some('R' | 'A')) | ("LIVE" | "FREE" | "POOL" | "C" | "ANSWERS" | "DRAIN" | "TEST_WRITE", _) => {
+        ("P", Some('R' | 'A'))
+        | ("LIVE" | "FREE" | "POOL" | "C" | "ANSWERS" | "DRAIN" | "SWEPT" | "TEST_WRITE", _) => {
             return Ok(Vec::new());
         }
         _ => return Err(unknown_item()),

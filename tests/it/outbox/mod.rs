@@ -11,3 +11,4 @@ mod pacing;
 mod receipts;
 mod retries;
 mod rounds;
+mod sweep;

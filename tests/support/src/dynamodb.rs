@@ -89,6 +89,11 @@ pub async fn create_store(url: &str, limit: Duration) -> Arc<dyn Store> {
     Table::create(url).await.without_timeouts(url).store(limit)
 }
 
+/// The same, for a service that does not request delivery receipts.
+pub async fn create_store_without_receipts(url: &str, limit: Duration) -> Arc<dyn Store> {
+    Table::create(url).await.without_timeouts(url).store_without_receipts(limit)
+}
+
 /// A table, and a client that reaches it.
 #[derive(Debug, Clone)]
 pub struct Table {
@@ -123,12 +128,21 @@ impl Table {
 
     /// A store on the table with this time limit for an operation.
     pub fn store(&self, limit: Duration) -> Arc<dyn Store> {
-        Arc::new(Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)).with_limit(limit))
+        Arc::new(self.opened().with_limit(limit))
     }
 
     /// A store on the table with the program's own limits.
     pub fn shipped(&self) -> Arc<dyn Store> {
-        Arc::new(Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)))
+        Arc::new(self.opened())
+    }
+
+    /// The same as [`store`](Self::store), for a service that does not request delivery receipts.
+    pub fn store_without_receipts(&self, limit: Duration) -> Arc<dyn Store> {
+        Arc::new(self.opened().with_receipts(false).with_limit(limit))
+    }
+
+    fn opened(&self) -> Dynamo {
+        Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)).with_receipts(true)
     }
 
     /// The variables by which the real binary finds the table at this address.

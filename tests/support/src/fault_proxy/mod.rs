@@ -7,7 +7,7 @@ mod respond;
 pub use fault::{Calls, Fault, READS, WRITES};
 
 use crate::{
-    dynamodb::{Table, create_store, engine_url},
+    dynamodb::{Table, create_store, create_store_without_receipts, engine_url},
     restartable_server::RestartableServer,
 };
 use serde_json::{Value, json};
@@ -86,6 +86,14 @@ impl FaultProxy {
     pub async fn store_with_limit(limit: Duration) -> (Arc<dyn Store>, Self) {
         let proxy = Self::start().await;
         let store = create_store(proxy.url(), limit).await;
+        proxy.spent();
+        (store, proxy)
+    }
+
+    /// The same, for a service that does not request delivery receipts.
+    pub async fn store_without_receipts(limit: Duration) -> (Arc<dyn Store>, Self) {
+        let proxy = Self::start().await;
+        let store = create_store_without_receipts(proxy.url(), limit).await;
         proxy.spent();
         (store, proxy)
     }
