@@ -1,6 +1,5 @@
 //! The key layout of the table: primary keys, indexes and their shards.
 
-use super::item::VERSION;
 use crate::domain::{MessageId, Number, PersonHash, Session, SessionId};
 use aws_sdk_dynamodb::types::AttributeValue;
 use chrono::{DateTime, Utc};
@@ -121,10 +120,10 @@ pub(super) fn drain_lease() -> Key {
     Key::new("DRAIN", "DRAIN")
 }
 
-/// How far expired leases were looked for. A release that reads more items than this one has a cursor of its own: it has
-/// to look at what this one has skipped.
-pub(super) fn sweep_cursor() -> Key {
-    Key::new("SWEPT", format!("V{VERSION}"))
+/// How far expired leases were looked for by programs that read items up to this version. A newer release has a cursor of
+/// its own: it has to look at what this one has skipped.
+pub(super) fn sweep_cursor(version: i64) -> Key {
+    Key::new("SWEPT", format!("V{version}"))
 }
 
 /// An item that is written to find out whether the table can be written.

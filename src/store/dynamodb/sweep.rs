@@ -7,7 +7,7 @@
 use super::{
     Dynamo,
     change::Change,
-    item::Item,
+    item::{Item, VERSION},
     keys::{self, BY_PENDING, EXPIRY, PENDING_SHARDS},
     messages,
 };
@@ -153,7 +153,7 @@ impl Dynamo {
     }
 
     async fn cursor(&self) -> Result<Cursor> {
-        let item = skip_unreadable(self.calls.get(keys::sweep_cursor()).await)?.flatten();
+        let item = skip_unreadable(self.calls.get(keys::sweep_cursor(VERSION)).await)?.flatten();
         let Some(item) = item else { return Ok(Cursor { swept_until: Vec::new(), token: None }) };
         let swept_until = skip_unreadable(item.get("swept_until"))?.unwrap_or_default();
         Ok(Cursor { swept_until, token: item.get("write_token")? })
@@ -161,7 +161,7 @@ impl Dynamo {
 
     /// Stores how far the shards were swept, unless somebody has moved the cursor meanwhile.
     async fn move_cursor(&self, swept_until: Vec<DateTime<Utc>>, read: Cursor) -> Result<()> {
-        let change = Change::upsert(keys::sweep_cursor());
+        let change = Change::upsert(keys::sweep_cursor(VERSION));
         let change = change.when_equal("write_token", read.token).set("swept_until", swept_until);
         self.calls.write(vec![change]).await.map(|_moved_or_not| ())
     }
