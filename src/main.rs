@@ -80,7 +80,7 @@ async fn build(settings: &Settings) -> Outcome<(Service, Option<Arc<Sandbox>>)> 
         Storage::DynamoDb { table } => {
             let may_freeze = settings.runtime != Runtime::Local;
             let store = Dynamo::connect(table, options.retention, may_freeze).await;
-            Arc::new(store.with_receipts(settings.public_url.is_some()))
+            Arc::new(store.with_receipts_by_provider_id(settings.receipts_by_provider_id))
         }
     };
     Ok(match &settings.provider {

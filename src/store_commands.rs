@@ -24,7 +24,11 @@ async fn open_store(settings: &Settings) -> Outcome<Box<dyn Snapshot>> {
         Storage::Sqlite(path) => Box::new(Sqlite::open(path)?),
         Storage::DynamoDb { table } => {
             let store = Dynamo::connect(table, settings.options.retention, false).await;
-            Box::new(store.with_receipts(settings.public_url.is_some()).with_limit(limits::IMPORT_RECORD))
+            Box::new(
+                store
+                    .with_receipts_by_provider_id(settings.receipts_by_provider_id)
+                    .with_limit(limits::IMPORT_RECORD),
+            )
         }
     })
 }

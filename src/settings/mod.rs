@@ -67,6 +67,8 @@ pub struct Settings {
     pub public_url: Option<Url>,
     /// `API_KEYS` and `WEBHOOK_TOKEN`.
     pub auth: Auth,
+    /// `RECEIPTS_BY_PROVIDER_ID`.
+    pub receipts_by_provider_id: bool,
     /// `CONSOLE`; false in the Lambda runtime unless it is set.
     pub console: bool,
     /// `BIND_ADDR`.
@@ -152,6 +154,7 @@ impl Settings {
             base_path: base_path(reader, public_url.as_ref()),
             public_url,
             auth,
+            receipts_by_provider_id: reader.switch(&RECEIPTS_BY_PROVIDER_ID),
             console: console(reader, runtime),
             bind: reader.parsed(&BIND_ADDR).unwrap_or_else(|| (Ipv4Addr::LOCALHOST, 0).into()),
             debug,

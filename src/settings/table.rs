@@ -153,6 +153,8 @@ settings! {
         "The secret of AWS Secrets Manager with the two Flowroute keys, API_KEYS and WEBHOOK_TOKEN, as a JSON object.";
     ALLOW_UNAUTHENTICATED, Some("false"), Kind::Switch,
         "True: starts without API_KEYS or WEBHOOK_TOKEN even if others can reach the service.";
+    RECEIPTS_BY_PROVIDER_ID, Some("true"), Kind::Switch,
+        "False, on DynamoDB: a receipt must name our id, as those do that are requested; a text costs a write unit less.";
     CONSOLE, Some("true"), Kind::Switch,
         "True: GET /console is a page that shows the service and calls its API; in AWS Lambda the default is false.";
     BIND_ADDR, Some("127.0.0.1:8000"), Kind::Other("an address with a port, such as 127.0.0.1:8000"),

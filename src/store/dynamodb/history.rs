@@ -103,7 +103,7 @@ impl Dynamo {
     }
 
     async fn message_of_provider(&self, provider_id: &str) -> Result<Option<Message>> {
-        if provider_id.is_empty() || !self.receipts {
+        if provider_id.is_empty() || !self.receipts_by_provider_id {
             return Ok(None);
         }
         match self.entries_of_provider(provider_id).await?.first() {

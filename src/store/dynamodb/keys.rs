@@ -19,7 +19,7 @@ pub(super) const TABLE: Index = Index { name: None, pk: "pk", sk: "sk" };
 pub(super) const BY_PENDING: Index = Index { name: Some("by_pending"), pk: "pending_pk", sk: "pending_sk" };
 /// Finds messages by sender and recipient, in the order of their creation.
 pub(super) const BY_PAIR: Index = Index { name: Some("by_pair"), pk: "pair_pk", sk: "pair_sk" };
-/// Finds messages by the provider's id, if delivery receipts are requested. It has no sort key.
+/// Finds messages by the provider's id, if receipts may name nothing else. It has no sort key.
 pub(super) const BY_PROVIDER: Index = Index { name: Some("by_provider"), pk: "provider_id", sk: "" };
 
 /// The attributes that [`BY_PENDING`] projects besides the keys.

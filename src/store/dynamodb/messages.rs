@@ -214,7 +214,8 @@ impl Dynamo {
     /// All attributes of a message.
     fn item(&self, message: &Message) -> Item {
         let Outbound { id, created_at, text } = &message.outbound;
-        let provider_id = message.status.provider_id.clone().filter(|id| self.receipts && !id.is_empty());
+        let provider_id =
+            message.status.provider_id.clone().filter(|id| self.receipts_by_provider_id && !id.is_empty());
         let item = Item::new(&keys::message(*id))
             .with("message_id", *id)
             .with("message_kind", text.kind)

@@ -59,8 +59,7 @@ pub struct Dynamo {
     calls: Calls,
     retention: TimeDelta,
     limit: Duration,
-    /// Whether messages are found by the provider's id.
-    receipts: bool,
+    receipts_by_provider_id: bool,
     /// What a sender is told whose text is not delivered; empty: nothing.
     not_delivered_notice: Arc<str>,
     /// The estimated size of the pool, as this process last read it. Operations that use it read it first.
@@ -86,7 +85,7 @@ impl Dynamo {
             calls,
             retention,
             limit: Duration::ZERO,
-            receipts: false,
+            receipts_by_provider_id: true,
             not_delivered_notice: "".into(),
             pool_size: Arc::default(),
             cached_key: CachedKey::default(),
@@ -102,11 +101,11 @@ impl Dynamo {
         self
     }
 
-    /// The same store, which finds messages by the provider's id from now on, or does not. Only delivery receipts that do not
-    /// name our own id need it. It costs a write unit for each message that is sent.
+    /// The same store, which from now on finds the message of a delivery receipt by the provider's id too, or by our own id
+    /// only. The former costs a write unit for each message that is sent.
     #[must_use]
-    pub fn with_receipts(self, receipts: bool) -> Self {
-        Self { receipts, ..self }
+    pub fn with_receipts_by_provider_id(self, receipts_by_provider_id: bool) -> Self {
+        Self { receipts_by_provider_id, ..self }
     }
 
     /// Applies the time limit of an operation.

@@ -73,7 +73,7 @@ async fn texts(metered: &MeteredApp, tn: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn delivery_receipts_cost_each_text_a_write_unit_more() {
+async fn receipts_by_provider_id_cost_each_text_a_write_unit_more() {
     let (store, proxy) = FaultProxy::store_with_limit(LIMIT).await;
     let app = App::on(store, Options { send_budget: LIMIT, request_limit: LIMIT, ..unpaced() });
     let session = app.conversation(None).await;
@@ -90,7 +90,7 @@ async fn delivery_receipts_cost_each_text_a_write_unit_more() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_delivery_receipts_one_with_our_id_is_stored_and_one_without_is_unknown_and_free() {
+async fn without_receipts_by_provider_id_one_with_our_id_is_stored_and_one_without_is_unknown_and_free() {
     let (store, proxy) = FaultProxy::store_without_receipts(LIMIT).await;
     let app = App::on(store, Options { send_budget: LIMIT, request_limit: LIMIT, ..unpaced() });
     let session = app.conversation(None).await;

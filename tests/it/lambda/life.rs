@@ -44,9 +44,7 @@ const PICTURES: [&str; 2] = ["https://media.example.com/a.jpg", "https://media.e
 
 async fn a_session_lives_and_ends_behind(gateway: Gateway, backend: Backend) {
     let cloud = Cloud::on(backend).await;
-    // With it delivery receipts are requested.
-    let settings = [("PUBLIC_URL", "https://sms.example.com")];
-    let function = cloud.instance_with(gateway, &settings).await;
+    let function = cloud.instance(gateway).await;
     let id = a_session_opens(&cloud, &function).await;
     it_is_listed(&function, &id).await;
     texts_go_both_ways(&cloud, &function).await;

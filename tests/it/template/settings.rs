@@ -65,8 +65,15 @@ fn the_parameters_allow_what_the_program_allows() {
             Kind::OptionalText => assert_eq!(parameter["MinLength"], Value::Null, "{name}"),
             Kind::Switch | Kind::Secret { .. } | Kind::Other(_) => {
                 assert!(
-                    ["SECRETS_ARN", "DYNAMODB_TABLE", "TN_COOL_OFF_STRICT", "WEBHOOK_ALLOWED_IPS", "CONSOLE"]
-                        .contains(&name.as_str()),
+                    [
+                        "SECRETS_ARN",
+                        "DYNAMODB_TABLE",
+                        "TN_COOL_OFF_STRICT",
+                        "WEBHOOK_ALLOWED_IPS",
+                        "CONSOLE",
+                        "RECEIPTS_BY_PROVIDER_ID"
+                    ]
+                    .contains(&name.as_str()),
                     "{name}"
                 );
             }
@@ -93,8 +100,11 @@ fn the_function_starts_with_the_templates_defaults_which_are_the_programs() {
         Settings::read(&environment, None, Some(&secret.to_string()))
             .unwrap_or_else(|error| panic!("{error}"))
     };
-    let settings = read(&|_| true);
+    let mut settings = read(&|_| true);
     assert_eq!(settings.storage, Storage::DynamoDb { table: "a-table".into() });
+    // The function knows that receipts name our own id. The program does not know it by itself.
+    assert!(!settings.receipts_by_provider_id);
+    settings.receipts_by_provider_id = true;
     let by_themselves = read(&|name| ["DYNAMODB_TABLE", "PUBLIC_URL", "SECRETS_ARN"].contains(&name));
     assert_eq!(format!("{settings:?}"), format!("{by_themselves:?}"));
 }

@@ -138,11 +138,11 @@ impl Table {
 
     /// The same as [`store`](Self::store), for a service that does not request delivery receipts.
     pub fn store_without_receipts(&self, limit: Duration) -> Arc<dyn Store> {
-        Arc::new(self.opened().with_receipts(false).with_limit(limit))
+        Arc::new(self.opened().with_receipts_by_provider_id(false).with_limit(limit))
     }
 
     fn opened(&self) -> Dynamo {
-        Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30)).with_receipts(true)
+        Dynamo::new(self.client.clone(), &self.name, TimeDelta::days(30))
     }
 
     /// The variables by which the real binary finds the table at this address.
