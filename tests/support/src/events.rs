@@ -139,6 +139,7 @@ fn resource(path: &str) -> &'static str {
     }
 }
 
+/// The folder and the parameter of a path that has one.
 fn parameter(path: &str) -> Option<(&str, &str)> {
-    path.strip_prefix('/')?.split_once('/')
+    path.strip_prefix('/')?.split_once('/').filter(|(folder, _)| *folder != "participant")
 }
