@@ -20,7 +20,8 @@ fn variables() -> BTreeMap<String, String> {
             }
             (_, Value::String(text)) => text.clone(),
             (_, Value::Number(number)) => number.to_string(),
-            _ => panic!("{name} is {value}, which is no parameter with a default"),
+            _ if value.is_boolean() => value.to_string(),
+            _ => panic!("{name} is {value}, neither true, nor false, nor a parameter with a default"),
         };
         (name.clone(), value)
     });
