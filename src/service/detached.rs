@@ -42,6 +42,7 @@ impl<F: Future<Output: Send> + Send + 'static> Drop for Detached<F> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
     use std::{sync::Arc, time::Duration};

@@ -273,6 +273,7 @@ fn check_not_lost(transaction: &Connection) -> Result<()> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod tests {
     use super::*;
     use crate::store::sqlite::{open::open, rows::count};
