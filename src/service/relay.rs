@@ -15,7 +15,11 @@ use tokio::time::Instant;
 /// Decides what an inbound text leads to, given who its sender is to the TN. Pure: no I/O, no clock, no randomness.
 #[must_use]
 pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
-    let word = wording.opt_out.read(&inbound.content);
+    decide_word(route, inbound, wording, wording.opt_out.read(&inbound.content))
+}
+
+/// [`decide`], given the word that the text is, if it is one.
+fn decide_word(route: &Route, inbound: &Inbound, wording: &Wording, word: Option<OptWord>) -> Decision {
     match route {
         Route::NotOurTn => Decision::Ignore(IgnoreReason::NotOurTn),
         Route::SenderIsTn => Decision::Ignore(IgnoreReason::SenderIsTn),
@@ -43,8 +47,8 @@ pub fn decide(route: &Route, inbound: &Inbound, wording: &Wording) -> Decision {
 }
 
 /// [`decide`], without answers to strangers whose numbers may not be texted.
-fn decide_allowed(route: &Route, inbound: &Inbound, options: &Options) -> Decision {
-    match decide(route, inbound, &options.wording) {
+fn decide_allowed(route: &Route, inbound: &Inbound, word: Option<OptWord>, options: &Options) -> Decision {
+    match decide_word(route, inbound, &options.wording, word) {
         Decision::Send(texts) if texts.iter().any(|text| text.kind == Kind::NoSession) => {
             match options.allowed_countries.check(inbound.from) {
                 Ok(()) => Decision::Send(texts),
@@ -135,12 +139,12 @@ impl Service {
     async fn store_text(&self, inbound: Inbound) -> Result<Vec<Message>> {
         let now = self.now();
         let (from, to) = (inbound.from.masked(), inbound.to.masked());
+        let word = self.options.wording.opt_out.read(&inbound.content);
         let (options, text) = (Arc::clone(&self.options), inbound.clone());
-        let decide = Arc::new(move |route: &Route| decide_allowed(route, &text, &options));
+        let decide = Arc::new(move |route: &Route| decide_allowed(route, &text, word, &options));
         let quota = self.options.reply_quota;
         let id = inbound.id.as_deref().map(kept_id);
         let media_missing = inbound.media_missing;
-        let word = self.options.wording.opt_out.read(&inbound.content);
         let sender_limit = self.options.sender_limit;
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota, sender_limit };
         match self.store.receive(arrival, decide).await? {

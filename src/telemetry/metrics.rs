@@ -4,12 +4,15 @@
 //! record nothing.
 
 use crate::domain::Gauges;
-use ::metrics::{Unit, counter, describe_histogram, gauge, histogram};
+use ::metrics::{Histogram, Unit, counter, describe_histogram, gauge, histogram};
 use chrono::{DateTime, Utc};
 use metrics_cloudwatch_embedded::{Builder, Collector};
 use std::{
     io::Write,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        LazyLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -74,6 +77,8 @@ pub(crate) enum Call {
 }
 
 impl Call {
+    const ALL: [Self; 4] = [Self::StoreRead, Self::StoreWrite, Self::ProviderSend, Self::ProviderList];
+
     /// The series in Prometheus, and the value of its label.
     const fn series(self) -> (&'static str, &'static str) {
         match self {
@@ -200,8 +205,14 @@ impl Timer {
 impl Drop for Timer {
     fn drop(&mut self) {
         if is_scraped() {
-            let (series, label) = self.call.series();
-            histogram!(series, "call" => label).record(self.start.elapsed());
+            // Each is looked up once, not for each call: recording begins before the first is dropped.
+            static SERIES: LazyLock<[Histogram; 4]> = LazyLock::new(|| {
+                Call::ALL.map(|call| {
+                    let (series, label) = call.series();
+                    histogram!(series, "call" => label)
+                })
+            });
+            SERIES[self.call as usize].record(self.start.elapsed());
         }
     }
 }
