@@ -2,7 +2,7 @@
 
 use crate::{
     references::hanging,
-    report::{Table, median},
+    report::{Aim, Figures, Table, median},
 };
 use std::{
     net::SocketAddr,
@@ -49,7 +49,7 @@ async fn refusing() -> SocketAddr {
     listener.local_addr().expect("its address")
 }
 
-pub(crate) async fn measure(folder: &Path, rounds: usize) -> (String, String) {
+pub(crate) async fn measure(folder: &Path, rounds: usize) -> Figures {
     let provider = crate::process::Server::reference(&["provider"]);
     let (refused, hangs) = (format!("http://{}", refusing().await), format!("http://{}", hanging().await));
     let (refused, hangs, there) = (refused.as_str(), hangs.as_str(), provider.url());
@@ -81,8 +81,20 @@ pub(crate) async fn measure(folder: &Path, rounds: usize) -> (String, String) {
         }
     }
     let mut table = Table::new(&["from exec to the first poll", "ms"]);
-    for ((name, _), times) in cases.iter().zip(times) {
-        table.row(vec![(*name).into(), format!("{:.1}", median(times.into_iter()))]);
+    let times: Vec<f64> = times.into_iter().map(|times| median(times.into_iter())).collect();
+    for ((name, _), time) in cases.iter().zip(&times) {
+        table.row(vec![(*name).into(), format!("{time:.1}")]);
     }
-    (table.to_string(), String::new())
+    let mut figures = Figures::of(table);
+    let [bare, there, refused, no_flowroute, hangs, flowroute_hangs] = times[..] else { return figures };
+    let most = |a: f64, b: f64| a.max(b);
+    figures.aims = vec![
+        Aim::at_most("ms to the first poll, above the bare program", 10.0, there - bare),
+        Aim::at_most("ms more if a peer refuses", 100.0, most(refused, no_flowroute) - there),
+        Aim::at_most("ms more if a peer hangs", 1000.0, most(hangs, flowroute_hangs) - there),
+    ];
+    figures.lines = vec![format!(
+        "The Lambda function asks for its first event {there:.0} ms after its start, connections included."
+    )];
+    figures
 }

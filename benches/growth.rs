@@ -4,13 +4,12 @@ use crate::{
     load::{self, People},
     post,
     process::{DATABASE, Server},
-    report::Table,
+    report::{Aim, Figures, Table},
 };
-use chrono::Utc;
-use futures_util::{StreamExt, stream};
+use chrono::{DateTime, Utc};
 use sms_proxy::{
-    domain::{NewSession, Settlement, Sharing},
-    store::{OpenSession, Outbox, Pool, Sessions, Sqlite},
+    domain::{Message, NewSession, Outbound, Settlement},
+    store::{Entry, Imported, Snapshot, Sqlite},
 };
 use std::{
     path::Path,
@@ -19,43 +18,42 @@ use std::{
 
 const CONNECTIONS: usize = 8;
 
+/// How many records are stored in one write.
+const AT_ONCE: u64 = 1000;
+
 /// Makes a database with these sessions, and two settled messages for each.
 pub(crate) async fn fill(path: &Path, people: People) {
     std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
-    let store = &Sqlite::open(path).expect("a database");
-    // Some are left for the sessions that are opened later.
-    let tns = people.sessions.div_ceil(people.per_tn) + 200;
-    stream::iter(0..tns)
-        .for_each_concurrent(256, async |n| {
-            let tn = people.tn(n * people.per_tn).parse().expect("a number");
-            store.add_tn(tn, Utc::now()).await.expect("a TN");
-        })
-        .await;
-    stream::iter(0..people.sessions)
-        .for_each_concurrent(256, async |n| {
-            let now = Utc::now();
+    let (store, now) = (Sqlite::open(path).expect("a database"), Utc::now());
+    let store = async |entries: Vec<Entry>| {
+        assert_eq!(store.import(entries).await.expect("it is stored"), Imported::Done);
+    };
+    for begin in (0..people.sessions).step_by(usize::try_from(AT_ONCE).expect("a few")) {
+        let these = begin..people.sessions.min(begin + AT_ONCE);
+        let tns =
+            these.clone().filter(|n| n % people.per_tn == 0).map(|n| people.tn(n).parse().expect("a number"));
+        store(tns.map(|number| Entry::Tn { number, added_at: now, draining: false }).collect()).await;
+        let (mut sessions, mut messages) = (Vec::new(), Vec::new());
+        for n in these {
             let pair = People::pair(n, 0).map(|number| number.parse().expect("a number"));
-            let sessions_per_tn = u32::try_from(people.per_tn).expect("a few");
-            let sharing = Sharing { sessions_per_tn, ..Sharing::default() };
-            let tn = Some(people.tn(n).parse().expect("a number"));
-            let mut new = NewSession::new(pair, now, None, "Hello.".into());
-            (new.virtual_tn, new.sharing) = (tn, sharing);
-            let opened = store.open_session(new, now + Duration::from_secs(30)).await.expect("a session");
-            let OpenSession::Opened { notices, .. } = opened else { panic!("no session: {opened:?}") };
-            for notice in notices {
-                let provider_id = format!("mdr2-{}", uuid::Uuid::new_v4().simple());
-                store.settle(&notice, Settlement::Sent { provider_id }, now).await.expect("an outcome");
-            }
-        })
-        .await;
+            let new = NewSession::new(pair, now, None, "Hello.".into());
+            let (session, notices) = new.on(people.tn(n).parse().expect("a number"));
+            sessions.push(Entry::Session { session, ended_at: None, request: None });
+            messages.extend(notices.map(|notice| Entry::Message(Box::new(sent(notice, now)))));
+        }
+        store(sessions).await;
+        store(messages).await;
+    }
 }
 
-pub(crate) async fn measure(
-    folder: &Path,
-    time: Duration,
-    is_quick: bool,
-    to_million: bool,
-) -> (String, String) {
+/// The message after it was sent.
+fn sent(message: Outbound, now: DateTime<Utc>) -> Message {
+    let leased = Message::new(message, Some(now));
+    let provider_id = format!("mdr2-{}", uuid::Uuid::new_v4().simple());
+    leased.settle(leased.status.lease, &Settlement::Sent { provider_id }, now).expect("it may be settled").to
+}
+
+pub(crate) async fn measure(folder: &Path, time: Duration, is_quick: bool, to_million: bool) -> Figures {
     let provider = Server::reference(&["provider"]);
     let mut table = Table::new(&[
         "sessions",
@@ -67,21 +65,28 @@ pub(crate) async fn measure(
         "pages read a session",
         "MB",
     ]);
+    let mut each_size = Vec::new();
     let sizes: &[u64] = match (is_quick, to_million) {
         (true, _) => &[10, 1_000],
         (false, false) => &[10, 1_000, 100_000],
         (false, true) => &[10, 1_000, 100_000, 1_000_000],
     };
     for (&sessions, per_tn) in sizes.iter().flat_map(|sessions| [(sessions, 1), (sessions, 500)]) {
+        if sessions == 1_000_000 && per_tn > 1 {
+            continue;
+        }
         let people = People { sessions, per_tn };
         let folder = folder.join(format!("{sessions}-{per_tn}"));
         fill(&folder.join(DATABASE), people).await;
-        let server = Server::service(&folder, &provider.url(), &[("SESSIONS_PER_TN", "500")]);
+        let server = Server::service(&folder, &provider.url(), &[("SESSIONS_PER_TN", "1000")]);
         load::run(server.address, CONNECTIONS, time / 3, people).await;
         let pages = server.pages_read();
         let outcome = load::run(server.address, CONNECTIONS, time, people).await;
         let pages_a_text = (server.pages_read() - pages) / outcome.texts() as f64;
         assert_eq!(outcome.errors, 0, "every text is relayed");
+        if per_tn == 1 {
+            each_size.push((outcome.per_second(), pages_a_text));
+        }
         let (opened, pages_a_session) = open(&server).await;
         table.row(vec![
             sessions.to_string(),
@@ -96,7 +101,14 @@ pub(crate) async fn measure(
         drop(server);
         std::fs::remove_dir_all(&folder).expect("it is removed");
     }
-    (table.to_string(), String::new())
+    let mut figures = Figures::of(table);
+    if let [(first, pages), .., (last, more_pages)] = each_size[..] {
+        figures.aims = vec![
+            Aim::at_least("throughput with the most sessions, of that with 10", 0.8, last / first),
+            Aim::at_most("pages more that a text reads then", 4.0, more_pages - pages),
+        ];
+    }
+    figures
 }
 
 /// Opens sessions one after another; how many a second, and the pages read for each.

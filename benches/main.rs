@@ -10,6 +10,7 @@ mod references;
 mod relay;
 mod report;
 
+use report::{Figures, Table};
 use std::{io::Write, net::SocketAddr, path::Path, time::Duration};
 
 #[tokio::main]
@@ -29,30 +30,53 @@ async fn main() {
 
 async fn measure(words: &[&str]) {
     let is_quick = words.contains(&"--quick");
-    let parts = ["relay", "cold", "memory", "growth"];
+    let parts = ["relay", "cold", "memory", "growth", "soak"];
     let has_names = words.iter().any(|word| parts.contains(word));
+    let is_wanted = |part: &&str| words.contains(part) || (!has_names && *part != "soak");
     let (rounds, time) = if is_quick { (1, 1) } else { (5, 2) };
-    let (time, folder) = (Duration::from_secs(time), tempfile::tempdir().expect("a folder"));
-    let out = Path::new(env!("CARGO_TARGET_TMPDIR")).join("benchmarks");
-    std::fs::create_dir_all(&out).expect("a folder");
-    for part in parts.into_iter().filter(|part| !has_names || words.contains(part)) {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    // On the disk of the target folder: the system's folder for temporary files may be in memory.
+    let (time, folder) = (Duration::from_secs(time), tempfile::tempdir_in(target).expect("a folder"));
+    let machine = report::machine();
+    let mut all = Vec::new();
+    for part in parts.into_iter().filter(is_wanted) {
         let folder = folder.path().join(part);
         std::fs::create_dir_all(&folder).expect("a folder");
-        eprintln!("\n{part}");
-        let (table, picture) = match part {
+        say(&format!("\n{part}"));
+        let figures = match part {
             "relay" => relay::measure(&folder, rounds, time).await,
             "growth" => growth::measure(&folder, time, is_quick, words.contains(&"--million")).await,
             "cold" => cold::measure(&folder, rounds * 4).await,
-            _ => memory::measure(&folder, time * 5).await,
+            "memory" => memory::measure(&folder, time * 3).await,
+            _ => memory::soak(&folder).await,
         };
-        say(&format!("\n{part}\n\n{table}"));
-        let picture_file = out.join(format!("{part}.svg"));
-        std::fs::write(out.join(format!("{part}.md")), table).expect("a file");
-        if !picture.is_empty() {
-            std::fs::write(picture_file, picture).expect("a file");
+        say(&format!("\n{}", figures.table));
+        all.push((part, figures));
+    }
+    if words.contains(&"--docs") {
+        write_documents(&all, &machine, !has_names);
+    }
+}
+
+/// Writes the figures into docs/benchmarks.md and, if all parts were measured, the README.
+fn write_documents(all: &[(&str, Figures)], machine: &str, is_complete: bool) {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let page = docs.join("benchmarks.md");
+    for (part, figures) in all {
+        report::replace(&page, part, &figures.table.to_string());
+        if let Some(picture) = &figures.picture {
+            std::fs::write(docs.join(format!("benchmarks-{part}.svg")), picture).expect("a file");
         }
     }
-    say(&format!("tables and pictures: {}", out.display()));
+    if is_complete {
+        let mut aims = Table::new(&["aim", "wanted", "measured", "reached"]);
+        all.iter().flat_map(|(_, figures)| &figures.aims).for_each(|aim| aims.row(aim.row()));
+        report::replace(&page, "aims", &aims.to_string());
+        report::replace(&page, "machine", machine);
+        let lines = all.iter().flat_map(|(_, figures)| &figures.lines);
+        let lines: String = lines.map(|line| format!("- {line}\n")).collect();
+        report::replace(&docs.join("../README.md"), "speed", &lines);
+    }
 }
 
 /// Load on a service that was started by hand, on a database made by `fill`: for profiles of it.

@@ -1,6 +1,82 @@
 //! Tables in Markdown and pictures in SVG.
 
-use std::fmt::{Display, Formatter, Result, Write as _};
+use std::{
+    fmt::{Display, Formatter, Result, Write as _},
+    path::Path,
+};
+
+/// What a part has measured.
+pub(crate) struct Figures {
+    pub(crate) table: Table,
+    /// A picture in SVG.
+    pub(crate) picture: Option<String>,
+    pub(crate) aims: Vec<Aim>,
+    /// Lines of the README.
+    pub(crate) lines: Vec<String>,
+}
+
+impl Figures {
+    pub(crate) fn of(table: Table) -> Self {
+        Self { table, picture: None, aims: Vec::new(), lines: Vec::new() }
+    }
+}
+
+/// A figure that has an aim.
+pub(crate) struct Aim {
+    what: &'static str,
+    measured: f64,
+    bound: f64,
+    is_minimum: bool,
+}
+
+impl Aim {
+    pub(crate) fn at_least(what: &'static str, bound: f64, measured: f64) -> Self {
+        Self { what, measured, bound, is_minimum: true }
+    }
+
+    pub(crate) fn at_most(what: &'static str, bound: f64, measured: f64) -> Self {
+        Self { what, measured, bound, is_minimum: false }
+    }
+
+    /// A row of the table of aims.
+    pub(crate) fn row(&self) -> Vec<String> {
+        let Self { what, measured, bound, is_minimum } = self;
+        let is_reached = if *is_minimum { measured >= bound } else { measured <= bound };
+        let wanted = format!("{} {bound}", if *is_minimum { "at least" } else { "at most" });
+        vec![
+            (*what).into(),
+            wanted,
+            format!("{measured:.2}"),
+            if is_reached { "yes" } else { "**no**" }.into(),
+        ]
+    }
+}
+
+/// Puts figures into a document, in place of those between the comments with this name.
+pub(crate) fn replace(document: &Path, name: &str, figures: &str) {
+    let text = std::fs::read_to_string(document).expect("the document");
+    let [begin, end] = [format!("<!-- figures: {name} -->\n"), format!("<!-- end: {name} -->")];
+    let (before, rest) = text.split_once(&begin).expect("the comment before the figures");
+    let (_, after) = rest.split_once(&end).expect("the comment behind the figures");
+    let text = format!("{before}{begin}{}\n{end}{after}", figures.trim_end());
+    std::fs::write(document, text).expect("the document");
+}
+
+/// The machine, and how busy others keep it.
+pub(crate) fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or("unknown");
+    let model = model.trim_start_matches([' ', '\t', ':']);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (system, load) = (read("/proc/sys/kernel/osrelease"), read("/proc/loadavg"));
+    let load = load.split_whitespace().next().unwrap_or("unknown");
+    let day = chrono::Utc::now().format("%Y-%m-%d");
+    format!(
+        "{day}, {cores} cores of {model}, Linux {}, load average {load} before the first turn",
+        system.trim()
+    )
+}
 
 /// The middle of these values.
 pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
