@@ -106,7 +106,7 @@ where
 {
     loop {
         match call().await {
-            Err(StoreError::Unavailable(error)) if error.to_string() == "too many writes are waiting" => {}
+            Err(StoreError::Unavailable(error)) if error == "too many writes are waiting" => {}
             answer => return answer.unwrap(),
         }
     }
