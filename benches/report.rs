@@ -72,10 +72,9 @@ pub(crate) fn machine() -> String {
     let (system, load) = (read("/proc/sys/kernel/osrelease"), read("/proc/loadavg"));
     let load = load.split_whitespace().next().unwrap_or("unknown");
     let day = chrono::Utc::now().format("%Y-%m-%d");
-    format!(
-        "{day}, {cores} cores of {model}, Linux {}, load average {load} before the first turn",
-        system.trim()
-    )
+    let system: Vec<&str> = system.split('.').take(2).collect();
+    let system = system.join(".");
+    format!("{day}, {cores} cores of {model}, Linux {system}, load average {load} before the first turn")
 }
 
 /// The middle of these values.
