@@ -3,7 +3,7 @@
 use super::{
     Sqlite,
     rows::{all, integer, millis, run},
-    sessions,
+    session_row,
 };
 use crate::{
     domain::{Erased, Number, Session},
@@ -18,8 +18,8 @@ impl Erasure for Sqlite {
     async fn sessions_of(&self, person: Number) -> Result<Vec<Session>> {
         let of_person =
             "s.id IN (SELECT session_id FROM route WHERE sender = ?1) ORDER BY s.created_at, s.id";
-        let sql = sessions::select(of_person);
-        self.readers.read(move |db| all(db, &sql, [integer(person)], sessions::read)).await
+        let sql = session_row::select(of_person);
+        self.readers.read(move |db| all(db, &sql, [integer(person)], session_row::read)).await
     }
 
     async fn erase(&self, person: Number, now: DateTime<Utc>) -> Result<Erased> {

@@ -6,7 +6,8 @@ use super::{
     opt_outs,
     readers::List,
     rows::{count, first, millis, run},
-    sessions::{self, LIVE},
+    session_row::LIVE,
+    sessions,
 };
 use crate::{
     domain::{Census, Gauges, Message, Page, Part, Receipt, SessionId, State},

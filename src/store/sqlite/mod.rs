@@ -15,6 +15,7 @@ mod pool;
 mod readers;
 mod rows;
 mod scrub;
+mod session_row;
 mod sessions;
 mod snapshot;
 mod writer;

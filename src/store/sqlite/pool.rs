@@ -4,7 +4,8 @@ use super::{
     Sqlite, free_list,
     readers::List,
     rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
-    sessions::{self, LIVE},
+    session_row::LIVE,
+    sessions,
 };
 use crate::{
     domain::{Number, Page, Part, PoolSize, VirtualTn},

@@ -7,17 +7,18 @@ use super::{
     person_hash::person,
     readers::List,
     rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
+    session_row::{COLUMNS, LIVE, read, select},
 };
 use crate::{
     domain::{
-        Blocked, Choice, EndCause, History, Message, NewSession, Number, OnTn, Outbound, Page, Part,
-        Participant, Role, Session, SessionFilter, SessionId, Sharing, Unavailable,
+        Choice, EndCause, History, Message, NewSession, Number, OnTn, Outbound, Page, Part, Role, Session,
+        SessionFilter, SessionId, Sharing, Unavailable,
     },
     store::{OpenSession, Result, Sessions, StoreError},
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 use std::sync::LazyLock;
 
 #[async_trait]
@@ -73,44 +74,6 @@ impl Sessions for Sqlite {
         let expired = "s.ended_at IS NULL AND s.expires_at <= ?1 ORDER BY s.expires_at LIMIT ?2";
         self.readers.read(move |db| all(db, &select(expired), params![millis(now), limit], read)).await
     }
-}
-
-/// The condition that a session `s` is live; `?1` is now.
-pub(super) const LIVE: &str = "s.ended_at IS NULL AND (s.expires_at IS NULL OR s.expires_at > ?1)";
-
-/// The columns of a session `s` that [`read`] reads.
-const COLUMNS: &str = concat!(
-    "s.id, s.tn, s.participant_a, s.participant_b, s.created_at, s.expires_at,
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = ",
-    person!("s.participant_a"),
-    "),
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = ",
-    person!("s.participant_b"),
-    "),
-     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_a),
-     EXISTS (SELECT 1 FROM tn WHERE value = s.participant_b)"
-);
-
-pub(super) fn select(condition: &str) -> String {
-    format!("SELECT {COLUMNS} FROM session s WHERE {condition}")
-}
-
-pub(super) fn read(row: &Row<'_>) -> Result<Session> {
-    let participant = |role, column: usize| -> Result<Participant> {
-        let blocked = match (row.get(column + 4)?, row.get(column + 6)?) {
-            (_, true) => Some(Blocked::IsTn),
-            (true, false) => Some(Blocked::OptedOut),
-            (false, false) => None,
-        };
-        Ok(Participant { role, number: row.number(column)?, blocked })
-    };
-    Ok(Session {
-        id: row.parsed(0)?,
-        tn: row.number(1)?,
-        participants: [participant(Role::A, 2)?, participant(Role::B, 3)?],
-        created_at: row.time(4)?,
-        expires_at: row.some_time(5)?,
-    })
 }
 
 pub(super) fn live(db: &Connection, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
