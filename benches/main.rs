@@ -11,7 +11,7 @@ mod relay;
 mod report;
 
 use report::{Figures, Table};
-use std::{io::Write, net::SocketAddr, path::Path, time::Duration};
+use std::{io::Write, net::SocketAddr, path::Path, sync::LazyLock, time::Duration};
 
 #[tokio::main]
 async fn main() {
@@ -95,8 +95,9 @@ fn say(line: &str) {
 
 /// Calls the service's API, which must succeed.
 async fn post(to: SocketAddr, path: &str, body: &str) {
-    let client = reqwest::Client::new().post(format!("http://{to}{path}"));
-    let answer = client.header("content-type", "application/json").body(body.to_owned()).send().await;
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+    let request = CLIENT.post(format!("http://{to}{path}"));
+    let answer = request.header("content-type", "application/json").body(body.to_owned()).send().await;
     let answer = answer.expect("an answer");
     assert!(answer.status().is_success(), "{path}: {}", answer.text().await.unwrap_or_default());
 }

@@ -146,4 +146,4 @@ pub const SECRET_ATTEMPT: Duration = Duration::from_millis(1500);
 /// The number of attempts.
 pub const SECRET_ATTEMPTS: u32 = 3;
 /// Opening connections ahead of the first event.
-pub const INIT_CONNECT: Duration = Duration::from_secs(1);
+pub const INIT_CONNECT: Duration = Duration::from_millis(900);

@@ -76,6 +76,8 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     db.busy_timeout(limits::SQLITE_LOCK).map_err(other)?;
     db.pragma_update(None, "cache_size", CACHE_KIB).map_err(other)?;
     db.pragma_update(None, "wal_autocheckpoint", LOG_PAGES).map_err(other)?;
+    // The check has read the whole file into the cache.
+    db.execute_batch("PRAGMA shrink_memory").map_err(other)?;
     Ok(db)
 }
 
