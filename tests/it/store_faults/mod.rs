@@ -13,7 +13,7 @@ use chrono::TimeDelta;
 use futures_util::future::join_all;
 use std::time::Duration;
 use test_support::{
-    App,
+    ALICE, App,
     fault_proxy::{Fault, FaultProxy},
     without_timeouts,
 };
@@ -73,6 +73,9 @@ impl Trouble {
         let (table, proxy) = FaultProxy::table().await;
         let troubled = App::on(table.store(Duration::from_secs(1)), without_timeouts());
         let well = troubled.beside(table.at_the_engine().store(LONG_LIMIT), without_timeouts());
+        // A table in use has the key of opt-outs, which is made by whoever needs it first.
+        let opt_outs = well.call("GET", &format!("/opt-out?number={ALICE}"), None).await;
+        assert_eq!(opt_outs.status, 200, "{opt_outs:?}");
         Self { troubled, well, proxy, calls, fault }
     }
 
