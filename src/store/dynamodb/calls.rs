@@ -72,8 +72,8 @@ impl Calls {
         self.get_each_as(true, keys).await
     }
 
-    /// The same as they are now or were a moment ago, for half of the price.
-    pub(super) async fn get_each_of_late(&self, keys: &[Key]) -> Result<Vec<Result<Option<Item>>>> {
+    /// The same by eventually consistent reads, for half of the price.
+    pub(super) async fn get_each_eventually(&self, keys: &[Key]) -> Result<Vec<Result<Option<Item>>>> {
         self.get_each_as(false, keys).await
     }
 

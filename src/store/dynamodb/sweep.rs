@@ -257,12 +257,12 @@ impl Dynamo {
         swept
     }
 
-    /// The changes that reclaim the messages of these entries, each with its entry. The messages are read as they were a
-    /// moment ago, for half of the price: the condition of the change, or the next round, finds what has changed since.
+    /// The changes that reclaim the messages of these entries, each with its entry. The reads are eventually consistent: the
+    /// condition of the change, or the next round, finds what has changed since.
     async fn reclaiming<'a>(&self, page: &'a [Item], now: DateTime<Utc>) -> Result<Vec<(&'a Item, Change)>> {
         let keys = page.iter().map(Item::key).collect::<Result<Vec<_>>>()?;
         let mut changes = Vec::new();
-        for (entry, item) in page.iter().zip(self.calls.get_each_of_late(&keys).await?) {
+        for (entry, item) in page.iter().zip(self.calls.get_each_eventually(&keys).await?) {
             let message = item.and_then(|item| messages::read_stored(item.as_ref()));
             let Some(message) = skip_unreadable(message)?.flatten() else { continue };
             let reclaimed = message.reclaim(now);
