@@ -69,6 +69,9 @@ pub const DYNAMODB_ATTEMPT: Duration = Duration::from_millis(700);
 pub const DYNAMODB_BACKOFF: Duration = Duration::from_millis(160);
 /// Waiting in the queue of the writer or of the readers.
 pub const SQLITE_QUEUE: Duration = Duration::from_secs(1);
+/// SQLite: storing that a text was sent waits this long for a write whose transaction it can share. If the process dies
+/// meanwhile, the text is looked up at Flowroute.
+pub const DEFERRED_WRITE: Duration = Duration::from_millis(2);
 /// Waiting for another process's lock.
 pub const SQLITE_LOCK: Duration = Duration::from_secs(1);
 /// The age at which the key of opt-outs is read again from a table.

@@ -122,7 +122,11 @@ impl Service {
     /// Stores an outcome. If it cannot be stored, the lease expires and the message becomes `unknown`.
     async fn settle(&self, leased: &Message, settlement: Settlement) {
         let outbound = leased.outbound.id;
-        match retry_unavailable(|| self.store.settle(leased, settlement.clone(), self.now())).await {
+        let settle = async || match &settlement {
+            Settlement::Sent { provider_id } => self.store.settle_sent(leased, provider_id, self.now()).await,
+            other => self.store.settle(leased, other.clone(), self.now()).await,
+        };
+        match retry_unavailable(settle).await {
             Ok(Some(event)) => self.count_outcome(event),
             // A receipt or the end of its session settled it, or another sender has leased it since.
             Ok(None) => {

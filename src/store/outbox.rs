@@ -32,6 +32,18 @@ pub trait Outbox: Send + Sync + 'static {
         now: DateTime<Utc>,
     ) -> Result<Option<MessageEvent>>;
 
+    /// Stores that the provider took a message, like [`settle`](Self::settle), but may return before that is stored, if every
+    /// other call of this process sees it as stored. If the process dies first, the message is reclaimed, as if its sender
+    /// had died before it knew the outcome.
+    async fn settle_sent(
+        &self,
+        leased: &Message,
+        provider_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<MessageEvent>> {
+        self.settle(leased, Settlement::Sent { provider_id: provider_id.to_owned() }, now).await
+    }
+
     /// Whether a session has expired, or a message is not settled or was not until a few minutes ago, so that maintenance has
     /// to look closer. A backend for which this costs as much as looking may always say so.
     async fn has_work(&self, _now: DateTime<Utc>) -> Result<bool> {

@@ -107,20 +107,23 @@ async fn a_tn_is_on_disk_before_the_response() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_the_response() {
+async fn a_text_is_on_disk_before_it_is_sent_and_its_outcome_before_it_is_shown() {
     let folder = TempDir::new().unwrap();
     let flowroute = FlowrouteStandin::start().await;
     let (server, trace) = serve_traced(folder.path(), &flowroute.settings(&[])).await;
     server.ok("POST", "/tn", Some(json!({"value": TN}))).await;
-    server.ok("POST", "/session", Some(pair())).await;
+    let session = server.ok("POST", "/session", Some(pair())).await.json();
     let text = flat(&fresh_id(), ALICE, TN, "keep this");
     assert_eq!(read(server.request("POST", "/").json(&text)).await.status, 200);
+    let path = format!("/message?session_id={}", session["session_id"].as_str().unwrap());
+    assert_eq!(server.ok("GET", &path, None).await.json()["messages"][2]["state"], "sent");
     let calls = trace_of(server, &trace).await;
     let request = containing(&calls, "POST / HTTP/1.1", 0);
     let sent = containing(&calls, "POST /v2.1/messages HTTP/1.1", request.ended);
     let answer = containing(&calls, "HTTP/1.1 200 OK", sent.ended);
+    let shown = containing(&calls, "HTTP/1.1 200 OK", answer.ended);
     assert_synced(&calls, request.ended, sent.begun);
-    assert_synced(&calls, sent.ended, answer.begun);
+    assert_synced(&calls, sent.ended, shown.begun);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

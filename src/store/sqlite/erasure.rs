@@ -19,7 +19,7 @@ impl Erasure for Sqlite {
         let of_person =
             "s.id IN (SELECT session_id FROM route WHERE sender = ?1) ORDER BY s.created_at, s.id";
         let sql = session_row::select(of_person);
-        self.readers.read(move |db| all(db, &sql, [integer(person)], session_row::read)).await
+        self.reading().await.read(move |db| all(db, &sql, [integer(person)], session_row::read)).await
     }
 
     async fn erase(&self, person: Number, now: DateTime<Utc>) -> Result<Erased> {

@@ -31,10 +31,11 @@ impl History for Sqlite {
         page: Page,
         _: DateTime<Utc>,
     ) -> Result<Option<Part<Message>>> {
-        let Some(session) = self.readers.read(move |db| sessions::stored(db, session)).await? else {
+        let Some(session) = self.reading().await.read(move |db| sessions::stored(db, session)).await? else {
             return Ok(None);
         };
-        self.readers
+        self.reading()
+            .await
             .page(List::Messages, page, move |db, page| messages::of_session(db, &session, page))
             .await
             .map(Some)
@@ -58,15 +59,15 @@ impl History for Sqlite {
             let free_tns = u32::try_from(count(db, free, [up_to])?).unwrap_or(u32::MAX);
             Ok(Gauges { waiting, waiting_since, unknown, free_tns })
         };
-        self.readers.read(gauges).await
+        self.reading().await.read(gauges).await
     }
 
     async fn census(&self, up_to: u32, now: DateTime<Utc>) -> Result<Census> {
-        self.readers.read(move |db| census(db, up_to, now)).await
+        self.reading().await.read(move |db| census(db, up_to, now)).await
     }
 
     async fn ping(&self) -> Result<()> {
-        self.readers.read(|db| count(db, "SELECT count(*) FROM sqlite_schema", [])).await.map(drop)
+        self.reading().await.read(|db| count(db, "SELECT count(*) FROM sqlite_schema", [])).await.map(drop)
     }
 
     async fn check_writes(&self) -> Result<()> {

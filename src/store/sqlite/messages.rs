@@ -7,8 +7,8 @@ use super::{
 use crate::{
     domain::{
         Blocked, CLOCK_TOLERANCE, Content, EarlierText, Failed, LONGEST_BACKOFF, LONGEST_TURN, Message,
-        MessageEvent, MessageId, Number, Outbound, Page, Part, Role, Session, State, Text, Transition,
-        is_beyond_limit,
+        MessageEvent, MessageId, Number, Outbound, Page, Part, Role, Session, State, Status, Text,
+        Transition, is_beyond_limit,
     },
     store::{Due, Others, Result},
 };
@@ -17,6 +17,16 @@ use rusqlite::{Connection, params, params_from_iter, types::Value};
 
 /// How many settled messages are looked at to count those that failed.
 const FAILED_AMONG: u32 = 10_000;
+
+/// Updates the status of a message.
+macro_rules! update {
+    () => {
+        "UPDATE outbound SET state = ?1, lease = ?2, lease_until = ?3, due_at = ?4, attempts = ?5,
+             attempted_at = ?6, absent_at = ?7, revoked = ?8, provider_id = ?9, reason = ?10, delivery_level = ?11,
+             delivery_status = ?12, delivery_code = ?13, delivery_at = ?14, settled_at = ?15,
+             body = iif(?15 IS NULL, body, NULL), media_urls = iif(?15 IS NULL, media_urls, NULL) "
+    };
+}
 
 pub(super) fn insert(db: &Connection, message: &Message) -> Result<()> {
     let Outbound { id, created_at, text } = &message.outbound;
@@ -58,14 +68,27 @@ pub(super) fn insert_new(
 /// Stores a transition. The content of a settled message is erased.
 pub(super) fn apply(db: &Connection, transition: &Transition) -> Result<MessageEvent> {
     let Message { outbound, status } = &transition.to;
-    let sql = "UPDATE outbound SET state = ?1, lease = ?2, lease_until = ?3, due_at = ?4, attempts = ?5,
-             attempted_at = ?6, absent_at = ?7, revoked = ?8, provider_id = ?9, reason = ?10, delivery_level = ?11,
-             delivery_status = ?12, delivery_code = ?13, delivery_at = ?14, settled_at = ?15,
-             body = iif(?15 IS NULL, body, NULL), media_urls = iif(?15 IS NULL, media_urls, NULL)
-         WHERE id = ?16";
     let id = Value::from(outbound.id.to_string());
-    run(db, sql, params_from_iter(status_values(status).into_iter().chain([id])))?;
+    run(
+        db,
+        concat!(update!(), "WHERE id = ?16"),
+        params_from_iter(status_values(status).into_iter().chain([id])),
+    )?;
     Ok(transition.event)
+}
+
+/// The same if the stored status is this one; whether it was.
+pub(super) fn apply_to(db: &Connection, before: &Status, transition: &Transition) -> Result<bool> {
+    let sql = concat!(
+        update!(),
+        "WHERE id = ?16 AND (state, lease, lease_until, due_at, attempts, attempted_at, absent_at, revoked, provider_id,
+             reason, delivery_level, delivery_status, delivery_code, delivery_at, settled_at)
+             IS (?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)"
+    );
+    let Message { outbound, status } = &transition.to;
+    let id = Value::from(outbound.id.to_string());
+    let values = status_values(status).into_iter().chain([id]).chain(status_values(before));
+    Ok(run(db, sql, params_from_iter(values))? == 1)
 }
 
 pub(super) fn by_id(db: &Connection, id: MessageId) -> Result<Option<Message>> {

@@ -1,5 +1,6 @@
 //! The SQLite backend: one file, for local and single-machine use.
 
+mod checkpointer;
 mod erasure;
 mod files;
 mod free_list;
@@ -23,6 +24,7 @@ mod writer;
 pub use open::OpenError;
 
 use super::Store;
+use checkpointer::Checkpointer;
 use files::Files;
 use readers::Readers;
 use std::{
@@ -53,9 +55,16 @@ impl Sqlite {
         let db = open::open(&path)?;
         let other = |e: std::io::Error| OpenError::Other(path.clone(), e.to_string());
         let files = Files::of(&path).map_err(other)?;
-        let writer = Writer::start(db, files.clone()).map_err(other)?;
+        let checkpointer = Checkpointer::start(path.clone()).map_err(other)?;
+        let writer = Writer::start(db, files.clone(), checkpointer).map_err(other)?;
         let (writer, readers) = (Arc::new(writer), Arc::new(Readers::new(path, files)));
         Ok(Self { writer, readers, not_delivered_notice: "".into() })
+    }
+
+    /// The connections for reading, which see every write up to now.
+    async fn reading(&self) -> &Readers {
+        self.writer.flush().await;
+        &self.readers
     }
 
     /// Removes the files of a database, if they exist.

@@ -16,9 +16,9 @@ const APPLICATION_ID: i64 = 0x534D_5350;
 
 /// The writer's page cache, in KiB as SQLite wants it. A text touches pages all over the indexes.
 const CACHE_KIB: i64 = -8192;
-/// The write-ahead log is written back into the database at this many pages of 4 KB: a page that several texts have changed
-/// is written back once.
-const LOG_PAGES: i64 = 4000;
+/// At this many pages of 4 KB the writer writes back what the [checkpointer](super::checkpointer) has not, so that the
+/// write-ahead log begins again.
+const LOG_PAGES: i64 = 8000;
 
 const STEPS: &[M<'static>] = &[M::up(include_str!("../../../local-sqlite/migrations/01-initial.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

@@ -32,7 +32,7 @@ impl OptOuts for Sqlite {
             let sql = concat!("SELECT tn FROM opt_out WHERE person = ", person!("?1"), " ORDER BY tn");
             all(db, sql, [integer(person)], |row| row.number(0))
         };
-        self.readers.read(tns).await
+        self.reading().await.read(tns).await
     }
 
     async fn set_opt_out(&self, change: OptChange) -> Result<bool> {

@@ -33,9 +33,26 @@ impl Outbox for Sqlite {
         settlement: Settlement,
         now: DateTime<Utc>,
     ) -> Result<Option<MessageEvent>> {
-        let (id, lease) = (leased.outbound.id, leased.status.lease);
-        let words = Arc::clone(&self.not_delivered_notice);
-        self.writer.write(move |db| settle(db, id, lease, &settlement, &words, now)).await
+        let (leased, words) = (leased.clone(), Arc::clone(&self.not_delivered_notice));
+        self.writer.write(move |db| settle(db, &leased, &settlement, &words, now)).await
+    }
+
+    async fn settle_sent(
+        &self,
+        leased: &Message,
+        provider_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<MessageEvent>> {
+        let (id, leased) = (leased.outbound.id, leased.clone());
+        let sent = Settlement::Sent { provider_id: provider_id.to_owned() };
+        let settle = move |db: &Connection| {
+            if settle(db, &leased, &sent, "", now)?.is_none() {
+                tracing::info!(outbound = %id, "outcome not applied: the message is settled or leased again");
+            }
+            Ok(())
+        };
+        self.writer.write_deferred(id, settle).await?;
+        Ok(Some(MessageEvent::Sent))
     }
 
     async fn reclaim(&self, limit: u32, now: DateTime<Utc>) -> Result<usize> {
@@ -48,7 +65,7 @@ impl Outbox for Sqlite {
     }
 
     async fn due(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Due>> {
-        self.readers.read(move |db| messages::due(db, limit, now)).await
+        self.reading().await.read(move |db| messages::due(db, limit, now)).await
     }
 
     async fn lease(
@@ -85,12 +102,12 @@ impl Outbox for Sqlite {
     }
 
     async fn unknown(&self, limit: u32, after: Option<MessageId>) -> Result<Vec<Message>> {
-        self.readers.read(move |db| messages::unknown(db, limit, after)).await
+        self.reading().await.read(move |db| messages::unknown(db, limit, after)).await
     }
 
     async fn others(&self, message: &Outbound) -> Result<Others> {
         let message = message.clone();
-        self.readers.read(move |db| messages::others(db, &message)).await
+        self.reading().await.read(move |db| messages::others(db, &message)).await
     }
 
     async fn acquire_drain_lease(
@@ -216,15 +233,21 @@ fn apply_quota(
     Ok(texts)
 }
 
+/// Applies an outcome. Mostly the message is still as its sender leased it, and need not be read to know that it was sent.
 fn settle(
     db: &Connection,
-    id: MessageId,
-    lease: u32,
+    leased: &Message,
     settlement: &Settlement,
     words: &str,
     now: DateTime<Utc>,
 ) -> Result<Option<MessageEvent>> {
-    let Some(message) = messages::by_id(db, id)? else { return Ok(None) };
+    let lease = leased.status.lease;
+    if let (Settlement::Sent { .. }, Some(transition)) = (settlement, leased.settle(lease, settlement, now))
+        && messages::apply_to(db, &leased.status, &transition)?
+    {
+        return Ok(Some(transition.event));
+    }
+    let Some(message) = messages::by_id(db, leased.outbound.id)? else { return Ok(None) };
     let Some(transition) = message.settle(lease, settlement, now) else { return Ok(None) };
     match settlement {
         Settlement::Found { provider_id } if messages::by_provider_id(db, provider_id)?.is_some() => {

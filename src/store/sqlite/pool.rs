@@ -26,7 +26,7 @@ impl Pool for Sqlite {
     }
 
     async fn tn(&self, tn: Number, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {
-        self.readers.read(move |db| one(db, tn, now)).await
+        self.reading().await.read(move |db| one(db, tn, now)).await
     }
 
     async fn tns(
@@ -35,8 +35,8 @@ impl Pool for Sqlite {
         sessions_per_tn: u32,
         now: DateTime<Utc>,
     ) -> Result<(Part<VirtualTn>, PoolSize)> {
-        let size = self.readers.list(List::Pool, move |db| size(db, sessions_per_tn, now)).await?;
-        Ok((self.readers.page(List::Pool, page, move |db, page| list(db, page, now)).await?, size))
+        let size = self.reading().await.list(List::Pool, move |db| size(db, sessions_per_tn, now)).await?;
+        Ok((self.reading().await.page(List::Pool, page, move |db, page| list(db, page, now)).await?, size))
     }
 
     async fn drain_tn(&self, tn: Number, draining: bool, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {

@@ -54,7 +54,7 @@ impl Sessions for Sqlite {
     }
 
     async fn session(&self, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
-        self.readers.read(move |db| live(db, id, now)).await
+        self.reading().await.read(move |db| live(db, id, now)).await
     }
 
     async fn sessions(
@@ -63,16 +63,22 @@ impl Sessions for Sqlite {
         page: Page,
         now: DateTime<Utc>,
     ) -> Result<(Part<Session>, u64)> {
-        let total = self.readers.list(List::Sessions, move |db| total(db, filter, now)).await?;
+        let total = self.reading().await.list(List::Sessions, move |db| total(db, filter, now)).await?;
         Ok((
-            self.readers.page(List::Sessions, page, move |db, page| list(db, filter, page, now)).await?,
+            self.reading()
+                .await
+                .page(List::Sessions, page, move |db, page| list(db, filter, page, now))
+                .await?,
             total,
         ))
     }
 
     async fn expired_sessions(&self, limit: u32, now: DateTime<Utc>) -> Result<Vec<Session>> {
         let expired = "s.ended_at IS NULL AND s.expires_at <= ?1 ORDER BY s.expires_at LIMIT ?2";
-        self.readers.read(move |db| all(db, &select(expired), params![millis(now), limit], read)).await
+        self.reading()
+            .await
+            .read(move |db| all(db, &select(expired), params![millis(now), limit], read))
+            .await
     }
 }
 

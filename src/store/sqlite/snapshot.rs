@@ -16,7 +16,7 @@ use rusqlite::Connection;
 #[async_trait]
 impl Snapshot for Sqlite {
     async fn export(&self, before: DateTime<Utc>) -> Result<Exported> {
-        self.readers.read(move |db| export(db, before)).await
+        self.reading().await.read(move |db| export(db, before)).await
     }
 
     async fn import(&self, entries: Vec<Entry>) -> Result<Imported> {

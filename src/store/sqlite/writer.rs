@@ -1,71 +1,32 @@
 //! The writer thread, with group commit: all waiting writes share one transaction, so that a hundred concurrent texts cost
 //! one disk sync. Each write is acknowledged only after that sync.
 
-use super::{files::Files, rows::run, scrub::scrub};
+mod job;
+
+use super::{checkpointer::Checkpointer, files::Files, rows::run, scrub::scrub};
 use crate::{
+    domain::MessageId,
     limits,
     store::{Result, StoreError, last_write::LastWrite},
     telemetry::metrics::{Call, Timer},
 };
+use job::{Deferred, Job, Write, busy, stopped};
 use rusqlite::{Connection, TransactionBehavior};
 use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, RecvTimeoutError},
+    },
     thread::{self, JoinHandle},
     time::Instant,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, oneshot};
 
 /// The capacity of the queue; further callers wait for a permit.
 const QUEUE_LENGTH: usize = 1024;
 /// The maximum number of writes in one transaction.
 const BATCH: usize = 256;
-
-trait Write: Send {
-    /// Runs the write, and keeps its result. Whether it succeeded.
-    fn run(&mut self, db: &Connection) -> bool;
-    /// Sends the caller the result, or why its transaction has failed.
-    fn reply(self: Box<Self>, end: Result<()>);
-    fn is_abandoned(&self) -> bool;
-    /// Whether its success shows that a text can be stored.
-    fn is_proof(&self) -> bool;
-}
-
-struct Job<T, F> {
-    work: F,
-    is_proof: bool,
-    result: Option<Result<T>>,
-    reply: oneshot::Sender<Result<T>>,
-}
-
-impl<T, F> Write for Job<T, F>
-where
-    T: Send + 'static,
-    F: FnMut(&Connection) -> Result<T> + Send + 'static,
-{
-    fn run(&mut self, db: &Connection) -> bool {
-        let result = (self.work)(db);
-        let is_ok = result.is_ok();
-        self.result = Some(result);
-        is_ok
-    }
-
-    fn reply(self: Box<Self>, end: Result<()>) {
-        let result = match (self.result, end) {
-            (Some(Ok(_)) | None, Err(error)) => Err(error),
-            (Some(result), _) => result,
-            (None, Ok(())) => Err(stopped()),
-        };
-        // If the caller was dropped, the write is kept all the same.
-        let _ = self.reply.send(result);
-    }
-
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
-    }
-
-    fn is_proof(&self) -> bool {
-        self.is_proof
-    }
-}
 
 struct Queued {
     since: Instant,
@@ -75,6 +36,8 @@ struct Queued {
 /// What the thread is asked to do.
 enum Task {
     Write(Queued),
+    /// To commit the deferred writes.
+    Flush(oneshot::Sender<()>),
     /// To scrub the file, outside of any transaction.
     Scrub(oneshot::Sender<Result<()>>),
 }
@@ -84,7 +47,11 @@ enum Task {
 #[derive(Debug)]
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Task>>,
+    /// The places in the queue.
+    places: Arc<Semaphore>,
     thread: Option<JoinHandle<()>>,
+    /// How many deferred writes are not committed.
+    deferred: Arc<AtomicUsize>,
     last: LastWrite,
 }
 
@@ -98,20 +65,15 @@ impl Drop for Writer {
     }
 }
 
-impl std::fmt::Debug for Task {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Task")
-    }
-}
-
 impl Writer {
-    pub(super) fn start(db: Connection, files: Files) -> std::io::Result<Self> {
-        let (queue, jobs) = mpsc::channel(QUEUE_LENGTH);
-        let last = LastWrite::default();
-        let database = Database { db, files, last: last.clone() };
+    pub(super) fn start(db: Connection, files: Files, checkpointer: Checkpointer) -> std::io::Result<Self> {
+        let (queue, tasks) = mpsc::channel();
+        let (last, places) = (LastWrite::default(), Arc::new(Semaphore::new(QUEUE_LENGTH)));
+        let database = Database { checkpointer, db, files, last: last.clone() };
+        let inbox = Inbox { tasks, places: Arc::clone(&places) };
         let thread =
-            thread::Builder::new().name("sqlite-writer".into()).spawn(move || serve(database, jobs))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), last })
+            thread::Builder::new().name("sqlite-writer".into()).spawn(move || serve(database, &inbox))?;
+        Ok(Self { queue: Some(queue), places, thread: Some(thread), deferred: Arc::default(), last })
     }
 
     /// The outcome of the last transaction, if it was recent.
@@ -139,6 +101,16 @@ impl Writer {
         self.enqueue(work, false).await
     }
 
+    /// Runs `work` on this message in the next transaction, or in one of its own after [`limits::DEFERRED_WRITE`]. Returns
+    /// when it is in the queue: later writes see it, and so do reads after a [`flush`](Self::flush). Work that cannot be
+    /// stored is repeated for [`limits::SETTLE_RETRY`], then its error is logged. If the process dies first, it is lost.
+    pub(super) async fn write_deferred<F>(&self, message: MessageId, work: F) -> Result<()>
+    where
+        F: FnMut(&Connection) -> Result<()> + Send + 'static,
+    {
+        self.send_write(Box::new(Deferred::new(message, work, &self.deferred))).await
+    }
+
     async fn enqueue<T, F>(&self, work: F, is_proof: bool) -> Result<T>
     where
         T: Send + 'static,
@@ -146,9 +118,19 @@ impl Writer {
     {
         let _timer = Timer::start(Call::StoreWrite);
         let (reply, result) = oneshot::channel();
-        let write = Box::new(Job { work, is_proof, result: None, reply });
-        self.send(Task::Write(Queued { since: Instant::now(), write })).await?;
+        self.send_write(Box::new(Job { work, is_proof, result: None, reply })).await?;
         result.await.map_err(|_| stopped())?
+    }
+
+    /// Returns when the deferred writes up to now are on disk, or have failed.
+    pub(super) async fn flush(&self) {
+        if self.deferred.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let (reply, flushed) = oneshot::channel();
+        if self.send(Task::Flush(reply)).await.is_ok() {
+            let _ = flushed.await;
+        }
     }
 
     /// [Scrubs](scrub) the file. Other writes wait meanwhile.
@@ -158,69 +140,134 @@ impl Writer {
         result.await.map_err(|_| stopped())?
     }
 
+    async fn send_write(&self, write: Box<dyn Write>) -> Result<()> {
+        self.send(Task::Write(Queued { since: Instant::now(), write })).await
+    }
+
     async fn send(&self, task: Task) -> Result<()> {
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        let permit = tokio::time::timeout(limits::SQLITE_QUEUE, queue.reserve()).await.map_err(|_| busy())?;
-        permit.map_err(|_| stopped())?.send(task);
-        Ok(())
+        let place = tokio::time::timeout(limits::SQLITE_QUEUE, self.places.acquire());
+        // The thread returns the place when it takes the task.
+        place.await.map_err(|_| busy())?.map_err(|_| stopped())?.forget();
+        queue.send(task).map_err(|_| stopped())
     }
 }
 
-fn busy() -> StoreError {
-    StoreError::Unavailable("too many writes are waiting".into())
+/// The tasks of the writer thread.
+struct Inbox {
+    tasks: mpsc::Receiver<Task>,
+    places: Arc<Semaphore>,
 }
 
-fn stopped() -> StoreError {
-    StoreError::Unavailable("the writer thread has stopped".into())
+/// What the thread does next.
+#[derive(Default)]
+struct Round {
+    batch: Vec<Queued>,
+    flushes: Vec<oneshot::Sender<()>>,
+    scrubs: Vec<oneshot::Sender<Result<()>>>,
+    /// Nothing comes any more.
+    is_last: bool,
 }
 
-/// What the writer thread owns.
-struct Database {
-    db: Connection,
-    files: Files,
-    last: LastWrite,
-}
-
-fn serve(mut database: Database, mut tasks: mpsc::Receiver<Task>) {
-    let mut batch = Vec::with_capacity(BATCH);
-    while let Some(first) = tasks.blocking_recv() {
-        let (mut scrubs, mut next) = (Vec::new(), Some(first));
-        while let Some(task) = next {
-            match task {
-                Task::Write(queued) => batch.push(queued),
-                Task::Scrub(reply) => scrubs.push(reply),
+impl Inbox {
+    /// Waits for tasks. While there are none but deferred writes, waits for others, which they then share a transaction
+    /// with, until this time.
+    fn next(&self, deferred: Vec<Queued>, mut until: Option<Instant>) -> Round {
+        let mut round = Round { batch: deferred, ..Round::default() };
+        loop {
+            let first = match until {
+                None => self.tasks.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(until) => self.tasks.recv_timeout(until.saturating_duration_since(Instant::now())),
+            };
+            round.is_last = matches!(first, Err(RecvTimeoutError::Disconnected));
+            let Ok(first) = first else { return round };
+            let mut is_urgent = false;
+            let mut next = Some(first);
+            while let Some(task) = next {
+                self.places.add_permits(1);
+                is_urgent |= round.add(task);
+                next = if round.batch.len() < BATCH { self.tasks.try_recv().ok() } else { None };
             }
-            next = if batch.len() < BATCH { tasks.try_recv().ok() } else { None };
+            if is_urgent || round.batch.len() >= BATCH {
+                return round;
+            }
+            until = until.or_else(|| Some(Instant::now() + limits::DEFERRED_WRITE));
         }
-        let (late, now): (Vec<_>, Vec<_>) = batch
-            .drain(..)
-            .filter(|queued: &Queued| !queued.write.is_abandoned())
-            .partition(|queued| queued.since.elapsed() > limits::SQLITE_QUEUE);
+    }
+}
+
+impl Round {
+    /// Adds a task. Whether somebody waits for it.
+    fn add(&mut self, task: Task) -> bool {
+        match task {
+            Task::Write(queued) => {
+                let is_urgent = !queued.write.is_deferred();
+                self.batch.push(queued);
+                return is_urgent;
+            }
+            Task::Flush(reply) => self.flushes.push(reply),
+            Task::Scrub(reply) => self.scrubs.push(reply),
+        }
+        true
+    }
+}
+
+fn serve(mut database: Database, inbox: &Inbox) {
+    let (mut deferred, mut until) = (Vec::new(), None);
+    loop {
+        let Round { batch, flushes, scrubs, is_last } = inbox.next(deferred, until);
+        let is_late =
+            |queued: &Queued| !queued.write.is_deferred() && queued.since.elapsed() > limits::SQLITE_QUEUE;
+        let (late, now): (Vec<_>, Vec<_>) =
+            batch.into_iter().filter(|queued| !queued.write.is_abandoned()).partition(is_late);
         for queued in late {
             queued.write.reply(Err(busy()));
         }
-        database.commit_together(now);
+        deferred = database.commit_together(now);
+        until = (!deferred.is_empty()).then(|| Instant::now() + limits::RETRY_PAUSE);
+        for reply in flushes {
+            let _ = reply.send(());
+        }
         if !scrubs.is_empty() {
             let scrubbed = database.files.check().and_then(|()| scrub(&database.db));
             for reply in scrubs {
                 let _ = reply.send(scrubbed.clone());
             }
         }
+        if is_last {
+            return;
+        }
     }
 }
 
+/// What the writer thread owns. Its connection is the last one to be closed, which removes the write-ahead log.
+struct Database {
+    checkpointer: Checkpointer,
+    db: Connection,
+    files: Files,
+    last: LastWrite,
+}
+
 impl Database {
-    fn commit_together(&mut self, mut batch: Vec<Queued>) {
+    /// Runs the writes in one transaction, and answers those who wait for them. Returns the deferred writes that are to be
+    /// repeated.
+    fn commit_together(&mut self, mut batch: Vec<Queued>) -> Vec<Queued> {
         if batch.is_empty() {
-            return;
+            return batch;
         }
         let end = self.write_all(&mut batch);
         if end.is_err() || batch.iter().any(|queued| queued.write.is_proof()) {
             self.last.keep(end.clone());
         }
+        let mut repeated = Vec::new();
         for queued in batch {
-            queued.write.reply(end.clone());
+            if queued.write.may_be_repeated(&end) && queued.since.elapsed() < limits::SETTLE_RETRY {
+                repeated.push(queued);
+            } else {
+                queued.write.reply(end.clone());
+            }
         }
+        repeated
     }
 
     /// Runs all writes in one transaction. `Err`: nothing of it is stored.
@@ -235,6 +282,7 @@ impl Database {
             }
         }
         transaction.commit()?;
+        self.checkpointer.committed(self.db.total_changes());
         self.files.check()
     }
 }

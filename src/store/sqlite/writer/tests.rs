@@ -16,7 +16,8 @@ async fn ten_writes(failing: &'static [i64], early: bool) -> (Vec<i64>, Vec<u64>
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
     let db = open(&path).unwrap();
-    let writer = Writer::start(db, Files::of(&path).unwrap()).unwrap();
+    let writer =
+        Writer::start(db, Files::of(&path).unwrap(), Checkpointer::start(path.clone()).unwrap()).unwrap();
     let (release, released) = channel();
     let begun = Arc::new(Notify::new());
     let signal = Arc::clone(&begun);
@@ -81,4 +82,78 @@ async fn a_write_that_fails_before_it_changes_anything_does_not_make_others_run_
     let (acknowledged, rows, runs) = ten_writes(&[4], true).await;
     assert_eq!(acknowledged, [0, 1, 2, 3, 5, 6, 7, 8, 9]);
     assert_eq!((rows[4], rows.iter().sum::<u64>(), runs), (0, 18, 10));
+}
+
+/// A writer on a database of its own, and what lives as long as it.
+fn writer() -> (Writer, tempfile::TempDir, std::path::PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("test.db");
+    let checkpointer = Checkpointer::start(path.clone()).unwrap();
+    let writer = Writer::start(open(&path).unwrap(), Files::of(&path).unwrap(), checkpointer).unwrap();
+    (writer, folder, path)
+}
+
+fn insert(n: i64) -> impl FnMut(&Connection) -> Result<()> + Send + 'static {
+    move |db| run(db, "INSERT INTO opt_out (tn, person) VALUES (?1, 'a test')", [n]).map(drop)
+}
+
+/// How many rows another connection sees.
+fn rows(path: &std::path::Path) -> u64 {
+    count(&Connection::open(path).unwrap(), "SELECT count(*) FROM opt_out", []).unwrap()
+}
+
+#[tokio::test]
+async fn a_deferred_write_is_stored_by_itself() {
+    let (writer, _folder, path) = writer();
+    writer.write_deferred(MessageId::random(), insert(1)).await.unwrap();
+    while rows(&path) == 0 {
+        tokio::task::yield_now().await;
+    }
+    while writer.deferred.load(SeqCst) > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_flush_and_each_later_write_store_the_deferred_writes_first() {
+    let (writer, _folder, path) = writer();
+    for n in 0..100 {
+        writer.write_deferred(MessageId::random(), insert(2 * n)).await.unwrap();
+        if n % 2 == 0 {
+            writer.flush().await;
+            assert_eq!(rows(&path), u64::try_from(2 * n + 1).unwrap());
+        }
+        let seen = writer.write(|db| count(db, "SELECT count(*) FROM opt_out", [])).await.unwrap();
+        assert_eq!(seen, u64::try_from(2 * n + 1).unwrap());
+        writer.write(insert(2 * n + 1)).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_writer_that_is_dropped_stores_the_deferred_writes() {
+    let (writer, _folder, path) = writer();
+    for n in 0..10 {
+        writer.write_deferred(MessageId::random(), insert(n)).await.unwrap();
+    }
+    drop(writer);
+    assert_eq!(rows(&path), 10);
+    assert!(!path.with_extension("db-wal").exists());
+}
+
+#[tokio::test]
+async fn a_deferred_write_that_fails_is_repeated_and_others_are_stored_once() {
+    let (writer, _folder, path) = writer();
+    let runs = Arc::new(AtomicUsize::new(0));
+    let (tries, mut work) = (Arc::clone(&runs), insert(1));
+    let fails_four_times = move |db: &Connection| {
+        work(db)?;
+        if tries.fetch_add(1, SeqCst) < 4 { Err(failure()) } else { Ok(()) }
+    };
+    writer.write_deferred(MessageId::random(), fails_four_times).await.unwrap();
+    writer.write(insert(2)).await.unwrap();
+    assert_eq!(rows(&path), 1);
+    while writer.deferred.load(SeqCst) > 0 {
+        writer.flush().await;
+    }
+    assert_eq!((rows(&path), runs.load(SeqCst)), (2, 5));
 }
