@@ -3,7 +3,10 @@
 use super::{anonymous::Anonymous, auth::Admitted, error::ApiError, reason::Reason};
 use crate::{
     limits,
-    telemetry::metrics::{Event, UNKNOWN_ROUTE, answered, count},
+    telemetry::{
+        logging::ANSWERED,
+        metrics::{Event, UNKNOWN_ROUTE, answered, count},
+    },
 };
 use axum::{
     body::HttpBody,
@@ -74,7 +77,8 @@ pub(super) async fn observe(
             return response;
         }
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(%method, route, status = status.as_u16(), reason, milliseconds, "answered");
+        let status = status.as_u16();
+        tracing::info!(target: ANSWERED, %method, route, status, reason, milliseconds, "answered");
         response
     }
     .instrument(span)

@@ -7,7 +7,7 @@ use crate::{
     http::{Peer, RequestId, base_path, unreadable_event},
     limits,
     service::{self, Service},
-    telemetry::metrics::{Event, Metrics, count},
+    telemetry::metrics::{self, Event, count},
 };
 use axum::{
     Json, Router,
@@ -30,7 +30,7 @@ use tracing::Instrument;
 /// # Errors
 /// When the runtime cannot be reached.
 pub async fn run(router: Router, service: Service, function: String) -> Result<(), Error> {
-    let metrics = Metrics::start(function);
+    metrics::begin_embedded(function);
     service.connect(limits::INIT_CONNECT).await;
     let handler = Adapter::from(service_fn(move |event: lambda_http::Request| {
         let (router, service) = (router.clone(), service.clone());
@@ -41,9 +41,7 @@ pub async fn run(router: Router, service: Service, function: String) -> Result<(
             } else {
                 router.oneshot(request(event)).await.map_err(Error::from)
             };
-            if let Some(metrics) = metrics {
-                metrics.flush();
-            }
+            metrics::flush();
             response
         }
     }));

@@ -205,8 +205,8 @@ impl Service {
         let receipt = Receipt { delivery: receipt.delivery.without_future(now), ..receipt };
         let receipted = self.store.receipt(&receipt, now).await?;
         let outbound = receipt.message.map(|id| id.to_string());
-        let (level, code) = (receipt.delivery.level, receipt.delivery.code.as_deref());
-        tracing::info!(outbound, level, code, ?receipted, "delivery receipt");
+        let (receipt_level, code) = (receipt.delivery.level, receipt.delivery.code.as_deref());
+        tracing::info!(outbound, receipt_level, code, ?receipted, "delivery receipt");
         Ok(())
     }
 }

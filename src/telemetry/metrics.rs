@@ -10,7 +10,7 @@ use metrics_cloudwatch_embedded::{Builder, Collector};
 use std::{
     io::Write,
     sync::{
-        LazyLock,
+        LazyLock, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -217,28 +217,39 @@ impl Drop for Timer {
     }
 }
 
-/// The collector of this process.
-#[derive(Clone, Copy)]
-pub(crate) struct Metrics(&'static Collector);
+/// The collector of this process, if it writes for CloudWatch.
+static COLLECTOR: OnceLock<&Collector> = OnceLock::new();
 
-impl Metrics {
-    /// Starts recording, for the function of this name. `None`: this process has another recorder already.
-    pub(crate) fn start(function: String) -> Option<Self> {
-        let builder = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension(DIMENSION, function);
-        let collector = builder.init().ok()?;
-        for gauge in &GAUGES {
-            describe_histogram!(gauge.name, gauge.unit, "");
-        }
-        Some(Self(collector))
+/// From now on the metrics are for CloudWatch, as those of the function of this name. Does nothing if this process has
+/// another recorder already.
+pub(crate) fn begin_embedded(function: String) {
+    let builder = Builder::new().cloudwatch_namespace(NAMESPACE).with_dimension(DIMENSION, function);
+    let Ok(collector) = builder.init() else { return };
+    for gauge in &GAUGES {
+        describe_histogram!(gauge.name, gauge.unit, "");
     }
+    let _first = COLLECTOR.set(collector);
+}
 
-    /// Writes what was counted since the last flush, if anything, as one line to standard output, from which CloudWatch
-    /// reads it.
-    pub(crate) fn flush(self) {
-        let mut line = Vec::new();
+/// Takes what was counted since it was last taken, in CloudWatch's embedded metric format: the members of a JSON object,
+/// which may have others too. `None`: nothing.
+///
+/// Their names differ from those of the log's fields, which begin with a small letter.
+pub(super) fn take_members() -> Option<String> {
+    let mut line = Vec::new();
+    // No metric has labels in CloudWatch, so it is one line at most.
+    COLLECTOR.get()?.flush(&mut line).ok()?;
+    let line = String::from_utf8(line).ok()?;
+    Some(line.trim_end().strip_prefix('{')?.strip_suffix('}')?.to_owned())
+}
+
+/// Writes what was counted and not taken yet, if anything, as a line of its own to standard output, from which CloudWatch
+/// reads it.
+pub(crate) fn flush() {
+    if let Some(members) = take_members() {
         // In one write, so that no log line splits it.
-        let written = self.0.flush(&mut line).and_then(|()| std::io::stdout().write_all(&line));
-        if let Err(error) = written {
+        let line = format!("{{{members}}}\n");
+        if let Err(error) = std::io::stdout().write_all(line.as_bytes()) {
             tracing::warn!(%error, "metrics not written");
         }
     }

@@ -22,7 +22,8 @@ on_each_backend! { with 2 threads:
     every_log_line_is_json_and_names_its_request
     the_console_is_there_only_if_it_is_set
     every_log_line_of_an_invocation_has_its_id_even_in_maintenance
-    a_relayed_text_writes_one_short_log_line_besides_its_metrics
+    a_relayed_text_writes_one_line_of_at_most_400_bytes_with_its_metrics
+    a_line_has_its_level_and_its_time_once_where_lambda_reads_them
 }
 
 async fn every_log_line_is_json_and_names_its_request(backend: Backend) {
@@ -143,21 +144,47 @@ fn the_query_passes_through_every_gateway() {
     }
 }
 
-async fn a_relayed_text_writes_one_short_log_line_besides_its_metrics(backend: Backend) {
+/// What a relayed text writes to the log of a function with this log level.
+async fn log_of_a_text(cloud: &Cloud, level: &str) -> Vec<String> {
+    let mut function = cloud.instance_with(HTTP_DEFAULT, &[("LOG_LEVEL", level)]).await;
+    function.ok("GET", "/tn", None).await;
+    function.deliver(&flat(&fresh_id(), ALICE, TN, "hello")).await;
+    function.binary.kill();
+    let (log, of_the_list) = (function.binary.stdout(), r#""method":"GET""#);
+    log.lines().filter(|line| !line.contains(of_the_list)).map(str::to_owned).collect()
+}
+
+async fn a_relayed_text_writes_one_line_of_at_most_400_bytes_with_its_metrics(backend: Backend) {
     let cloud = Cloud::on(backend).await;
     let mut function = cloud.instance(HTTP_DEFAULT).await;
     function.ok("POST", "/tn", Some(json!({"value": TN}))).await;
     function.ok("POST", "/session", Some(pair())).await;
-    let id = "8f5d3c1e-0000-4000-8000-0123456789ab";
-    let (query, body) =
-        (&[("token", WEBHOOK_TOKEN)], Some(flat(&fresh_id(), ALICE, TN, "hello").to_string()));
-    let call = Call { method: "POST", path: "/", query, body, ..Call::default() };
-    let answer = function.runtime.invoke(id, &function.gateway.event(&call)).await;
-    assert_eq!(answer["statusCode"], 200);
     function.binary.kill();
-    let stdout = function.binary.stdout();
-    let (metrics, lines): (Vec<&str>, Vec<&str>) =
-        stdout.lines().skip_while(|line| !line.contains(id)).partition(|line| line.contains(r#""_aws""#));
-    assert_eq!((metrics.len(), lines.len()), (1, 1), "{stdout}");
-    assert!(lines[0].len() <= 400 && metrics[0].len() <= 400, "{stdout}");
+    for (level, message) in [("info", json!("answered")), ("warn", Value::Null)] {
+        let lines = log_of_a_text(&cloud, level).await;
+        assert_eq!(lines.len(), 1, "at {level}: {lines:?}");
+        assert!(lines[0].len() <= 400, "{} bytes: {lines:?}", lines[0].len());
+        let line: Value = serde_json::from_str(&lines[0]).unwrap();
+        assert_eq!((&line["message"], &line["TextsSent"]), (&message, &json!(1)), "{line}");
+        assert_eq!(line["_aws"]["CloudWatchMetrics"][0]["Metrics"], json!([{"Name": "TextsSent"}]));
+    }
+}
+
+async fn a_line_has_its_level_and_its_time_once_where_lambda_reads_them(backend: Backend) {
+    let cloud = Cloud::on(backend).await;
+    let mut function = cloud.instance(HTTP_DEFAULT).await;
+    function.ok("POST", "/tn", Some(json!({"value": TN}))).await;
+    function.ok("POST", "/session", Some(pair())).await;
+    function.deliver(&flat(&fresh_id(), ALICE, TN, "hello")).await;
+    let receipt = json!({"data": {"type": "delivery_receipt", "id": fresh_id(), "attributes": {"level": 2}}});
+    function.deliver(&receipt).await;
+    function.maintain().await;
+    function.binary.kill();
+    let log = function.binary.stdout();
+    assert!(log.contains("delivery receipt") && log.contains("FreeTns"), "{log}");
+    for line in log.lines().filter(|line| !line.starts_with(r#"{"_aws""#)) {
+        for member in [r#""level":"#, r#""timestamp":"#, r#""message":"#] {
+            assert_eq!(line.matches(member).count(), 1, "{member} in {line}");
+        }
+    }
 }
