@@ -219,6 +219,35 @@ fn the_access_log_has_no_path_no_query_and_no_address() {
     }
 }
 
+#[test]
+fn the_access_log_has_at_most_80_bytes_for_a_relayed_text() {
+    let mut line = properties("HttpApi")["AccessLogSettings"]["Format"].as_str().unwrap().to_owned();
+    for (variable, value) in [
+        ("$context.requestId", "JKJaXmPLvHcESHA="),
+        ("$context.routeKey", "ANY /"),
+        ("$context.status", "200"),
+        ("$context.error.responseType", "-"),
+    ] {
+        line = line.replace(variable, value);
+    }
+    assert!(line.len() <= 80 && !line.contains('$'), "{line}");
+}
+
+/// Lambda lets a line of the program pass if it is JSON and of this level, or has no level. The program has a level of its
+/// own, so Lambda must let every line pass.
+#[test]
+fn lambda_writes_each_line_of_the_program_and_of_its_own_only_warnings() {
+    assert_eq!(
+        properties("Function")["LoggingConfig"],
+        json!({
+            "LogFormat": "JSON",
+            "ApplicationLogLevel": "TRACE",
+            "SystemLogLevel": "WARN",
+            "LogGroup": {"Ref": "FunctionLog"},
+        })
+    );
+}
+
 /// The compared parts of a table's description, sorted.
 fn shape(description: &Value) -> Value {
     let sorted = |list: &Value, by: &str| {
