@@ -34,7 +34,7 @@ impl People {
     }
 
     /// A text of a participant of some session, as Flowroute posts it; each has an id of its own.
-    fn text(self, request: &mut Vec<u8>) {
+    pub(crate) fn text(self) -> String {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         // Sessions in an order that no cache foresees.
@@ -42,9 +42,12 @@ impl People {
         let session = (mixed >> 8) % self.sessions;
         let [from, _] = Self::pair(session, mixed >> 63);
         let (id, tn) = (uuid::Uuid::new_v4().simple(), self.tn(session));
-        let body = format!(
-            r#"{{"to":"{tn}","from":"{from}","body":"On my way, five minutes. {n}","id":"mdr2-{id}"}}"#
-        );
+        format!(r#"{{"to":"{tn}","from":"{from}","body":"On my way, five minutes. {n}","id":"mdr2-{id}"}}"#)
+    }
+
+    /// A request that posts such a text.
+    fn post(self, request: &mut Vec<u8>) {
+        let body = self.text();
         request.clear();
         let head = "POST / HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: ";
         request.extend_from_slice(format!("{head}{}\r\n\r\n{body}", body.len()).as_bytes());
@@ -101,7 +104,7 @@ async fn connection(to: SocketAddr, until: Instant, people: People) -> (Vec<u32>
     let Ok(mut stream) = TcpStream::connect(to).await else { return (latencies, 1) };
     let _ = stream.set_nodelay(true);
     while Instant::now() < until {
-        people.text(&mut request);
+        people.post(&mut request);
         let begun = Instant::now();
         match exchange(&mut stream, &request, &mut answer).await {
             Ok(status) if status / 100 == 2 => {

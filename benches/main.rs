@@ -1,14 +1,20 @@
 //! Makes the figures of docs/benchmarks.md: `cargo bench --profile server`, or a part of them with its name behind `--`:
-//! `relay`, `cold`, `memory`, `growth`. `--quick` takes short turns, `--million` grows to 1,000,000 sessions.
+//! `relay`, `cold`, `warm`, `memory`, `growth`, `lists`, `transfer`, `soak`. `--quick` takes short turns, `--million` grows to
+//! 1,000,000 sessions.
 
 mod cold;
+mod fill;
 mod growth;
+mod lists;
 mod load;
 mod memory;
+mod meter;
 mod process;
 mod references;
 mod relay;
 mod report;
+mod transfer;
+mod warm;
 
 use report::{Figures, Table};
 use std::{io::Write, net::SocketAddr, path::Path, sync::LazyLock, time::Duration};
@@ -21,7 +27,8 @@ async fn main() {
         ["provider"] => references::provider().await,
         ["forwarder", provider] => references::forwarder(provider, None).await,
         ["forwarder", provider, database] => references::forwarder(provider, Some(Path::new(database))).await,
-        ["fill", database] => growth::fill(Path::new(database), relay::PEOPLE).await,
+        ["held-lists", folder] => lists::reference(Path::new(folder)).await,
+        ["fill", database] => fill::fill(Path::new(database), relay::PEOPLE, 0),
         ["load", to, connections, seconds] => by_hand(to, connections, seconds).await,
         _ if std::env::var_os("AWS_LAMBDA_RUNTIME_API").is_some() => references::bare_function().await,
         _ => measure(&words).await,
@@ -30,7 +37,7 @@ async fn main() {
 
 async fn measure(words: &[&str]) {
     let is_quick = words.contains(&"--quick");
-    let parts = ["relay", "cold", "memory", "growth", "soak"];
+    let parts = ["relay", "cold", "warm", "memory", "growth", "lists", "transfer", "soak"];
     let has_names = words.iter().any(|word| parts.contains(word));
     let is_wanted = |part: &&str| words.contains(part) || (!has_names && *part != "soak");
     let (rounds, time) = if is_quick { (1, 1) } else { (5, 2) };
@@ -45,7 +52,10 @@ async fn measure(words: &[&str]) {
         say(&format!("\n{part}"));
         let figures = match part {
             "relay" => relay::measure(&folder, rounds, time).await,
-            "growth" => growth::measure(&folder, time, is_quick, words.contains(&"--million")).await,
+            "growth" => growth::measure(&folder, rounds, time, is_quick, words.contains(&"--million")).await,
+            "lists" => lists::measure(&folder, rounds * 3).await,
+            "transfer" => transfer::measure(&folder, rounds, if is_quick { 10_000 } else { 100_000 }),
+            "warm" => warm::measure(&folder, rounds * 200).await,
             "cold" => cold::measure(&folder, rounds * 4).await,
             "memory" => memory::measure(&folder, time * 3).await,
             _ => memory::soak(&folder).await,
@@ -73,6 +83,9 @@ fn write_documents(all: &[(&str, Figures)], machine: &str, is_complete: bool) {
         all.iter().flat_map(|(_, figures)| &figures.aims).for_each(|aim| aims.row(aim.row()));
         report::replace(&page, "aims", &aims.to_string());
         report::replace(&page, "machine", machine);
+        let meanings: Vec<&str> =
+            all.iter().map(|(_, figures)| &*figures.meaning).filter(|it| !it.is_empty()).collect();
+        report::replace(&page, "meaning", &meanings.join(" "));
         let lines = all.iter().flat_map(|(_, figures)| &figures.lines);
         let lines: String = lines.map(|line| format!("- {line}\n")).collect();
         report::replace(&docs.join("../README.md"), "speed", &lines);

@@ -1,7 +1,7 @@
 //! How much memory the service takes.
 
 use crate::{
-    growth::fill,
+    fill::fill,
     load,
     process::{DATABASE, Server},
     relay::PEOPLE,
@@ -11,7 +11,7 @@ use std::{path::Path, time::Duration};
 
 /// The service on a database of 10,000 sessions, and its provider.
 async fn start(folder: &Path) -> [Server; 2] {
-    fill(&folder.join(DATABASE), PEOPLE).await;
+    fill(&folder.join(DATABASE), PEOPLE, 0);
     let provider = Server::reference(&["provider"]);
     [Server::service(folder, &provider.url(), &[]), provider]
 }

@@ -11,6 +11,15 @@ use std::{
 /// The database of the service, in its folder.
 pub(crate) const DATABASE: &str = "local-sqlite/sms-proxy.db";
 
+/// Runs a command of the program on this database, to its end. `output` is where its standard output goes.
+pub(crate) fn run(database: &Path, arguments: &[&str], output: Stdio) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sms-proxy"));
+    command.env_clear().env("SQLITE_PATH", database).args(arguments);
+    let command = command.stdin(Stdio::null()).stdout(output).stderr(Stdio::piped());
+    let ended = command.spawn().and_then(|child| child.wait_with_output()).expect("it runs");
+    assert!(ended.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
+}
+
 /// A server that runs until it is dropped.
 pub(crate) struct Server {
     child: Child,
@@ -67,11 +76,7 @@ impl Server {
 
     /// The seconds of CPU that it has used.
     pub(crate) fn cpu(&self) -> f64 {
-        let stat = self.proc("stat");
-        let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-        let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
-        // A tick of the system's clock for user space is a hundredth of a second.
-        ticks.sum::<f64>() / 100.0
+        cpu(self.child.id())
     }
 
     /// Megabytes: `VmRSS` for now, `VmHWM` for the most so far.
@@ -92,8 +97,21 @@ impl Server {
     }
 
     fn proc(&self, file: &str) -> String {
-        fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap_or_default()
+        proc(self.child.id(), file)
     }
+}
+
+/// The seconds of CPU that a process has used.
+pub(crate) fn cpu(process: u32) -> f64 {
+    let stat = proc(process, "stat");
+    let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+    let ticks = after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<f64>().ok());
+    // A tick of the system's clock for user space is a hundredth of a second.
+    ticks.sum::<f64>() / 100.0
+}
+
+fn proc(process: u32, file: &str) -> String {
+    fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default()
 }
 
 fn number(lines: &str, field: &str) -> f64 {

@@ -12,7 +12,7 @@ use tokio::{
 };
 
 /// Listens, and prints the address for the process that has started this one.
-async fn listen() -> TcpListener {
+pub(crate) async fn listen() -> TcpListener {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     eprintln!("listening on http://{}", listener.local_addr().expect("its address"));
     listener

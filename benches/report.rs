@@ -13,11 +13,13 @@ pub(crate) struct Figures {
     pub(crate) aims: Vec<Aim>,
     /// Lines of the README.
     pub(crate) lines: Vec<String>,
+    /// What they mean for a user: sentences at the head of docs/benchmarks.md.
+    pub(crate) meaning: String,
 }
 
 impl Figures {
     pub(crate) fn of(table: Table) -> Self {
-        Self { table, picture: None, aims: Vec::new(), lines: Vec::new() }
+        Self { table, picture: None, aims: Vec::new(), lines: Vec::new(), meaning: String::new() }
     }
 }
 

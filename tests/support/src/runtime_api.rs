@@ -12,6 +12,7 @@ use serde_json::Value;
 use std::{
     collections::HashMap,
     net::SocketAddr,
+    process::Command,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -82,10 +83,13 @@ impl RuntimeApi {
     /// Starts the binary as the function's process, with these settings.
     pub fn function(&self, folder: &std::path::Path, settings: &[(&str, &str)]) -> Binary {
         let mut command = command(folder, settings);
-        command
-            .env_remove("BIND_ADDR")
-            .env("AWS_LAMBDA_RUNTIME_API", self.address.to_string())
-            .envs(FUNCTION.iter().copied());
+        command.env_remove("BIND_ADDR");
+        self.run(command)
+    }
+
+    /// Starts a command as the function's process.
+    pub fn run(&self, mut command: Command) -> Binary {
+        command.env("AWS_LAMBDA_RUNTIME_API", self.address.to_string()).envs(FUNCTION.iter().copied());
         Binary::start(command)
     }
 
