@@ -30,7 +30,8 @@ CREATE TABLE session (
     CHECK (participant_a <> participant_b)
 ) STRICT;
 CREATE INDEX session_not_ended ON session (created_at, id) WHERE ended_at IS NULL;
-CREATE INDEX session_on_tn ON session (tn) WHERE ended_at IS NULL;
+-- Has all that a list of the pool reads of a session.
+CREATE INDEX session_on_tn ON session (tn, expires_at, ended_at, id) WHERE ended_at IS NULL;
 CREATE INDEX session_expiry ON session (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
 CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;
 

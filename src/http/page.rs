@@ -7,8 +7,8 @@ use axum::{
     http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
-use chrono::{DateTime, Utc};
-use serde::Serialize;
+use chrono::{DateTime, Datelike, Timelike, Utc};
+use serde::{Serialize, Serializer};
 
 /// The maximum number of items on a page.
 const MAX_ITEMS: u32 = 1000;
@@ -73,6 +73,15 @@ impl Next {
     }
 }
 
+/// The elements of a list, of which one at a time is in its wire form.
+pub(super) struct Elements<T, F>(pub(super) Vec<T>, pub(super) F);
+
+impl<T, W: Serialize, F: Fn(&T) -> W> Serialize for Elements<T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(&self.1))
+    }
+}
+
 /// Makes responses of lists.
 #[derive(Clone, Copy)]
 pub(super) struct Lists {
@@ -84,8 +93,8 @@ impl Lists {
     pub(super) fn respond(self, list: &impl Serialize) -> Result<Response, ApiError> {
         let json = serde_json::to_vec(list).unwrap_or_default();
         // In Lambda the body is a JSON string, in which quotes and backslashes are escaped.
-        let escaped = json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count();
-        if self.response_limit.is_some_and(|limit| escaped > limit) {
+        let escaped = || json.len() + json.iter().filter(|byte| matches!(byte, b'"' | b'\\')).count();
+        if self.response_limit.is_some_and(|limit| escaped() > limit) {
             let message = "the list is too long for one response; request pages with ?limit=1000";
             return Err(ApiError::new(Reason::ListTooLong, message));
         }
@@ -96,5 +105,15 @@ impl Lists {
 
 /// A time as the API writes it: UTC, whole seconds.
 pub(super) fn date(time: DateTime<Utc>) -> String {
-    time.format("%Y-%m-%d %H:%M:%S").to_string()
+    // Several times as fast as chrono's format of strings; its years have four digits.
+    let (day, second) = (time.date_naive(), time.time());
+    format!(
+        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
+        day.year(),
+        day.month(),
+        day.day(),
+        second.hour(),
+        second.minute(),
+        second.second()
+    )
 }

@@ -4,7 +4,7 @@ use super::{
     body::{self, Payload},
     error::ApiError,
     fields::{Fields, whole},
-    page::{Lists, Next, PageQuery, PathParameter, date, known_cursor},
+    page::{Elements, Lists, Next, PageQuery, PathParameter, date, known_cursor},
     reason::Reason,
 };
 use crate::{
@@ -97,9 +97,9 @@ pub(super) struct Session {
 }
 
 #[derive(Serialize)]
-struct Sessions {
+struct Sessions<Each> {
     total_sessions: u64,
-    sessions: Vec<Session>,
+    sessions: Each,
     #[serde(flatten)]
     next: Next,
 }
@@ -110,10 +110,10 @@ pub(super) struct Ended {
     session_id: String,
 }
 
-impl From<domain::Session> for Session {
-    fn from(session: domain::Session) -> Self {
+impl From<&domain::Session> for Session {
+    fn from(session: &domain::Session) -> Self {
         let [participant_a, participant_b] =
-            session.participants.map(|participant| participant.number.digits());
+            session.participants.each_ref().map(|participant| participant.number.digits());
         Self {
             id: session.id.to_string(),
             date_created: date(session.created_at),
@@ -158,7 +158,7 @@ pub(super) async fn open(
 ) -> Result<Json<Opened>, ApiError> {
     let OpenRequest { participants, expiry_window, virtual_tn } = request;
     let session = service.open_session(participants, expiry_window, virtual_tn, key.as_deref()).await?;
-    let session = Session::from(session);
+    let session = Session::from(&session);
     Ok(Json(Opened {
         message: "created session",
         session_id: session.id,
@@ -215,7 +215,7 @@ pub(super) async fn list(
     let page = known_cursor(page, is_cursor)?;
     let limit = page.limit;
     let (part, total_sessions) = service.sessions(filter, page).await?;
-    let sessions = part.items.into_iter().map(Session::from).collect();
+    let sessions = Elements(part.items, |session: &domain::Session| Session::from(session));
     lists.respond(&Sessions { total_sessions, sessions, next: Next::of(limit, part.next) })
 }
 
@@ -223,7 +223,7 @@ pub(super) async fn show(
     State(service): State<Service>,
     PathParameter(id): PathParameter<String>,
 ) -> Result<Json<Session>, ApiError> {
-    Ok(Json(service.session(parse(&id)?).await?.into()))
+    Ok(Json((&service.session(parse(&id)?).await?).into()))
 }
 
 pub(super) async fn change(
@@ -231,7 +231,7 @@ pub(super) async fn change(
     PathParameter(id): PathParameter<String>,
     body::Json(request): body::Json<ExpiryRequest>,
 ) -> Result<Json<Session>, ApiError> {
-    Ok(Json(service.set_expiry(parse(&id)?, request.expiry_window).await?.into()))
+    Ok(Json((&service.set_expiry(parse(&id)?, request.expiry_window).await?).into()))
 }
 
 pub(super) async fn end_named(

@@ -4,7 +4,7 @@ use super::{
     body::{self, Payload},
     error::ApiError,
     fields::Fields,
-    page::{Lists, Next, PageQuery, PathParameter, known_cursor},
+    page::{Elements, Lists, Next, PageQuery, PathParameter, known_cursor},
     reason::Reason,
 };
 use crate::{
@@ -63,7 +63,7 @@ pub(super) struct VirtualTn {
 }
 
 #[derive(Serialize)]
-struct Pool {
+struct Pool<Tns> {
     available: u64,
     in_use: u64,
     pool_size: u64,
@@ -71,13 +71,13 @@ struct Pool {
     room: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     total_sessions: Option<u64>,
-    virtual_tns: Vec<VirtualTn>,
+    virtual_tns: Tns,
     #[serde(flatten)]
     next: Next,
 }
 
 impl VirtualTn {
-    fn new(tn: domain::VirtualTn, is_shared: bool) -> Self {
+    fn new(tn: &domain::VirtualTn, is_shared: bool) -> Self {
         Self {
             draining: Some(tn.draining).filter(|draining| is_shared || *draining),
             session_id: tn.session.map(|id| id.to_string()),
@@ -119,7 +119,7 @@ pub(super) async fn list(
         pool_size: size.total,
         room: is_shared.then_some(size.room),
         total_sessions: is_shared.then_some(size.sessions),
-        virtual_tns: part.items.into_iter().map(|tn| VirtualTn::new(tn, is_shared)).collect(),
+        virtual_tns: Elements(part.items, |tn: &domain::VirtualTn| VirtualTn::new(tn, is_shared)),
         next: Next::of(limit, part.next),
     })
 }
@@ -128,7 +128,7 @@ pub(super) async fn show(
     State(service): State<Service>,
     PathParameter(value): PathParameter<String>,
 ) -> Result<Json<VirtualTn>, ApiError> {
-    Ok(Json(VirtualTn::new(service.tn(parse(&value)?).await?, is_shared(&service))))
+    Ok(Json(VirtualTn::new(&service.tn(parse(&value)?).await?, is_shared(&service))))
 }
 
 pub(super) async fn change(
@@ -137,7 +137,7 @@ pub(super) async fn change(
     body::Json(change): body::Json<TnChange>,
 ) -> Result<Json<VirtualTn>, ApiError> {
     let tn = service.drain_tn(parse(&value)?, change.draining).await?;
-    Ok(Json(VirtualTn::new(tn, is_shared(&service))))
+    Ok(Json(VirtualTn::new(&tn, is_shared(&service))))
 }
 
 pub(super) async fn remove_named(

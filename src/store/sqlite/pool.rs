@@ -8,7 +8,7 @@ use super::{
     sessions,
 };
 use crate::{
-    domain::{Number, Page, Part, PoolSize, VirtualTn},
+    domain::{Number, Page, Part, PoolSize, SessionId, VirtualTn},
     store::{AddTn, Pool, RemoveTn, Result},
 };
 use async_trait::async_trait;
@@ -48,22 +48,16 @@ impl Pool for Sqlite {
     }
 }
 
-/// Selects TNs with their live sessions; `?1` is now.
-fn select(condition: &str) -> String {
-    format!(
-        "SELECT tn.value, tn.draining, count(s.id), min(s.id)
-         FROM tn LEFT JOIN session s ON s.tn = tn.value AND {LIVE} WHERE {condition} GROUP BY tn.value"
-    )
-}
-
-fn read(row: &Row<'_>) -> Result<VirtualTn> {
-    let sessions: u32 = row.get(2)?;
-    let session = if sessions == 1 { row.some_parsed(3)? } else { None };
-    Ok(VirtualTn { number: row.number(0)?, session, sessions, draining: row.get(1)? })
-}
-
 fn one(db: &Connection, tn: Number, now: DateTime<Utc>) -> Result<Option<VirtualTn>> {
-    first(db, &select("tn.value = ?2"), [millis(now), integer(tn)], read)
+    let sql = format!(
+        "SELECT tn.draining, count(s.id), min(s.id)
+         FROM tn LEFT JOIN session s ON s.tn = tn.value AND {LIVE} WHERE tn.value = ?2 GROUP BY tn.value"
+    );
+    first(db, &sql, [millis(now), integer(tn)], |row| {
+        let sessions: u32 = row.get(1)?;
+        let session = if sessions == 1 { row.some_parsed(2)? } else { None };
+        Ok(VirtualTn { number: tn, session, sessions, draining: row.get(0)? })
+    })
 }
 
 fn add(db: &Connection, tn: Number, now: DateTime<Utc>) -> Result<AddTn> {
@@ -89,19 +83,38 @@ fn remove(db: &Connection, tn: Number, now: DateTime<Utc>) -> Result<RemoveTn> {
     })
 }
 
+/// Reads TNs and live sessions side by side, both in the order of the TNs: looking up the sessions of each TN takes several
+/// times as long.
 fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<Part<VirtualTn>> {
     let after: i64 = page.after.as_deref().and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-    let sql = select("tn.value > ?2") + " ORDER BY tn.value LIMIT ?3";
-    let items = all(db, &sql, params![millis(now), after, one_more(page.limit)], read)?;
+    let live = format!("SELECT s.tn, s.id FROM session s WHERE {LIVE} AND s.tn > ?2 ORDER BY s.tn");
+    let mut live = db.prepare_cached(&live)?;
+    let mut live = live.query([millis(now), after])?;
+    let mut next = || -> Result<Option<(Number, SessionId)>> {
+        live.next()?.map(|row| Ok((row.number(0)?, row.parsed(1)?))).transpose()
+    };
+    let mut ahead = next()?;
+    let tns = "SELECT value, draining FROM tn WHERE value > ?1 ORDER BY value LIMIT ?2";
+    let items = all(db, tns, params![after, one_more(page.limit)], |row| {
+        let (number, mut sessions, mut session) = (row.number(0)?, 0, None);
+        while let Some((tn, id)) = ahead.filter(|(tn, _)| *tn <= number) {
+            if tn == number {
+                sessions += 1;
+                session = Some(id);
+            }
+            ahead = next()?;
+        }
+        Ok(VirtualTn { number, session: session.filter(|_| sessions == 1), sessions, draining: row.get(1)? })
+    })?;
     Ok(Part::cut(items, page.limit, |tn| tn.number.digits()))
 }
 
 /// The size of the pool. The time grows with the live sessions, and hardly with the TNs.
 fn size(db: &Connection, sessions_per_tn: u32, now: DateTime<Utc>) -> Result<PoolSize> {
     let live = format!(
-        "SELECT count(*), ifnull(sum(live), 0), ifnull(sum(min(live, ?2)) FILTER (WHERE draining = 0), 0)
-         FROM (SELECT s.tn, count(*) AS live FROM session s WHERE {LIVE} GROUP BY s.tn)
-             LEFT JOIN tn ON tn.value = tn"
+        "SELECT count(*), ifnull(sum(live), 0),
+             ifnull(sum(min(live, ?2)) FILTER (WHERE tn NOT IN (SELECT value FROM tn WHERE draining = 1)), 0)
+         FROM (SELECT s.tn, count(*) AS live FROM session s WHERE {LIVE} GROUP BY s.tn)"
     );
     let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
     let (in_use, sessions, taken): (u32, u32, u32) =

@@ -81,7 +81,7 @@ pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     params: impl rusqlite::Params,
-    read: impl Fn(&Row<'_>) -> Result<T>,
+    mut read: impl FnMut(&Row<'_>) -> Result<T>,
 ) -> Result<Vec<T>> {
     let mut statement = db.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;

@@ -6,7 +6,7 @@ use super::{
     sessions,
 };
 use crate::{
-    domain::{InvalidOptOutKey, Session},
+    domain::InvalidOptOutKey,
     store::{Entry, Exported, Imported, Result, Snapshot, StoreError, snapshot::exported},
 };
 use async_trait::async_trait;
@@ -40,8 +40,7 @@ fn export(db: &Connection, before: DateTime<Utc>) -> Result<Exported> {
     let mut entries = all(db, "SELECT value, added_at, draining FROM tn", [], |row| {
         Ok(Entry::Tn { number: row.number(0)?, added_at: row.time(1)?, draining: row.get(2)? })
     })?;
-    let session =
-        |(session, ended_at, request)| Entry::Session { session: unblocked(session), ended_at, request };
+    let session = |(session, ended_at, request)| Entry::Session { session, ended_at, request };
     entries.extend(sessions::every(db)?.into_iter().map(session));
     entries.extend(all(db, "SELECT key FROM opt_out_key", [], |row| {
         let key: String = row.get(0)?;
@@ -56,13 +55,6 @@ fn export(db: &Connection, before: DateTime<Utc>) -> Result<Exported> {
     })?);
     entries.extend(messages::every(db)?.into_iter().map(|message| Entry::Message(Box::new(message))));
     Ok(exported(entries, before))
-}
-
-fn unblocked(mut session: Session) -> Session {
-    for participant in &mut session.participants {
-        participant.blocked = None;
-    }
-    session
 }
 
 /// Stores an entry. `false`: it conflicts with a stored one, and nothing was written.
