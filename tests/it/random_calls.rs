@@ -12,7 +12,7 @@ use rusqlite::Connection;
 use sms_proxy::{
     http::{Auth, Parts, router},
     service::Options,
-    store::{Dynamo, Exported, Snapshot},
+    store::{Dynamo, Exported, Snapshot, Store},
 };
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 use test_support::{
@@ -83,7 +83,7 @@ fn counting(app: &App) -> Connection {
 
 /// Sees whether the store is changed.
 pub(super) enum Watch {
-    Sqlite(Connection),
+    Sqlite(Connection, Arc<dyn Store>),
     Dynamodb(Arc<Dynamo>),
 }
 
@@ -97,7 +97,9 @@ pub(super) enum Seen {
 impl Watch {
     pub(super) async fn look(&self) -> Seen {
         match self {
-            Self::Sqlite(database) => {
+            Self::Sqlite(database, store) => {
+                // Another connection sees the outcome of a text later than the store.
+                store.ping().await.unwrap();
                 Seen::Changes(database.query_row("SELECT n FROM changes", [], |row| row.get(0)).unwrap())
             }
             Self::Dynamodb(store) => Seen::Records(store.export(DateTime::UNIX_EPOCH).await.unwrap()),
@@ -116,7 +118,8 @@ pub(super) async fn watched(backend: Backend, options: Options) -> (App, Watch) 
         let (store, folder) = sqlite_in_memory();
         let app = guarded(App { folder: Some(Arc::new(folder)), ..App::on(store, options) });
         let database = counting(&app);
-        return (app, Watch::Sqlite(database));
+        let store = Arc::clone(&app.store);
+        return (app, Watch::Sqlite(database, store));
     }
     let table = Table::create(engine_url()).await.at_the_engine();
     let store = Dynamo::new(table.client.clone(), &table.name, TimeDelta::days(30));
