@@ -151,9 +151,17 @@ async fn a_maintenance_round_beside_the_server_sends_waiting_texts(backend: Back
     assert_eq!(flowroute.taken(), [(BOB.to_owned(), "later".to_owned())]);
 }
 
+/// Whether this process ignores SIGHUP, which its children inherit.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(ignored.trim(), 16).unwrap() & 1 == 1
+}
+
 async fn a_stop_finishes_the_running_requests(backend: Backend) {
-    // By an init system, by Ctrl-C, and by a terminal that is closed.
-    for signal in ["TERM", "INT", "HUP"] {
+    // By an init system, by Ctrl-C, and by a terminal that is closed, unless these tests run under `nohup`, too.
+    let is_ignored = |signal: &str| signal == "HUP" && ignores_hangup();
+    for signal in ["TERM", "INT", "HUP"].into_iter().filter(|signal| !is_ignored(signal)) {
         let (slow, server) = Slow::conversation(backend).await;
         let text = flat(&fresh_id(), ALICE, TN, "before you go");
         let post = tokio::spawn(read(server.request("POST", "/").json(&text)));
