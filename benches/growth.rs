@@ -117,21 +117,32 @@ pub(crate) async fn measure(
     Figures { aims: aims(&cases), ..Figures::of(table) }
 }
 
-/// The most sessions against the fewest, in the worse case of one session on a TN and of many.
+/// The most sessions against the best figures with fewer, in the worse case of one session on a TN and of many. With 10
+/// sessions each sender has sent so many texts in a minute that counting them for the limit takes most of the time.
 fn aims(cases: &[Case]) -> Vec<Aim> {
-    let [few_on_one, few_on_many, .., most_on_one, most_on_many] = cases else { return Vec::new() };
-    let pairs = [(few_on_one, most_on_one), (few_on_many, most_on_many)];
-    let pairs = pairs.map(|(few, most)| (few.medians(), most.medians()));
+    let pairs: Vec<[Turn; 3]> = [1, 500]
+        .into_iter()
+        .filter_map(|per_tn| {
+            let of_these = cases.iter().filter(|case| case.people.per_tn == per_tn).map(Case::medians);
+            let turns: Vec<Turn> = of_these.collect();
+            let (most, fewer) = turns.split_last()?;
+            let best = |pick: fn(f64, f64) -> f64, column: usize| {
+                fewer.iter().map(|turn| turn[column]).reduce(pick).unwrap_or(most[column])
+            };
+            let highest = std::array::from_fn(|column| best(f64::max, column));
+            Some([*most, highest, std::array::from_fn(|column| best(f64::min, column))])
+        })
+        .collect();
     let least = |column: usize| {
-        pairs.iter().map(|(few, most)| most[column] / few[column]).fold(f64::INFINITY, f64::min)
+        pairs.iter().map(|[most, highest, _]| most[column] / highest[column]).fold(f64::INFINITY, f64::min)
     };
     let most = |column: usize| {
-        pairs.iter().map(|(few, most)| most[column] - few[column]).fold(f64::NEG_INFINITY, f64::max)
+        pairs.iter().map(|[most, _, lowest]| most[column] - lowest[column]).fold(f64::NEG_INFINITY, f64::max)
     };
     vec![
-        Aim::at_least("texts a second with the most sessions, of those with 10", 0.8, least(0)),
+        Aim::at_least("texts a second with the most sessions, of the best with fewer", 0.8, least(0)),
         Aim::at_most("pages more that a text reads then", 4.0, most(2)),
-        Aim::at_least("sessions opened a second then, of those with 10", 0.8, least(3)),
+        Aim::at_least("sessions opened a second then, of the best with fewer", 0.8, least(3)),
         Aim::at_most("pages more that an opened session reads then", 4.0, most(4)),
     ]
 }
