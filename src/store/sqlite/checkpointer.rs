@@ -1,10 +1,9 @@
 //! Writes the write-ahead log back into the database, beside the writer, which would else wait for it.
 
-use super::open::connect;
+use super::files::Files;
+use crate::store::{Result, StoreError};
 use rusqlite::Connection;
 use std::{
-    io,
-    path::PathBuf,
     sync::mpsc::{SyncSender, sync_channel},
     thread::{self, JoinHandle},
 };
@@ -32,23 +31,21 @@ impl Drop for Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn start(path: PathBuf) -> io::Result<Self> {
+    /// Starts the thread, with a connection of its own. It opens the files now: they may be replaced later.
+    pub(super) fn start(db: Connection, files: Files) -> Result<Self> {
+        write_back(&db)?;
         let (signal, signals) = sync_channel(1);
         let work = move || {
-            let mut connection: Option<Connection> = None;
             for () in signals {
-                connection = connection.or_else(|| connect(&path).ok());
                 // The log begins again only at a moment at which all of it is written back. For that, and if this fails,
                 // the writer does what is left once the log is long (`wal_autocheckpoint`).
-                let done = connection
-                    .as_ref()
-                    .map(|db| db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(())));
-                if let Some(Err(error)) = done {
+                if let Err(error) = files.check().and_then(|()| write_back(&db)) {
                     tracing::debug!(%error, "write-ahead log not written back");
                 }
             }
         };
-        let thread = thread::Builder::new().name("sqlite-log".into()).spawn(work)?;
+        let thread = thread::Builder::new().name("sqlite-log".into()).spawn(work);
+        let thread = thread.map_err(|e| StoreError::Unavailable(e.to_string()))?;
         Ok(Self { signal: Some(signal), thread: Some(thread), changes: 0 })
     }
 
@@ -62,4 +59,8 @@ impl Checkpointer {
             let _ = signal.try_send(());
         }
     }
+}
+
+fn write_back(db: &Connection) -> Result<()> {
+    Ok(db.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?)
 }

@@ -55,7 +55,9 @@ impl Sqlite {
         let db = open::open(&path)?;
         let other = |e: std::io::Error| OpenError::Other(path.clone(), e.to_string());
         let files = Files::of(&path).map_err(other)?;
-        let checkpointer = Checkpointer::start(path.clone()).map_err(other)?;
+        let unopened = |e: String| OpenError::Other(path.clone(), e);
+        let log = open::connect(&path).map_err(|e| unopened(open::describe(&e)))?;
+        let checkpointer = Checkpointer::start(log, files.clone()).map_err(|e| unopened(e.to_string()))?;
         let writer = Writer::start(db, files.clone(), checkpointer).map_err(other)?;
         let (writer, readers) = (Arc::new(writer), Arc::new(Readers::new(path, files)));
         Ok(Self { writer, readers, not_delivered_notice: "".into() })

@@ -1,7 +1,10 @@
-//! Writes that fail among others of their transaction.
+//! Writes that fail among others of their transaction, and deferred writes.
 
 use super::*;
-use crate::store::sqlite::{open::open, rows::count};
+use crate::store::sqlite::{
+    open::{connect, open},
+    rows::count,
+};
 use futures_util::future::{join, join_all};
 use std::sync::{
     Arc,
@@ -13,11 +16,7 @@ use tokio::sync::Notify;
 /// Ten writes of two rows each that wait together; those in `failing` fail after their first row, or before it if
 /// `early`. Returns the writes that were acknowledged, the number of rows of each write, and how often writes ran.
 async fn ten_writes(failing: &'static [i64], early: bool) -> (Vec<i64>, Vec<u64>, usize) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("test.db");
-    let db = open(&path).unwrap();
-    let writer =
-        Writer::start(db, Files::of(&path).unwrap(), Checkpointer::start(path.clone()).unwrap()).unwrap();
+    let (writer, _folder, _) = writer();
     let (release, released) = channel();
     let begun = Arc::new(Notify::new());
     let signal = Arc::clone(&begun);
@@ -88,8 +87,9 @@ async fn a_write_that_fails_before_it_changes_anything_does_not_make_others_run_
 fn writer() -> (Writer, tempfile::TempDir, std::path::PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.db");
-    let checkpointer = Checkpointer::start(path.clone()).unwrap();
-    let writer = Writer::start(open(&path).unwrap(), Files::of(&path).unwrap(), checkpointer).unwrap();
+    let (db, files) = (open(&path).unwrap(), Files::of(&path).unwrap());
+    let checkpointer = Checkpointer::start(connect(&path).unwrap(), files.clone()).unwrap();
+    let writer = Writer::start(db, files, checkpointer).unwrap();
     (writer, folder, path)
 }
 
