@@ -71,10 +71,13 @@ CREATE INDEX opt_out_person ON opt_out (person);
 
 -- Outbound messages. The content is erased when the message is settled. The columns from `state` on are those of
 -- `Status` in src/domain/status.rs.
+-- For a list of more than two values SQLite makes a table in memory each time that it checks it, so the conditions have none.
 CREATE TABLE outbound (
     id           TEXT PRIMARY KEY,
     session_id   TEXT,
-    kind         TEXT    NOT NULL CHECK (kind IN ('relay', 'start', 'end', 'expired', 'no_session', 'not_delivered')),
+    kind         TEXT    NOT NULL
+        CHECK (kind = 'relay' OR kind = 'start' OR kind = 'end' OR kind = 'expired' OR kind = 'no_session'
+            OR kind = 'not_delivered'),
     from_tn      INTEGER NOT NULL,
     recipient    INTEGER NOT NULL,
     to_role      TEXT CHECK (to_role IN ('a', 'b')),
@@ -82,7 +85,8 @@ CREATE TABLE outbound (
     media_urls   TEXT,
     created_at   INTEGER NOT NULL,
     state        TEXT    NOT NULL
-        CHECK (state IN ('sending', 'waiting', 'unknown', 'sent', 'failed', 'cancelled')),
+        CHECK (state = 'sent' OR state = 'sending' OR state = 'waiting' OR state = 'unknown' OR state = 'failed'
+            OR state = 'cancelled'),
     lease           INTEGER NOT NULL,
     lease_until     INTEGER,
     due_at          INTEGER,

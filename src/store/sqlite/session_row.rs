@@ -18,16 +18,28 @@ macro_rules! unblocked {
 }
 pub(super) const UNBLOCKED: &str = unblocked!();
 
+/// Whether this participant of a session `s` has opted out. Nobody has from most TNs, which saves the hash.
+macro_rules! opted_out {
+    ($number:literal) => {
+        concat!(
+            "iif(EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn),
+                EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = ",
+            person!($number),
+            "), 0)"
+        )
+    };
+}
+
 /// The columns of a session `s` that [`read`] reads.
 pub(super) const COLUMNS: &str = concat!(
     unblocked!(),
     ",
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = ",
-    person!("s.participant_a"),
-    "),
-     EXISTS (SELECT 1 FROM opt_out WHERE tn = s.tn AND person = ",
-    person!("s.participant_b"),
-    "),
+     ",
+    opted_out!("s.participant_a"),
+    ",
+     ",
+    opted_out!("s.participant_b"),
+    ",
      EXISTS (SELECT 1 FROM tn WHERE value = s.participant_a),
      EXISTS (SELECT 1 FROM tn WHERE value = s.participant_b)"
 );
