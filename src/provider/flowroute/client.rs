@@ -15,8 +15,8 @@ use crate::{
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 use reqwest::{Method, StatusCode, header};
-use serde_json::Value;
-use std::time::Duration;
+use serde::Deserialize;
+use std::{borrow::Cow, time::Duration};
 use url::Url;
 
 /// Flowroute as a [`Provider`]. Connections are pooled.
@@ -55,19 +55,17 @@ impl Provider for Client {
     async fn send(&self, message: &Outbound, limit: Duration) -> Result<String, SendError> {
         let options = &self.api.options;
         size::check(options.version, message)?;
+        let not_sent = |detail: String| SendError::NotTaken { cause: NotTaken::NoConnection, detail };
         let body = options.version.body(message, options.receipts_to(message.id));
-        let no_client = |error: BuildError| SendError::NotTaken {
-            cause: NotTaken::NoConnection,
-            detail: error.to_string(),
-        };
+        let body = body.map_err(|error| not_sent(error.to_string()))?;
         let request = self
             .api
             .request(Method::POST, self.endpoint.clone())
-            .map_err(no_client)?
+            .map_err(|error| not_sent(error.to_string()))?
             .header(header::CONTENT_TYPE, options.version.media_type())
             .header(header::ACCEPT, options.version.media_type())
             .timeout(limit)
-            .body(body.to_string());
+            .body(body);
         let response = request.send().await.map_err(|error| unsent(&error))?;
         match classify(response.status()) {
             StatusVerdict::Taken => {
@@ -136,8 +134,19 @@ fn unsent(error: &reqwest::Error) -> SendError {
     SendError::Unknown { detail: detail.into() }
 }
 
+/// The id in a response.
 fn id_of(body: &[u8]) -> Option<String> {
-    let body: Value = serde_json::from_slice(body).ok()?;
-    let id = kept_id(body.pointer("/data/id")?.as_str()?);
+    #[derive(Deserialize)]
+    struct Taken<'a> {
+        #[serde(borrow)]
+        data: Data<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Data<'a> {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+    }
+    let taken: Taken<'_> = serde_json::from_slice(body).ok()?;
+    let id = kept_id(&taken.data.id);
     (!id.is_empty()).then_some(id)
 }

@@ -19,18 +19,18 @@ impl<'a> Json<'a> {
 
     /// The fields, if this is an object.
     pub(super) fn fields(self) -> Option<Fields<'a>> {
-        self.read().map(Fields)
+        self.read('{').map(Fields)
     }
 
     /// The elements, if this is a list.
     pub(super) fn elements(self) -> Option<Vec<Self>> {
-        let elements: Vec<&RawValue> = self.read()?;
+        let elements: Vec<&RawValue> = self.read('[')?;
         Some(elements.into_iter().map(Self).collect())
     }
 
     /// The text, if this is a string.
     pub(super) fn string(self) -> Option<String> {
-        self.read()
+        self.read('"')
     }
 
     /// The number as it is written, if this is a number.
@@ -51,11 +51,13 @@ impl<'a> Json<'a> {
 
     /// This value as a whole; `null` if it is too deep or has a number that is too large.
     pub(super) fn value(self) -> Value {
-        self.read().unwrap_or_default()
+        serde_json::from_str(self.0.get()).unwrap_or_default()
     }
 
-    fn read<T: Deserialize<'a>>(self) -> Option<T> {
-        serde_json::from_str(self.0.get()).ok()
+    /// Reads what begins so. Of anything else serde would make an error with a text.
+    fn read<T: Deserialize<'a>>(self, first: char) -> Option<T> {
+        let text = self.0.get();
+        text.starts_with(first).then(|| serde_json::from_str(text).ok())?
     }
 }
 

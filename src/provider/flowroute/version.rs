@@ -1,7 +1,7 @@
 //! The versions of Flowroute's API, and their requests.
 
 use crate::domain::{Content, Outbound};
-use serde_json::{Value, json};
+use serde::Serialize;
 use std::{borrow::Cow, str::FromStr};
 use url::Url;
 
@@ -60,26 +60,59 @@ impl ApiVersion {
     }
 
     /// The request's body.
-    pub(super) fn body(self, message: &Outbound, receipts_to: Option<Url>) -> Value {
+    pub(super) fn body(self, message: &Outbound, receipts_to: Option<Url>) -> serde_json::Result<String> {
         let text = &message.text;
         let (to, from) = (text.to.digits(), text.from.digits());
-        let media = &text.content.media_urls;
         if self == Self::V2 {
             let body = self.text(&text.content);
             // The documentation says `body`, Flowroute's own v2 clients send `content`: docs/flowroute.md#open-questions.
-            return json!({"to": to, "from": from, "body": body, "content": body});
+            return serde_json::to_string(&Flat { body: &body, content: &body, from: &from, to: &to });
         }
-        let mut attributes = json!({"to": to, "from": from});
-        if !text.content.body.is_empty() {
-            attributes["body"] = text.content.body.as_str().into();
-        }
-        if !media.is_empty() {
-            attributes["is_mms"] = true.into();
-            attributes["media_urls"] = media.as_slice().into();
-        }
-        if let Some(url) = receipts_to {
-            attributes["dlr_callback"] = url.as_str().into();
-        }
-        json!({"data": {"type": "message", "attributes": attributes}})
+        let media_urls = text.content.media_urls.as_slice();
+        let attributes = Attributes {
+            body: &text.content.body,
+            dlr_callback: receipts_to.as_ref().map(Url::as_str),
+            from: &from,
+            is_mms: (!media_urls.is_empty()).then_some(true),
+            media_urls,
+            to: &to,
+        };
+        serde_json::to_string(&Document { data: Data { attributes, kind: "message" } })
     }
+}
+
+/// A message of version 2.
+#[derive(Serialize)]
+struct Flat<'a> {
+    body: &'a str,
+    content: &'a str,
+    from: &'a str,
+    to: &'a str,
+}
+
+/// A message of the later versions.
+#[derive(Serialize)]
+struct Document<'a> {
+    data: Data<'a>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    attributes: Attributes<'a>,
+    #[serde(rename = "type")]
+    kind: &'static str,
+}
+
+#[derive(Serialize)]
+struct Attributes<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    body: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dlr_callback: Option<&'a str>,
+    from: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_mms: Option<bool>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    media_urls: &'a [String],
+    to: &'a str,
 }
