@@ -5,14 +5,31 @@ use crate::{provider::Sandbox, service::Service, telemetry::prometheus::Promethe
 use axum::extract::FromRef;
 use std::sync::Arc;
 
-#[derive(Clone, FromRef)]
-pub(super) struct App {
-    pub(super) service: Service,
-    pub(super) access: Arc<Access>,
-    pub(super) refusals: Arc<Refusals>,
-    pub(super) health: Arc<Health>,
-    pub(super) lists: Lists,
-    pub(super) document: Document,
-    pub(super) sandbox: Option<Arc<Sandbox>>,
-    pub(super) metrics: Option<Prometheus>,
+/// Behind one pointer, since the router copies it several times for each request.
+#[derive(Clone)]
+pub(super) struct App(pub(super) Arc<Shared>);
+
+macro_rules! shared {
+    ($($field:ident: $type:ty,)*) => {
+        pub(super) struct Shared {
+            $(pub(super) $field: $type,)*
+        }
+
+        $(impl FromRef<App> for $type {
+            fn from_ref(app: &App) -> Self {
+                app.0.$field.clone()
+            }
+        })*
+    };
+}
+
+shared! {
+    service: Service,
+    access: Arc<Access>,
+    refusals: Arc<Refusals>,
+    health: Arc<Health>,
+    lists: Lists,
+    document: Document,
+    sandbox: Option<Arc<Sandbox>>,
+    metrics: Option<Prometheus>,
 }

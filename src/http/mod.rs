@@ -39,7 +39,7 @@ pub use routes::{CONSOLE_ROUTES, METRICS_ROUTE, ROUTES, Route, SANDBOX_ROUTE};
 pub use source::{InvalidNetworks, Networks, Peer};
 
 use crate::{provider::Sandbox, service::Service, telemetry::prometheus::Prometheus};
-use app::App;
+use app::{App, Shared};
 use axum::{
     Router,
     middleware::from_fn_with_state,
@@ -74,7 +74,7 @@ pub fn unreadable_event(flaw: &str) -> Response {
 
 /// The router of [`ROUTES`], also below the base path.
 pub fn router(parts: Parts) -> Router {
-    let app = App {
+    let app = Arc::new(Shared {
         service: parts.service,
         access: Arc::new((&parts.auth).into()),
         refusals: Arc::default(),
@@ -83,7 +83,7 @@ pub fn router(parts: Parts) -> Router {
         lists: page::Lists { response_limit: parts.response_limit },
         sandbox: parts.sandbox,
         metrics: parts.metrics,
-    };
+    });
     let sandbox = app.sandbox.as_ref().map(|_| &SANDBOX_ROUTE);
     let metrics = app.metrics.as_ref().map(|_| &METRICS_ROUTE);
     let console = parts.console.then_some(CONSOLE_ROUTES).into_iter().flatten();
@@ -98,9 +98,8 @@ pub fn router(parts: Parts) -> Router {
         .fold(Router::new(), |router, guard| router.merge(behind(guard)))
         .fallback(async || ApiError::not_found())
         .method_not_allowed_fallback(async || ApiError::method_not_allowed())
-        .layer(from_fn_with_state(app.service.request_limit(), observe::limit_time))
-        .layer(from_fn_with_state(Arc::default(), observe::observe))
-        .with_state(app);
+        .layer(from_fn_with_state((Arc::default(), app.service.request_limit()), observe::observe))
+        .with_state(App(app));
     match parts.base_path {
         Some(base) => base_path::below(base, router),
         None => router,

@@ -13,7 +13,7 @@ use axum::{
     extract::{MatchedPath, Request, State},
     http::{HeaderValue, Method},
     middleware::Next,
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use std::{
     sync::Arc,
@@ -26,23 +26,10 @@ use uuid::Uuid;
 #[derive(Debug, Clone)]
 pub struct RequestId(pub String);
 
-/// Ends a request at its time limit. Work that must not be lost continues in a task of its own.
-///
-/// A request whose body has not arrived yet gets the body's time limit on top.
-pub(super) async fn limit_time(
-    State(limit): State<Duration>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    let for_body = if request.body().is_end_stream() { Duration::ZERO } else { limits::REQUEST_BODY };
-    let response = tokio::time::timeout(limit + for_body, next.run(request)).await;
-    response.map_err(|_| ApiError::timed_out())
-}
-
-/// Adds the request's id to its response and its log lines. Paths and queries are not logged: they hold numbers and
-/// tokens.
+/// Adds the request's id to its response and its log lines, and ends it at its time limit: work that must not be lost goes on
+/// all the same. Paths and queries are not logged: they hold numbers and tokens.
 pub(super) async fn observe(
-    State(anonymous): State<Arc<Anonymous>>,
+    State((anonymous, limit)): State<(Arc<Anonymous>, Duration)>,
     request: Request,
     next: Next,
 ) -> Response {
@@ -56,9 +43,12 @@ pub(super) async fn observe(
     let method = known(request.method());
     let span = tracing::info_span!("request", id, key = tracing::field::Empty);
     let header = HeaderValue::from_str(&id);
+    // A body that has not arrived yet has a time limit of its own on top.
+    let for_body = if request.body().is_end_stream() { Duration::ZERO } else { limits::REQUEST_BODY };
     async move {
         let start = Instant::now();
-        let mut response = next.run(request).await;
+        let answer = tokio::time::timeout(limit + for_body, next.run(request));
+        let mut response = answer.await.unwrap_or_else(|_| ApiError::timed_out().into_response());
         if let Ok(header) = header {
             response.headers_mut().insert("x-request-id", header);
         }
