@@ -148,6 +148,9 @@ impl Service {
     }
 
     fn log(&self, leased: &Message, attempt: &Attempt) {
+        if matches!(attempt, Attempt::Sent(_)) && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         let text = &leased.outbound.text;
         let (outbound, kind, to) = (leased.outbound.id, text.kind.as_str(), text.to.masked());
         let session = text.session.map(|id| id.to_string());

@@ -138,62 +138,53 @@ impl Service {
     /// Stores a text with what it causes. Returns the messages to be sent.
     async fn store_text(&self, inbound: Inbound) -> Result<Vec<Message>> {
         let now = self.now();
-        let (from, to) = (inbound.from.masked(), inbound.to.masked());
         let word = self.options.wording.opt_out.read(&inbound.content);
-        let (options, text) = (Arc::clone(&self.options), inbound.clone());
-        let decide = Arc::new(move |route: &Route| decide_allowed(route, &text, word, &options));
+        let (options, text) = (Arc::clone(&self.options), Arc::new(inbound.clone()));
+        let decided = Arc::clone(&text);
+        let decide = Arc::new(move |route: &Route| decide_allowed(route, &decided, word, &options));
         let quota = self.options.reply_quota;
-        let id = inbound.id.as_deref().map(kept_id);
-        let media_missing = inbound.media_missing;
         let sender_limit = self.options.sender_limit;
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota, sender_limit };
-        match self.store.receive(arrival, decide).await? {
+        let leased = match self.store.receive(arrival, decide).await? {
             Received::Stored(leased) => {
-                if media_missing && leased.iter().any(|message| message.outbound.text.kind == Kind::Relay) {
-                    count(Event::PicturesMissing);
+                if let Some(OptWord::Opt { out }) = word {
+                    let (from, to) = (text.from.masked(), text.to.masked());
+                    let change = if out { "opted out of this TN" } else { "opted in again to this TN" };
+                    tracing::info!(from, to, "{change}");
                 }
-                match word {
-                    Some(OptWord::Opt { out: true }) => tracing::info!(from, to, "opted out of this TN"),
-                    Some(OptWord::Opt { out: false }) => {
-                        tracing::info!(from, to, "opted in again to this TN")
-                    }
-                    Some(OptWord::Start) | None => {}
-                }
-                return Ok(leased);
+                leased
             }
-            Received::Limited(Turn::Never(reason)) => {
-                self.count_outcome(MessageEvent::Failed);
-                tracing::warn!(id, from, to, reason, "text not relayed");
+            Received::Limited(turn) => {
+                self.log_limited(turn, &text);
+                Vec::new()
             }
-            Received::Limited(_) => {
-                if media_missing {
-                    count(Event::PicturesMissing);
-                }
-                tracing::info!(id, from, to, "text waits: its sender has sent too many in a minute");
+            Received::Duplicate => {
+                tracing::info!(from = text.from.masked(), to = text.to.masked(), "duplicate text");
+                Vec::new()
             }
-            Received::Ignored(IgnoreReason::PreviousSession) => {
-                tracing::warn!(
-                    id,
-                    from,
-                    to,
-                    "text not relayed: it was sent before the sender's previous session ended"
-                );
+            Received::Ignored(reason) => {
+                log_ignored(reason, &text);
+                Vec::new()
             }
-            Received::Ignored(IgnoreReason::StrangerNotAllowed(why)) => {
-                count(Event::StrangersNotAllowed);
-                tracing::warn!(id, from, to, "stranger not answered: the sender's number {why}");
-            }
-            Received::Ignored(IgnoreReason::StartAfterOptOut) => {
-                tracing::warn!(
-                    from,
-                    to,
-                    "text not relayed: its sender has opted out of this TN, and Flowroute opts in again for UNSTOP, not for START"
-                );
-            }
-            Received::Duplicate => tracing::info!(from, to, "duplicate text"),
-            Received::Ignored(reason) => tracing::info!(from, to, ?reason, "text ignored"),
+        };
+        if text.media_missing && leased.iter().any(|message| message.outbound.text.kind == Kind::Relay) {
+            count(Event::PicturesMissing);
         }
-        Ok(Vec::new())
+        Ok(leased)
+    }
+
+    fn log_limited(&self, turn: Turn, text: &Inbound) {
+        let id = text.id.as_deref().map(kept_id);
+        let (from, to) = (text.from.masked(), text.to.masked());
+        if let Turn::Never(reason) = turn {
+            self.count_outcome(MessageEvent::Failed);
+            tracing::warn!(id, from, to, reason, "text not relayed");
+            return;
+        }
+        if text.media_missing {
+            count(Event::PicturesMissing);
+        }
+        tracing::info!(id, from, to, "text waits: its sender has sent too many in a minute");
     }
 
     /// Receives a delivery receipt of a message of ours.
@@ -208,5 +199,32 @@ impl Service {
         let (receipt_level, code) = (receipt.delivery.level, receipt.delivery.code.as_deref());
         tracing::info!(outbound, receipt_level, code, ?receipted, "delivery receipt");
         Ok(())
+    }
+}
+
+fn log_ignored(reason: IgnoreReason, text: &Inbound) {
+    let id = text.id.as_deref().map(kept_id);
+    let (from, to) = (text.from.masked(), text.to.masked());
+    match reason {
+        IgnoreReason::PreviousSession => {
+            tracing::warn!(
+                id,
+                from,
+                to,
+                "text not relayed: it was sent before the sender's previous session ended"
+            );
+        }
+        IgnoreReason::StrangerNotAllowed(why) => {
+            count(Event::StrangersNotAllowed);
+            tracing::warn!(id, from, to, "stranger not answered: the sender's number {why}");
+        }
+        IgnoreReason::StartAfterOptOut => {
+            tracing::warn!(
+                from,
+                to,
+                "text not relayed: its sender has opted out of this TN, and Flowroute opts in again for UNSTOP, not for START"
+            );
+        }
+        reason => tracing::info!(from, to, ?reason, "text ignored"),
     }
 }
