@@ -21,6 +21,12 @@ macro_rules! id {
             pub fn random() -> Self {
                 Self(Uuid::new_v4())
             }
+
+            /// The 16 bytes that the digits write.
+            #[must_use]
+            pub fn bytes(self) -> [u8; 16] {
+                self.0.into_bytes()
+            }
         }
 
         impl FromStr for $name {

@@ -2,7 +2,7 @@
 
 use super::{
     error::ApiError,
-    page::{Lists, Next, PageQuery, date, known_cursor, required_in_query},
+    page::{Ascii, Lists, Next, PageQuery, date, known_cursor, required_in_query},
 };
 use crate::{
     domain::{self, Kind, MessageId, Role},
@@ -25,15 +25,15 @@ struct Messages {
 /// A message without its text and numbers.
 #[derive(Serialize)]
 struct Message {
-    id: String,
+    id: Ascii<32>,
     kind: &'static str,
     from: &'static str,
     to: &'static str,
     state: &'static str,
     attempts: u32,
-    date_created: String,
-    date_attempted: Option<String>,
-    date_settled: Option<String>,
+    date_created: Ascii<19>,
+    date_attempted: Option<Ascii<19>>,
+    date_settled: Option<Ascii<19>>,
     provider_id: Option<String>,
     reason: Option<String>,
     delivery: Option<Delivery>,
@@ -43,7 +43,7 @@ struct Message {
 struct Delivery {
     status: String,
     code: Option<String>,
-    date: Option<String>,
+    date: Option<Ascii<19>>,
 }
 
 impl From<domain::Message> for Message {
@@ -54,7 +54,7 @@ impl From<domain::Message> for Message {
             _ => ("participant_b", "participant_a"),
         };
         Self {
-            id: outbound.id.to_string(),
+            id: outbound.id.bytes().into(),
             kind: kind.as_str(),
             from: if kind == Kind::Relay { other } else { "service" },
             to,

@@ -1,7 +1,7 @@
 //! Lists and their pages.
 
 use super::{error::ApiError, reason::Reason};
-use crate::domain::Page;
+use crate::domain::{Number, Page};
 use axum::{
     extract::FromRequestParts,
     http::{HeaderValue, header, request::Parts},
@@ -9,6 +9,7 @@ use axum::{
 };
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde::{Serialize, Serializer};
+use uuid::Uuid;
 
 /// The maximum number of items on a page.
 const MAX_ITEMS: u32 = 1000;
@@ -103,17 +104,49 @@ impl Lists {
     }
 }
 
-/// A time as the API writes it: UTC, whole seconds.
-pub(super) fn date(time: DateTime<Utc>) -> String {
-    // Several times as fast as chrono's format of strings; its years have four digits.
+/// Text of this length. A long list has several for each element, and none is a string of its own.
+#[derive(Clone, Copy)]
+pub(super) struct Ascii<const LENGTH: usize>([u8; LENGTH]);
+
+impl<const LENGTH: usize> Serialize for Ascii<LENGTH> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(std::str::from_utf8(&self.0).unwrap_or_default())
+    }
+}
+
+impl From<Number> for Ascii<11> {
+    fn from(number: Number) -> Self {
+        Self(decimal(number.as_u64()))
+    }
+}
+
+// An id, as the API writes it.
+impl From<[u8; 16]> for Ascii<32> {
+    fn from(id: [u8; 16]) -> Self {
+        let mut digits = [0; 32];
+        Uuid::from_bytes(id).simple().encode_lower(&mut digits);
+        Self(digits)
+    }
+}
+
+/// A time as the API writes it: UTC, whole seconds. The years have four digits.
+pub(super) fn date(time: DateTime<Utc>) -> Ascii<19> {
     let (day, second) = (time.date_naive(), time.time());
-    format!(
-        "{:04}-{:02}-{:02} {:02}:{:02}:{:02}",
-        day.year(),
-        day.month(),
-        day.day(),
-        second.hour(),
-        second.minute(),
-        second.second()
-    )
+    let mut text = *b"0000-00-00 00:00:00";
+    text[..4].copy_from_slice(&decimal::<4>(day.year().unsigned_abs().into()));
+    let parts = [day.month(), day.day(), second.hour(), second.minute(), second.second()];
+    for (at, part) in (5..).step_by(3).zip(parts) {
+        text[at..at + 2].copy_from_slice(&decimal::<2>(part.into()));
+    }
+    Ascii(text)
+}
+
+/// The last so many decimal digits.
+fn decimal<const LENGTH: usize>(mut value: u64) -> [u8; LENGTH] {
+    let mut digits = [b'0'; LENGTH];
+    for digit in digits.iter_mut().rev() {
+        *digit += (value % 10) as u8;
+        value /= 10;
+    }
+    digits
 }

@@ -1,6 +1,9 @@
 //! What the sandbox recorded.
 
-use super::{error::ApiError, page::date};
+use super::{
+    error::ApiError,
+    page::{Ascii, date},
+};
 use crate::provider::{Sandbox, SandboxMessage};
 use axum::{Json, extract::State};
 use serde::Serialize;
@@ -17,7 +20,7 @@ struct Message {
     from: String,
     body: String,
     media_urls: Vec<String>,
-    sent_at: String,
+    sent_at: Ascii<19>,
 }
 
 impl From<SandboxMessage> for Message {

@@ -4,7 +4,7 @@ use super::{
     body::{self, Payload},
     error::ApiError,
     fields::{Fields, whole},
-    page::{Elements, Lists, Next, PageQuery, PathParameter, date, known_cursor},
+    page::{Ascii, Elements, Lists, Next, PageQuery, PathParameter, date, known_cursor},
     reason::Reason,
 };
 use crate::{
@@ -79,21 +79,21 @@ impl Payload for EndRequest {
 #[derive(Serialize)]
 pub(super) struct Opened {
     message: &'static str,
-    session_id: String,
-    virtual_tn: String,
-    participant_a: String,
-    participant_b: String,
-    expiry_date: Option<String>,
+    session_id: Ascii<32>,
+    virtual_tn: Ascii<11>,
+    participant_a: Ascii<11>,
+    participant_b: Ascii<11>,
+    expiry_date: Option<Ascii<19>>,
 }
 
 #[derive(Serialize)]
 pub(super) struct Session {
-    id: String,
-    date_created: String,
-    expiry_date: Option<String>,
-    virtual_tn: String,
-    participant_a: String,
-    participant_b: String,
+    id: Ascii<32>,
+    date_created: Ascii<19>,
+    expiry_date: Option<Ascii<19>>,
+    virtual_tn: Ascii<11>,
+    participant_a: Ascii<11>,
+    participant_b: Ascii<11>,
 }
 
 #[derive(Serialize)]
@@ -113,12 +113,12 @@ pub(super) struct Ended {
 impl From<&domain::Session> for Session {
     fn from(session: &domain::Session) -> Self {
         let [participant_a, participant_b] =
-            session.participants.each_ref().map(|participant| participant.number.digits());
+            session.participants.each_ref().map(|participant| participant.number.into());
         Self {
-            id: session.id.to_string(),
+            id: session.id.bytes().into(),
             date_created: date(session.created_at),
             expiry_date: session.expires_at.map(date),
-            virtual_tn: session.tn.digits(),
+            virtual_tn: session.tn.into(),
             participant_a,
             participant_b,
         }

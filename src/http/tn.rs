@@ -4,7 +4,7 @@ use super::{
     body::{self, Payload},
     error::ApiError,
     fields::Fields,
-    page::{Elements, Lists, Next, PageQuery, PathParameter, known_cursor},
+    page::{Ascii, Elements, Lists, Next, PageQuery, PathParameter, known_cursor},
     reason::Reason,
 };
 use crate::{
@@ -56,10 +56,10 @@ impl Payload for TnChange {
 pub(super) struct VirtualTn {
     #[serde(skip_serializing_if = "Option::is_none")]
     draining: Option<bool>,
-    session_id: Option<String>,
+    session_id: Option<Ascii<32>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     sessions: Option<u32>,
-    value: String,
+    value: Ascii<11>,
 }
 
 #[derive(Serialize)]
@@ -80,9 +80,9 @@ impl VirtualTn {
     fn new(tn: &domain::VirtualTn, is_shared: bool) -> Self {
         Self {
             draining: Some(tn.draining).filter(|draining| is_shared || *draining),
-            session_id: tn.session.map(|id| id.to_string()),
+            session_id: tn.session.map(|id| id.bytes().into()),
             sessions: is_shared.then_some(tn.sessions),
-            value: tn.number.digits(),
+            value: tn.number.into(),
         }
     }
 }
