@@ -17,6 +17,26 @@ CREATE TABLE tn (
 CREATE INDEX tn_open ON tn (pick_key) WHERE pick_key IS NOT NULL;
 CREATE INDEX tn_full ON tn (sessions) WHERE pick_key IS NULL AND draining = 0;
 
+-- How many numbers have so many sessions: the size of the pool without a look at each number.
+CREATE TABLE pool (
+    draining INTEGER NOT NULL,
+    sessions INTEGER NOT NULL,
+    tns      INTEGER NOT NULL,
+    PRIMARY KEY (draining, sessions)
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER tn_added AFTER INSERT ON tn BEGIN
+    INSERT INTO pool (draining, sessions, tns) VALUES (NEW.draining, NEW.sessions, 1)
+        ON CONFLICT DO UPDATE SET tns = tns + 1;
+END;
+CREATE TRIGGER tn_removed AFTER DELETE ON tn BEGIN
+    UPDATE pool SET tns = tns - 1 WHERE draining = OLD.draining AND sessions = OLD.sessions;
+END;
+CREATE TRIGGER tn_changed AFTER UPDATE OF sessions, draining ON tn BEGIN
+    UPDATE pool SET tns = tns - 1 WHERE draining = OLD.draining AND sessions = OLD.sessions;
+    INSERT INTO pool (draining, sessions, tns) VALUES (NEW.draining, NEW.sessions, 1)
+        ON CONFLICT DO UPDATE SET tns = tns + 1;
+END;
+
 -- `request` is a hash of what was requested with an idempotency key; the id is then a hash of the key.
 CREATE TABLE session (
     id            TEXT PRIMARY KEY,

@@ -2,11 +2,11 @@
 
 use super::rows::{Columns, exists, first, first_that, integer, millis, run};
 use crate::{
-    domain::{Choice, Number, Sharing, Unavailable},
-    store::Result,
+    domain::{Choice, Number, PoolSize, Sharing, Unavailable},
+    store::{Result, StoreError},
 };
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 pub(super) fn is_tn(db: &Connection, value: Number) -> Result<bool> {
     exists(db, "SELECT 1 FROM tn WHERE value = ?1", [integer(value)])
@@ -47,7 +47,7 @@ pub(super) fn obstacle(
     choice: &Choice,
     sharing: &Sharing,
 ) -> Result<Option<Unavailable>> {
-    let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?));
+    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?));
     let stored = first(db, "SELECT sessions, draining FROM tn WHERE value = ?1", [integer(tn)], read)?;
     Ok(choice.obstacle(tn, stored, sharing))
 }
@@ -102,6 +102,33 @@ fn pick_among(db: &Connection, limit: u32, admits: impl Fn(Number) -> bool) -> R
         run(db, "UPDATE tn SET pick_key = NULL WHERE pick_key IS NOT NULL AND sessions >= ?1", [limit])?;
     }
     Ok(None)
+}
+
+/// The size of the pool, from the counts of the numbers that have so many sessions, put right for each number with sessions
+/// that have expired and are not ended. The time grows with those only.
+pub(super) fn size(db: &Connection, sessions_per_tn: u32, now: DateTime<Utc>) -> Result<PoolSize> {
+    let sql = "WITH expired AS (
+             SELECT t.draining, t.sessions, count(*) AS ended
+             FROM session s INDEXED BY session_expiry JOIN tn t ON t.value = s.tn
+             WHERE s.ended_at IS NULL AND s.expires_at <= ?1 GROUP BY t.value
+         ), counted AS (
+             SELECT draining, sessions AS live, tns FROM pool
+             UNION ALL SELECT draining, sessions, -1 FROM expired
+             UNION ALL SELECT draining, sessions - ended, 1 FROM expired
+         )
+         SELECT ifnull(sum(tns), 0), ifnull(sum(tns) FILTER (WHERE live > 0), 0), ifnull(sum(tns * live), 0),
+             ifnull(sum(tns * max(?2 - live, 0)) FILTER (WHERE draining = 0), 0) FROM counted";
+    let count = |row: &Row<'_>, column| -> Result<u64> { Ok(row.get::<_, i64>(column)?.unsigned_abs()) };
+    let size = first(db, sql, params![millis(now), sessions_per_tn], |row| {
+        let (total, in_use) = (count(row, 0)?, count(row, 1)?);
+        Ok(PoolSize { total, in_use, sessions: count(row, 2)?, room: count(row, 3)? })
+    })?;
+    size.ok_or_else(|| StoreError::Unreadable("the pool has no size".into()))
+}
+
+/// The number of live sessions.
+pub(super) fn live_sessions(db: &Connection, now: DateTime<Utc>) -> Result<u64> {
+    Ok(size(db, 1, now)?.sessions)
 }
 
 fn random_key() -> i64 {

@@ -3,7 +3,7 @@
 use super::{
     Sqlite, free_list,
     readers::List,
-    rows::{Columns, all, count, exists, first, integer, millis, one_more, run},
+    rows::{Columns, all, exists, first, integer, millis, one_more, run},
     session_row::LIVE,
     sessions,
 };
@@ -13,7 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 #[async_trait]
 impl Pool for Sqlite {
@@ -35,7 +35,11 @@ impl Pool for Sqlite {
         sessions_per_tn: u32,
         now: DateTime<Utc>,
     ) -> Result<(Part<VirtualTn>, PoolSize)> {
-        let size = self.reading().await.list(List::Pool, move |db| size(db, sessions_per_tn, now)).await?;
+        let size = self
+            .reading()
+            .await
+            .list(List::Pool, move |db| free_list::size(db, sessions_per_tn, now))
+            .await?;
         Ok((self.reading().await.page(List::Pool, page, move |db, page| list(db, page, now)).await?, size))
     }
 
@@ -107,23 +111,4 @@ fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<Part<Virtual
         Ok(VirtualTn { number, session: session.filter(|_| sessions == 1), sessions, draining: row.get(1)? })
     })?;
     Ok(Part::cut(items, page.limit, |tn| tn.number.digits()))
-}
-
-/// The size of the pool. The time grows with the live sessions, and hardly with the TNs.
-fn size(db: &Connection, sessions_per_tn: u32, now: DateTime<Utc>) -> Result<PoolSize> {
-    let live = format!(
-        "SELECT count(*), ifnull(sum(live), 0),
-             ifnull(sum(min(live, ?2)) FILTER (WHERE tn NOT IN (SELECT value FROM tn WHERE draining = 1)), 0)
-         FROM (SELECT s.tn, count(*) AS live FROM session s WHERE {LIVE} GROUP BY s.tn)"
-    );
-    let read = |row: &Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-    let (in_use, sessions, taken): (u32, u32, u32) =
-        first(db, &live, params![millis(now), sessions_per_tn], read)?.unwrap_or_default();
-    let open = count(db, "SELECT count(*) FROM tn WHERE draining = 0", [])?;
-    Ok(PoolSize {
-        total: count(db, "SELECT count(*) FROM tn", [])?,
-        in_use: in_use.into(),
-        sessions: sessions.into(),
-        room: (open * u64::from(sessions_per_tn)).saturating_sub(taken.into()),
-    })
 }
