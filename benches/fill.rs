@@ -42,7 +42,7 @@ fn records(people: People, spare_tns: u64) -> [String; 4] {
     };
     let (tns, all) = (count(sessions.div_ceil(per_tn) + spare_tns), count(sessions));
     let id =
-        |n: &str, of: u64| format!("printf('%08x', {n} * 4294967295 / {of}) || lower(hex(randomblob(12)))");
+        |n: &str, of: u64| format!("unhex(printf('%08x', {n} * 4294967295 / {of}) || hex(randomblob(12)))");
     let (session, message) = (id("n", sessions), id("(n * 2 + is_b)", sessions * 2));
     // With a prime, each of them comes up once: who has a session is not in the order of the numbers.
     let mixed = format!("n * 7919 % {sessions}");
@@ -65,7 +65,7 @@ fn records(people: People, spare_tns: u64) -> [String; 4] {
                  attempted_at, revoked, provider_id, settled_at)
              SELECT {message}, id, 'start', tn, iif(is_b, participant_b, participant_a), iif(is_b, 'b', 'a'), created_at,
                  'sent', 1, 1, created_at, 0, 'mdr2-' || lower(hex(randomblob(16))), created_at
-             FROM (SELECT rowid - 1 AS n, * FROM session), (SELECT 0 AS is_b UNION ALL SELECT 1)"
+             FROM (SELECT row_number() OVER (ORDER BY id) - 1 AS n, * FROM session), (SELECT 0 AS is_b UNION ALL SELECT 1)"
         ),
     ]
 }

@@ -2,7 +2,7 @@
 PRAGMA application_id = 1397576528;
 
 -- Times are milliseconds since 1970-01-01 UTC, phone numbers integers of eleven digits,
--- our own ids 32 lower-case hexadecimal digits.
+-- our own ids 16 bytes, the API's 32 hexadecimal digits.
 
 -- The pool. A number that takes sessions has a random pick key; picking takes the next one after a random key, so that it
 -- costs the same among ten numbers and a million. A number that is full, or draining, has none. `sessions` counts those
@@ -39,7 +39,7 @@ END;
 
 -- `request` is a hash of what was requested with an idempotency key; the id is then a hash of the key.
 CREATE TABLE session (
-    id            TEXT PRIMARY KEY,
+    id            BLOB PRIMARY KEY,
     tn            INTEGER NOT NULL,
     participant_a INTEGER NOT NULL,
     participant_b INTEGER NOT NULL,
@@ -48,7 +48,7 @@ CREATE TABLE session (
     ended_at      INTEGER,
     request       TEXT,
     CHECK (participant_a <> participant_b)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX session_not_ended ON session (created_at, id) WHERE ended_at IS NULL;
 -- Has all that a list of the pool reads of a session.
 CREATE INDEX session_on_tn ON session (tn, expires_at, ended_at, id) WHERE ended_at IS NULL;
@@ -60,7 +60,7 @@ CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;
 CREATE TABLE route (
     tn               INTEGER NOT NULL,
     sender           INTEGER NOT NULL,
-    session_id       TEXT,
+    session_id       BLOB,
     previous_end     INTEGER,
     previous_partner INTEGER,
     PRIMARY KEY (tn, sender)
@@ -70,7 +70,7 @@ CREATE INDEX route_previous ON route (previous_end) WHERE session_id IS NULL;
 
 -- Tombstones of inbound texts that caused no message with their dedupe key.
 CREATE TABLE inbound (
-    id          TEXT PRIMARY KEY,
+    id          BLOB PRIMARY KEY,
     received_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX inbound_age ON inbound (received_at);
@@ -84,7 +84,7 @@ CREATE TABLE opt_out_key (
 INSERT INTO opt_out_key (only, key) VALUES (1, lower(hex(randomblob(32))));
 CREATE TABLE opt_out (
     tn     INTEGER NOT NULL,
-    person TEXT    NOT NULL,
+    person BLOB    NOT NULL,
     PRIMARY KEY (tn, person)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX opt_out_person ON opt_out (person);
@@ -93,8 +93,8 @@ CREATE INDEX opt_out_person ON opt_out (person);
 -- `Status` in src/domain/status.rs.
 -- For a list of more than two values SQLite makes a table in memory each time that it checks it, so the conditions have none.
 CREATE TABLE outbound (
-    id           TEXT PRIMARY KEY,
-    session_id   TEXT,
+    id           BLOB PRIMARY KEY,
+    session_id   BLOB,
     kind         TEXT    NOT NULL
         CHECK (kind = 'relay' OR kind = 'start' OR kind = 'end' OR kind = 'expired' OR kind = 'no_session'
             OR kind = 'not_delivered'),

@@ -29,6 +29,12 @@ macro_rules! id {
             }
         }
 
+        impl From<[u8; 16]> for $name {
+            fn from(bytes: [u8; 16]) -> Self {
+                Self(Uuid::from_bytes(bytes))
+            }
+        }
+
         impl FromStr for $name {
             type Err = InvalidId;
 
@@ -68,13 +74,6 @@ id! {
 id! {
     /// A keyed hash of a person's number, made with the key of a store.
     PersonHash
-}
-
-impl PersonHash {
-    /// The hash with these bytes.
-    pub(super) fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
 }
 
 impl SessionId {

@@ -34,7 +34,7 @@ impl OptOutKey {
         let digest = Sha256::new().chain_update(&self.0).chain_update(person.digits()).finalize();
         let mut half = [0; 16];
         half.copy_from_slice(&digest[..16]);
-        PersonHash::from_bytes(half)
+        half.into()
     }
 }
 

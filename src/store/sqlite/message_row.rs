@@ -25,7 +25,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Message> {
     let media: Option<String> = row.get(7)?;
     let media_urls = media.map(|json| serde_json::from_str(&json)).transpose();
     let text = Text {
-        session: row.some_parsed(1)?,
+        session: row.some_id(1)?,
         kind: row.parsed(2)?,
         from: row.number(3)?,
         to: row.number(4)?,
@@ -56,7 +56,7 @@ pub(super) fn read(row: &Row<'_>) -> Result<Message> {
         delivery,
         settled_at: row.some_time(23)?,
     };
-    Ok(Message { outbound: Outbound { id: row.parsed(0)?, created_at: row.time(8)?, text }, status })
+    Ok(Message { outbound: Outbound { id: row.id(0)?, created_at: row.time(8)?, text }, status })
 }
 
 /// Reads a message; `None`: it is unreadable, which is logged, and must not keep others from being processed.

@@ -33,8 +33,8 @@ pub(super) fn insert(db: &Connection, message: &Message) -> Result<()> {
     let Content { body, media_urls } = &text.content;
     let media = (!media_urls.is_empty()).then(|| serde_json::Value::from(media_urls.clone()).to_string());
     let identity: [Value; 9] = [
-        id.to_string().into(),
-        text.session.map(|session| session.to_string()).into(),
+        id.bytes().to_vec().into(),
+        text.session.map(|session| session.bytes().to_vec()).into(),
         text.kind.as_str().to_owned().into(),
         integer(text.from).into(),
         integer(text.to).into(),
@@ -68,7 +68,7 @@ pub(super) fn insert_new(
 /// Stores a transition. The content of a settled message is erased.
 pub(super) fn apply(db: &Connection, transition: &Transition) -> Result<MessageEvent> {
     let Message { outbound, status } = &transition.to;
-    let id = Value::from(outbound.id.to_string());
+    let id = Value::from(outbound.id.bytes().to_vec());
     run(
         db,
         concat!(update!(), "WHERE id = ?16"),
@@ -86,13 +86,13 @@ pub(super) fn apply_to(db: &Connection, before: &Status, transition: &Transition
              IS (?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31)"
     );
     let Message { outbound, status } = &transition.to;
-    let id = Value::from(outbound.id.to_string());
+    let id = Value::from(outbound.id.bytes().to_vec());
     let values = status_values(status).into_iter().chain([id]).chain(status_values(before));
     Ok(run(db, sql, params_from_iter(values))? == 1)
 }
 
 pub(super) fn by_id(db: &Connection, id: MessageId) -> Result<Option<Message>> {
-    first(db, select!("WHERE id = ?1"), [id.to_string()], read)
+    first(db, select!("WHERE id = ?1"), [id.bytes()], read)
 }
 
 pub(super) fn by_provider_id(db: &Connection, id: &str) -> Result<Option<Message>> {
@@ -102,12 +102,12 @@ pub(super) fn by_provider_id(db: &Connection, id: &str) -> Result<Option<Message
 /// Whether a text with this dedupe key is stored, as a message or as a tombstone.
 pub(super) fn is_known(db: &Connection, key: MessageId) -> Result<bool> {
     let known = "SELECT 1 FROM outbound WHERE id = ?1 UNION ALL SELECT 1 FROM inbound WHERE id = ?1";
-    exists(db, known, [key.to_string()])
+    exists(db, known, [key.bytes()])
 }
 
 pub(super) fn insert_tombstone(db: &Connection, key: MessageId, received_at: DateTime<Utc>) -> Result<()> {
     let sql = "INSERT INTO inbound (id, received_at) VALUES (?1, ?2)";
-    run(db, sql, params![key.to_string(), millis(received_at)]).map(drop)
+    run(db, sql, params![key.bytes(), millis(received_at)]).map(drop)
 }
 
 /// Messages for which [`is_due`](crate::domain::is_due) holds, oldest first.
@@ -125,7 +125,7 @@ pub(super) fn due(db: &Connection, limit: u32, now: DateTime<Utc>) -> Result<Vec
             millis(ahead + LONGEST_BACKOFF),
             LONGEST_TURN.num_milliseconds()
         ],
-        |row| Ok(Due { id: row.parsed(0)?, has_media: row.get(1)? }),
+        |row| Ok(Due { id: row.id(0)?, has_media: row.get(1)? }),
     )
 }
 
@@ -151,7 +151,7 @@ pub(super) fn unknown(db: &Connection, limit: u32, after: Option<MessageId>) -> 
              AND (?2 IS NULL OR (attempted_at, id) > (SELECT attempted_at, id FROM outbound WHERE id = ?2))
          ORDER BY attempted_at, id LIMIT ?1"
         ),
-        params![limit, after.map(|id| id.to_string())],
+        params![limit, after.map(|id| id.bytes())],
         read,
     )
 }
@@ -165,7 +165,7 @@ pub(super) fn unsettled(db: &Connection, session: &Session) -> Result<Vec<Messag
             "WHERE from_tn = ?1 AND recipient IN (?2, ?3) AND created_at >= ?4 AND session_id = ?5
              AND settled_at IS NULL"
         ),
-        params![tn, a, b, since, session.id.to_string()],
+        params![tn, a, b, since, session.id.bytes()],
         readable,
     )
     .map(|found| found.into_iter().flatten().collect())
@@ -189,7 +189,7 @@ pub(super) fn of_session(db: &Connection, session: &Session, page: &Page) -> Res
             ),
             " ORDER BY created_at, rowid LIMIT ?7"
         ),
-        params![tn, a, b, session.id.to_string(), after_time, after_row, one_more(page.limit)],
+        params![tn, a, b, session.id.bytes(), after_time, after_row, one_more(page.limit)],
         |row| {
             let mut message = read(row)?;
             message.outbound.text.content = Content::default();
@@ -216,7 +216,7 @@ pub(super) fn others(db: &Connection, message: &Outbound) -> Result<Others> {
         db,
         "SELECT state, provider_id FROM outbound WHERE from_tn = ?1 AND recipient = ?2 AND id <> ?3
              AND (provider_id IS NOT NULL OR state = 'sending')",
-        params![integer(message.text.from), integer(message.text.to), message.id.to_string()],
+        params![integer(message.text.from), integer(message.text.to), message.id.bytes()],
         |row| Ok((row.parsed::<State>(0)?, row.get::<_, Option<String>>(1)?)),
     )?;
     let sending = rows.iter().any(|(state, _)| *state == State::Sending);
@@ -255,13 +255,13 @@ pub(super) fn earlier_texts(
             integer(text.to),
             millis(from),
             millis(until),
-            text.session.map(|session| session.to_string()),
+            text.session.map(|session| session.bytes()),
             limit
         ],
         |row| {
             let reason: Option<String> = row.get(2)?;
             let is_beyond = is_beyond_limit(reason.as_deref());
-            Ok(EarlierText { id: row.parsed(0)?, at: row.time(1)?, is_beyond })
+            Ok(EarlierText { id: row.id(0)?, at: row.time(1)?, is_beyond })
         },
     )
 }
@@ -303,7 +303,7 @@ pub(super) fn told_at(
         Role::B => b,
     };
     let until = millis(now + CLOCK_TOLERANCE);
-    first(db, sql, params![tn, recipient, since, until, session.id.to_string()], |row| row.time(0))
+    first(db, sql, params![tn, recipient, since, until, session.id.bytes()], |row| row.time(0))
 }
 
 /// The number of messages in this state that are not settled, up to a maximum, and when the oldest was created.

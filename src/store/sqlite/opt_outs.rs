@@ -22,7 +22,7 @@ pub(super) fn set_key(db: &Connection, key: &OptOutKey) -> Result<bool> {
 /// Stores an opt-out of a person who is known by the hash only.
 pub(super) fn set_hashed(db: &Connection, tn: Number, person: PersonHash) -> Result<()> {
     let sql = "INSERT INTO opt_out (tn, person) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    run(db, sql, params![integer(tn), person.to_string()]).map(drop)
+    run(db, sql, params![integer(tn), person.bytes()]).map(drop)
 }
 
 #[async_trait]

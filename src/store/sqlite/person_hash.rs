@@ -19,6 +19,6 @@ pub(super) fn define(db: &Connection) -> rusqlite::Result<()> {
         let key: OptOutKey = context.get_raw(0).as_str()?.parse().map_err(|_| wrong("no key".into()))?;
         let number = u64::try_from(context.get::<i64>(1)?).ok().and_then(|number| number.try_into().ok());
         let number: Number = number.ok_or_else(|| wrong("no phone number".into()))?;
-        Ok(key.hash(number).to_string())
+        Ok(key.hash(number).bytes().to_vec())
     })
 }

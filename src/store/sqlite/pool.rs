@@ -59,7 +59,7 @@ fn one(db: &Connection, tn: Number, now: DateTime<Utc>) -> Result<Option<Virtual
     );
     first(db, &sql, [millis(now), integer(tn)], |row| {
         let sessions: u32 = row.get(1)?;
-        let session = if sessions == 1 { row.some_parsed(2)? } else { None };
+        let session = if sessions == 1 { row.some_id(2)? } else { None };
         Ok(VirtualTn { number: tn, session, sessions, draining: row.get(0)? })
     })
 }
@@ -95,7 +95,7 @@ fn list(db: &Connection, page: &Page, now: DateTime<Utc>) -> Result<Part<Virtual
     let mut live = db.prepare_cached(&live)?;
     let mut live = live.query([millis(now), after])?;
     let mut next = || -> Result<Option<(Number, SessionId)>> {
-        live.next()?.map(|row| Ok((row.number(0)?, row.parsed(1)?))).transpose()
+        live.next()?.map(|row| Ok((row.number(0)?, row.id(1)?))).transpose()
     };
     let mut ahead = next()?;
     let tns = "SELECT value, draining FROM tn WHERE value > ?1 ORDER BY value LIMIT ?2";

@@ -34,7 +34,9 @@ pub(super) trait Columns {
     fn some_time(&self, column: usize) -> Result<Option<DateTime<Utc>>>;
     fn number(&self, column: usize) -> Result<Number>;
     fn some_number(&self, column: usize) -> Result<Option<Number>>;
-    /// An id, or the name of a variant.
+    fn id<T: From<[u8; 16]>>(&self, column: usize) -> Result<T>;
+    fn some_id<T: From<[u8; 16]>>(&self, column: usize) -> Result<Option<T>>;
+    /// The name of a variant.
     fn parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<T>;
     fn some_parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<Option<T>>;
 }
@@ -54,6 +56,14 @@ impl Columns for Row<'_> {
 
     fn some_number(&self, column: usize) -> Result<Option<Number>> {
         self.get::<_, Option<i64>>(column)?.map(number).transpose()
+    }
+
+    fn id<T: From<[u8; 16]>>(&self, column: usize) -> Result<T> {
+        Ok(self.get::<_, [u8; 16]>(column)?.into())
+    }
+
+    fn some_id<T: From<[u8; 16]>>(&self, column: usize) -> Result<Option<T>> {
+        Ok(self.get::<_, Option<[u8; 16]>>(column)?.map(T::from))
     }
 
     fn parsed<T: FromStr<Err: Into<StoreError>>>(&self, column: usize) -> Result<T> {

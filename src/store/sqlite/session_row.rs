@@ -68,7 +68,7 @@ pub(super) fn read_unblocked(row: &Row<'_>) -> Result<Session> {
         Ok(Participant { role, number: row.number(column)?, blocked: None })
     };
     Ok(Session {
-        id: row.parsed(0)?,
+        id: row.id(0)?,
         tn: row.number(1)?,
         participants: [participant(Role::A, 2)?, participant(Role::B, 3)?],
         created_at: row.time(4)?,

@@ -47,7 +47,7 @@ impl Sessions for Sqlite {
         let set = move |db: &Connection| {
             let Some(session) = live(db, id, now)? else { return Ok(None) };
             let sql = "UPDATE session SET expires_at = ?2 WHERE id = ?1";
-            run(db, sql, params![id.to_string(), expires_at.map(millis)])?;
+            run(db, sql, params![id.bytes(), expires_at.map(millis)])?;
             Ok(Some(Session { expires_at, ..session }))
         };
         self.writer.write(set).await
@@ -84,7 +84,7 @@ impl Sessions for Sqlite {
 
 pub(super) fn live(db: &Connection, id: SessionId, now: DateTime<Utc>) -> Result<Option<Session>> {
     let sql = select(&format!("{LIVE} AND s.id = ?2"));
-    first(db, &sql, params![millis(now), id.to_string()], read)
+    first(db, &sql, params![millis(now), id.bytes()], read)
 }
 
 /// A session of a TN that has expired and is not ended.
@@ -128,7 +128,7 @@ fn total(db: &Connection, filter: SessionFilter, now: DateTime<Utc>) -> Result<u
 fn list(db: &Connection, filter: SessionFilter, page: &Page, now: DateTime<Utc>) -> Result<Part<Session>> {
     let shown = shown();
     let (participant, tn) = (filter.participant.map(integer), filter.virtual_tn.map(integer));
-    let (after_time, after_id) = page.after.as_deref().and_then(read_cursor).unwrap_or((i64::MIN, ""));
+    let (after_time, after_id) = page.after.as_deref().and_then(read_cursor).unwrap_or((i64::MIN, [0; 16]));
     let items = all(
         db,
         &format!(
@@ -142,9 +142,9 @@ fn list(db: &Connection, filter: SessionFilter, page: &Page, now: DateTime<Utc>)
     Ok(Part::cut(items, page.limit, cursor))
 }
 
-fn read_cursor(cursor: &str) -> Option<(i64, &str)> {
+fn read_cursor(cursor: &str) -> Option<(i64, [u8; 16])> {
     let (time, id) = cursor.split_once('-')?;
-    Some((time.parse().ok()?, id))
+    Some((time.parse().ok()?, id.parse::<SessionId>().ok()?.bytes()))
 }
 
 fn open(db: &Connection, new: &NewSession, lease_until: DateTime<Utc>) -> Result<OpenSession> {
@@ -213,7 +213,7 @@ pub(super) fn insert(db: &Connection, session: &Session, request: Option<&str>, 
     let routes = "INSERT INTO route (tn, sender, session_id) VALUES (?1, ?2, ?4), (?1, ?3, ?4)
          ON CONFLICT DO UPDATE SET session_id = excluded.session_id WHERE session_id IS NULL";
     let [a, b] = session.participants.map(|participant| integer(participant.number));
-    if run(db, routes, params![integer(session.tn), a, b, session.id.to_string()])? != 2 {
+    if run(db, routes, params![integer(session.tn), a, b, session.id.bytes()])? != 2 {
         return Err(StoreError::Unreadable("a participant already has a session on this TN".into()));
     }
     free_list::take(db, session.tn, limit)
@@ -240,7 +240,7 @@ fn insert_record(
     request: Option<&str>,
     ended_at: Option<DateTime<Utc>>,
 ) -> Result<()> {
-    let (id, tn) = (session.id.to_string(), integer(session.tn));
+    let (id, tn) = (session.id.bytes(), integer(session.tn));
     let [a, b] = session.participants.map(|participant| integer(participant.number));
     run(
         db,
@@ -268,9 +268,9 @@ pub(super) fn end(
     now: DateTime<Utc>,
     lease_until: Option<DateTime<Utc>>,
 ) -> Result<Option<Vec<Message>>> {
-    let not_ended = first(db, &select("s.id = ?1 AND s.ended_at IS NULL"), [id.to_string()], read)?;
+    let not_ended = first(db, &select("s.id = ?1 AND s.ended_at IS NULL"), [id.bytes()], read)?;
     let Some(session) = not_ended.filter(|session| cause.allows(session, now)) else { return Ok(None) };
-    run(db, "UPDATE session SET ended_at = ?2 WHERE id = ?1", params![id.to_string(), millis(now)])?;
+    run(db, "UPDATE session SET ended_at = ?2 WHERE id = ?1", params![id.bytes(), millis(now)])?;
     let [a, b] = session.participants.map(|participant| integer(participant.number));
     let route = [integer(session.tn), a, b];
     if cause.is_past() {
@@ -288,20 +288,20 @@ pub(super) fn end(
     }
     if cause == EndCause::RolledBack {
         // The key that it was opened with, if there was one, can be used again.
-        run(db, "DELETE FROM session WHERE id = ?1 AND request IS NOT NULL", [id.to_string()])?;
+        run(db, "DELETE FROM session WHERE id = ?1 AND request IS NOT NULL", [id.bytes()])?;
     }
     messages::insert_new(db, notices, lease_until).map(Some)
 }
 
 /// A session, live or ended.
 pub(super) fn stored(db: &Connection, id: SessionId) -> Result<Option<Session>> {
-    first(db, &select("s.id = ?1"), [id.to_string()], read)
+    first(db, &select("s.id = ?1"), [id.bytes()], read)
 }
 
 /// A session, live or ended, and what was requested with its idempotency key.
 fn with_request(db: &Connection, id: SessionId) -> Result<Option<(Session, Option<String>)>> {
     let sql = format!("SELECT {COLUMNS}, s.request FROM session s WHERE s.id = ?1");
-    first(db, &sql, [id.to_string()], |row| Ok((read(row)?, row.get(10)?)))
+    first(db, &sql, [id.bytes()], |row| Ok((read(row)?, row.get(10)?)))
 }
 
 /// A session without who is blocked, its end, and what was requested with its idempotency key.
@@ -314,7 +314,7 @@ pub(super) fn every(db: &Connection) -> Result<Vec<Stored>> {
 
 /// Whether a session with this id is stored, live or ended.
 pub(super) fn is_stored(db: &Connection, id: SessionId) -> Result<bool> {
-    exists(db, "SELECT 1 FROM session WHERE id = ?1", [id.to_string()])
+    exists(db, "SELECT 1 FROM session WHERE id = ?1", [id.bytes()])
 }
 
 /// Deletes sessions that were ended before then, and what routes hold of such; returns the number of sessions.

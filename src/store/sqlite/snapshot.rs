@@ -48,10 +48,10 @@ fn export(db: &Connection, before: DateTime<Utc>) -> Result<Exported> {
         Ok(Entry::OptOutKey(key.parse().map_err(unreadable)?))
     })?);
     entries.extend(all(db, "SELECT tn, person FROM opt_out", [], |row| {
-        Ok(Entry::OptOut { tn: row.number(0)?, person: row.parsed(1)? })
+        Ok(Entry::OptOut { tn: row.number(0)?, person: row.id(1)? })
     })?);
     entries.extend(all(db, "SELECT id, received_at FROM inbound", [], |row| {
-        Ok(Entry::Inbound { id: row.parsed(0)?, received_at: row.time(1)? })
+        Ok(Entry::Inbound { id: row.id(0)?, received_at: row.time(1)? })
     })?);
     entries.extend(messages::every(db)?.into_iter().map(|message| Entry::Message(Box::new(message))));
     Ok(exported(entries, before))

@@ -48,7 +48,7 @@ async fn sessions_that_cannot_be_ended_stop_neither_the_others_nor_the_outbox() 
     let ids = open_sessions(&app, 130, 1).await;
     app.add_tn(&number(900)).await;
     let last = app.open_session(&number(901), &number(902), Some(2)).await;
-    break_sessions(&app, &format!("OLD.id <> '{}'", last["session_id"].as_str().unwrap()));
+    break_sessions(&app, &format!("OLD.id <> x'{}'", last["session_id"].as_str().unwrap()));
     app.provider.clear();
     app.clock.advance(TimeDelta::minutes(3));
     let round = app.maintain().await;

@@ -34,7 +34,7 @@ async fn ten_writes(failing: &'static [i64], early: bool) -> (Vec<i64>, Vec<u64>
                 return Err(failure());
             }
             for person in [1, 2] {
-                run(db, "INSERT INTO opt_out (tn, person) VALUES (?1, ?2)", [n, person])?;
+                run(db, "INSERT INTO opt_out (tn, person) VALUES (?1, CAST(?2 AS BLOB))", [n, person])?;
                 if fails {
                     return Err(failure());
                 }
@@ -94,7 +94,7 @@ fn writer() -> (Writer, tempfile::TempDir, std::path::PathBuf) {
 }
 
 fn insert(n: i64) -> impl FnMut(&Connection) -> Result<()> + Send + 'static {
-    move |db| run(db, "INSERT INTO opt_out (tn, person) VALUES (?1, 'a test')", [n]).map(drop)
+    move |db| run(db, "INSERT INTO opt_out (tn, person) VALUES (?1, x'00')", [n]).map(drop)
 }
 
 /// How many rows another connection sees.
