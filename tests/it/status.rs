@@ -153,7 +153,7 @@ async fn the_failures_among_many_settled_messages_are_at_least_as_many_as_shown(
     let now = app.clock.now().timestamp_millis();
     let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10050)
          INSERT INTO outbound (id, kind, from_tn, recipient, created_at, state, lease, attempts, revoked, settled_at)
-         SELECT printf('%032x', i), 'start', 12062992129, 12065551212, ?1,
+         SELECT CAST(printf('%016d', i) AS BLOB), 'start', 12062992129, 12065551212, ?1,
              iif(i > 10040, 'failed', 'sent'), 1, 1, 0, ?1 - i FROM n";
     db.execute(many, [now]).unwrap();
     let status = status(&app).await;
