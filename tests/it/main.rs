@@ -17,6 +17,7 @@ mod documents;
 mod domain;
 mod durability;
 mod erasure;
+mod faults;
 mod flowroute;
 mod fuzz;
 mod guarded_server;

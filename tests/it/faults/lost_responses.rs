@@ -1,6 +1,6 @@
 //! Flowroute's response is lost, and the outcome is reconciled with its list of messages.
 
-use crate::fixture::{Conversation, Fixture, Poster};
+use crate::faults::fixture::{Conversation, Fixture, Poster};
 use serde_json::Value;
 use test_support::{
     Backend,

@@ -1,6 +1,6 @@
 //! The service is stopped while maintenance drains a full outbox.
 
-use crate::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
+use crate::faults::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
 use sms_proxy::domain::State;
 use std::time::Duration;
 use test_support::{Backend, binary::eventually, flowroute_standin::Mode, on_each_backend};

@@ -1,6 +1,6 @@
 //! Flowroute accepts nothing for a while.
 
-use crate::fixture::{Conversation, Fixture, Poster, until};
+use crate::faults::fixture::{Conversation, Fixture, Poster, until};
 use test_support::{Backend, binary::Server, flowroute_standin::Mode, on_each_backend};
 
 const TEXTS: usize = 20;

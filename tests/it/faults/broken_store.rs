@@ -1,6 +1,6 @@
 //! SQLite cannot write: another process holds the lock, or the disk fails.
 
-use crate::fixture::{Conversation, Fixture, Poster, assert_nothing_is_accepted, health_becomes};
+use crate::faults::fixture::{Conversation, Fixture, Poster, assert_nothing_is_accepted, health_becomes};
 use rusqlite::Connection;
 use std::{process::Command, time::Duration};
 use test_support::{

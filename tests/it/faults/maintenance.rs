@@ -1,6 +1,6 @@
 //! `sms-proxy maintenance`: one round, as a command.
 
-use crate::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster, until};
+use crate::faults::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster, until};
 use chrono::Utc;
 use rusqlite::Connection;
 use serde_json::Value;

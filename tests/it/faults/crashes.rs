@@ -1,6 +1,6 @@
 //! The process is killed under load, repeatedly.
 
-use crate::fixture::{Conversation, Fixture, Poster};
+use crate::faults::fixture::{Conversation, Fixture, Poster};
 use serde_json::Value;
 use std::time::Duration;
 use test_support::{Backend, binary::eventually, on_each_backend};

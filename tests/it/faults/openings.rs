@@ -1,6 +1,6 @@
 //! Sessions with an idempotency key, draining and new expiries, while the process dies or another instance does the same.
 
-use crate::fixture::{DEFAULT_TIMES, Fixture, add_tn, ask, until, was_too_slow};
+use crate::faults::fixture::{DEFAULT_TIMES, Fixture, add_tn, ask, until, was_too_slow};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,

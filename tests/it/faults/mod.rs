@@ -1,5 +1,4 @@
 //! Tests of the real binary while Flowroute, the disk, DynamoDB or the process itself fails.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
 
 mod broken_dynamodb;
 mod broken_store;

@@ -1,6 +1,6 @@
 //! Many concurrent texts.
 
-use crate::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
+use crate::faults::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
 use std::{fs, time::Duration};
 use test_support::{Backend, binary::Server, on_each_backend};
 

@@ -1,6 +1,6 @@
 //! Two instances on the same store under load; they crash in turn.
 
-use crate::fixture::{Conversation, Fixture, Poster, until};
+use crate::faults::fixture::{Conversation, Fixture, Poster, until};
 use serde_json::Value;
 use std::{
     sync::{

@@ -1,6 +1,6 @@
 //! DynamoDB is down, throttles, fails, hangs, or its responses are lost.
 
-use crate::fixture::{Conversation, Fixture, Poster, assert_nothing_is_accepted};
+use crate::faults::fixture::{Conversation, Fixture, Poster, assert_nothing_is_accepted};
 use serde_json::Value;
 use std::time::Duration;
 use test_support::{

@@ -1,6 +1,6 @@
 //! The disk is full.
 
-use crate::fixture::{
+use crate::faults::fixture::{
     Conversation, Fixture, Poster, assert_all_can_be_changed, assert_nothing_can_be_changed,
 };
 use std::{
