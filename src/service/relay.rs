@@ -139,9 +139,11 @@ impl Service {
     async fn store_text(&self, inbound: Inbound) -> Result<Vec<Message>> {
         let now = self.now();
         let word = self.options.wording.opt_out.read(&inbound.content);
-        let (options, text) = (Arc::clone(&self.options), Arc::new(inbound.clone()));
-        let decided = Arc::clone(&text);
-        let decide = Arc::new(move |route: &Route| decide_allowed(route, &decided, word, &options));
+        let text = Arc::new(inbound.clone());
+        let decide = {
+            let (options, text) = (Arc::clone(&self.options), Arc::clone(&text));
+            Arc::new(move |route: &Route| decide_allowed(route, &text, word, &options))
+        };
         let quota = self.options.reply_quota;
         let sender_limit = self.options.sender_limit;
         let arrival = Arrival { inbound, now, lease_until: self.lease_until(now), quota, sender_limit };

@@ -54,7 +54,7 @@ impl<'a> Json<'a> {
         serde_json::from_str(self.0.get()).unwrap_or_default()
     }
 
-    /// Reads what begins so. Of anything else serde would make an error with a text.
+    /// Reads a value that begins with this character. For any other, `serde_json` would format an error that nobody reads.
     fn read<T: Deserialize<'a>>(self, first: char) -> Option<T> {
         let text = self.0.get();
         text.starts_with(first).then(|| serde_json::from_str(text).ok())?

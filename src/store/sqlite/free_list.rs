@@ -104,8 +104,8 @@ fn pick_among(db: &Connection, limit: u32, admits: impl Fn(Number) -> bool) -> R
     Ok(None)
 }
 
-/// The size of the pool, from the counts of the numbers that have so many sessions, put right for each number with sessions
-/// that have expired and are not ended. The time grows with those only.
+/// The size of the pool, from the counts of the numbers that have so many sessions, corrected for each number with
+/// sessions that have expired and are not ended. The time grows with those only.
 pub(super) fn size(db: &Connection, sessions_per_tn: u32, now: DateTime<Utc>) -> Result<PoolSize> {
     let sql = "WITH expired AS (
              SELECT t.draining, t.sessions, count(*) AS ended
