@@ -199,6 +199,7 @@ async fn each_operation_keeps_to_its_budget_in_a_small_pool() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn each_operation_costs_the_same_in_a_large_pool() {
     costs(20_000, anywhere).await;
 }

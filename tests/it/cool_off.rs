@@ -6,9 +6,12 @@ use sms_proxy::{domain::Sharing, service::Options};
 use test_support::{ALICE, Answer, App, BOB, Backend, EVE, TN, fresh_id, number, on_each_backend, unpaced};
 
 on_each_backend! {
-    a_tn_that_cools_off_is_the_last_choice_and_a_late_text_reaches_nobody_else
-    with_strict_cool_off_a_tn_is_not_picked_before_its_time
     a_late_text_with_a_time_stamp_reaches_nobody_in_a_session_on_the_same_tn
+}
+
+on_each_backend! { slow:
+    with_strict_cool_off_a_tn_is_not_picked_before_its_time
+    a_tn_that_cools_off_is_the_last_choice_and_a_late_text_reaches_nobody_else
 }
 
 /// How the first session ends.

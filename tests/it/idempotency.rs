@@ -15,7 +15,7 @@ on_each_backend! {
     the_answer_stays_the_same_after_the_expiry_was_changed
 }
 
-on_each_backend! { with 4 threads:
+on_each_backend! { slow, with 4 threads:
     requests_that_arrive_at_once_open_one_session_with_two_start_messages
 }
 

@@ -94,6 +94,7 @@ async fn drivers_need_as_many_tns_as_each_has_sessions() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn twice_as_many_tns_as_anybody_has_sessions_less_one_are_enough() {
     let (store, _guard) = test_support::sqlite_in_memory();
     assert_fits(store, &Market::of_equals(PEOPLE, 10), 19, 2_000).await;

@@ -95,6 +95,7 @@ fn sequences<G>(cases: u32, lists_every: usize, open: impl AsyncFn() -> (Shared,
 macro_rules! halves {
     ($($half:ident)*; $cases:expr, $lists_every:expr, $open:expr) => {$(
         #[test]
+        #[ignore = "slow"]
         fn $half() {
             super::sequences($cases / 2, $lists_every, $open);
         }
@@ -288,6 +289,7 @@ async fn the_invariants_hold_with_many_callers_on_sqlite() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[ignore = "slow"]
 async fn the_invariants_hold_with_many_callers_on_dynamodb() {
     many_callers_at_once(test_support::dynamodb::dynamodb().await).await;
 }

@@ -8,9 +8,12 @@ use tokio::task::JoinSet;
 const ROUNDS: usize = 20;
 
 on_each_backend! { with 4 threads:
-    as_many_sessions_open_as_there_are_free_tns_each_on_its_own_tn
     one_text_posted_thirty_times_concurrently_is_sent_once
     a_session_deleted_twelve_times_concurrently_ends_once
+}
+
+on_each_backend! { slow, with 4 threads:
+    as_many_sessions_open_as_there_are_free_tns_each_on_its_own_tn
 }
 
 async fn as_many_sessions_open_as_there_are_free_tns_each_on_its_own_tn(backend: Backend) {

@@ -216,22 +216,26 @@ fn a_quarter_of_the_random_calls_is_harmless() {
 }
 
 #[test]
+#[ignore = "slow"]
 fn another_quarter_of_the_random_calls_is_harmless() {
     run(1);
 }
 
 #[test]
+#[ignore = "slow"]
 fn a_third_quarter_of_the_random_calls_is_harmless() {
     run(2);
 }
 
 #[test]
+#[ignore = "slow"]
 fn the_last_quarter_of_the_random_calls_is_harmless() {
     run(3);
 }
 
 /// Fewer, as all records are read after each.
 #[test]
+#[ignore = "slow"]
 fn random_calls_on_dynamodb_are_harmless() {
     run_on(Backend::Dynamodb, 0, variable("RANDOM_CALLS", 50_000) / 50);
 }

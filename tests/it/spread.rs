@@ -94,6 +94,7 @@ async fn a_small_pool_is_in_one_shard() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_large_pool_is_spread_over_the_shards_and_every_tn_is_found() {
     let pool = Pool::large().await;
     let before = pool.parts().await;
@@ -112,6 +113,7 @@ async fn a_large_pool_is_spread_over_the_shards_and_every_tn_is_found() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn tns_freed_by_late_texts_are_spread_too() {
     let pool = Pool::large().await;
     let app = App::on(pool.process(), without_timeouts());

@@ -224,6 +224,7 @@ async fn the_other_calls_keep_to_their_budget_in_a_small_pool() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn the_other_calls_cost_the_same_in_a_large_pool() {
     other_costs(20_000, anywhere).await;
 }

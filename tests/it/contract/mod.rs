@@ -24,10 +24,12 @@ mod sharing_races;
 
 use fixtures::Shared;
 
-/// Makes a test of a case for one backend.
+/// Makes a test of each case for one backend.
 macro_rules! tests {
-    ($open:path; $($topic:ident { $($case:ident)* })*) => {$($(
+    ($open:path; $($topic:ident { $($case:ident)* })*) => { tests! { $open, slow: false; $($topic { $($case)* })* } };
+    ($open:path, slow: $slow:literal; $($topic:ident { $($case:ident)* })*) => {$($(
         #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+        #[cfg_attr($slow, ignore = "slow")]
         async fn $case() {
             let (store, _guard) = $open().await;
             super::$topic::$case(store).await;
@@ -94,15 +96,6 @@ macro_rules! suite {
                     a_number_that_is_cooling_off_is_the_last_choice
                     with_strict_cool_off_a_late_text_finds_no_other_partner
                     a_pair_gets_the_number_of_its_last_session_again_if_numbers_are_shared
-                }
-                sharing_races {
-                    a_person_with_many_at_once_gets_a_session_on_each_number
-                    as_many_sessions_open_at_once_as_there_is_room_for
-                    nobody_is_refused_while_others_end_as_many_sessions_as_they_open
-                    a_pair_whose_session_ends_while_its_next_opens_has_one_at_a_time
-                    of_an_end_and_a_new_expiry_at_once_one_wins
-                    a_number_that_drains_while_sessions_open_gets_none_afterwards
-                    no_session_is_left_on_a_number_that_is_removed_while_sessions_open
                 }
                 listing {
                     a_session_is_live_until_the_millisecond_before_its_expiry
@@ -192,6 +185,25 @@ macro_rules! suite {
                     counting_stops_at_the_limit
                     what_waits_in_one_session_is_counted_whole
                 }
+            }
+        }
+    };
+}
+
+/// What holds with many callers at once. On DynamoDB this takes minutes.
+macro_rules! races {
+    ($backend:ident, $open:path, slow: $slow:literal) => {
+        mod $backend {
+            tests! { $open, slow: $slow;
+                sharing_races {
+                    a_person_with_many_at_once_gets_a_session_on_each_number
+                    as_many_sessions_open_at_once_as_there_is_room_for
+                    nobody_is_refused_while_others_end_as_many_sessions_as_they_open
+                    a_pair_whose_session_ends_while_its_next_opens_has_one_at_a_time
+                    of_an_end_and_a_new_expiry_at_once_one_wins
+                    a_number_that_drains_while_sessions_open_gets_none_afterwards
+                    no_session_is_left_on_a_number_that_is_removed_while_sessions_open
+                }
                 races {
                     of_many_concurrent_adds_of_a_number_one_succeeds
                     of_many_concurrent_removals_of_a_number_one_succeeds
@@ -223,14 +235,16 @@ async fn open_dynamodb() -> (Shared, ()) {
 
 suite!(sqlite, super::open_sqlite);
 suite!(dynamodb, super::open_dynamodb);
+races!(sqlite_at_once, super::open_sqlite, slow: false);
+races!(dynamodb_at_once, super::open_dynamodb, slow: true);
 
 /// Many sessions on a number: the engine takes seconds for what SQLite does at once.
 mod sqlite_with_many_sessions {
-    tests! { super::open_sqlite; sharing_races { six_hundred_sessions_open_at_once_on_three_numbers } }
+    tests! { super::open_sqlite, slow: true; sharing_races { six_hundred_sessions_open_at_once_on_three_numbers } }
 }
 
 mod dynamodb_with_many_sessions {
-    tests! { super::open_dynamodb; sharing_races { six_hundred_sessions_open_at_once_on_three_numbers_twice } }
+    tests! { super::open_dynamodb, slow: true; sharing_races { six_hundred_sessions_open_at_once_on_three_numbers_twice } }
 }
 
 /// Deletion, for backends whose engine does not delete by itself.

@@ -10,6 +10,9 @@ const CALLERS: u32 = 16;
 
 on_each_backend! { with 4 threads:
     of_many_erasures_at_once_each_succeeds_and_one_is_enough
+}
+
+on_each_backend! { slow, with 4 threads:
     after_sessions_and_texts_at_the_same_moment_a_second_erasure_leaves_nothing
 }
 

@@ -37,21 +37,25 @@ async fn nothing_is_accepted_until_dynamodb_recovers(fault: Fault) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn nothing_is_accepted_while_dynamodb_throttles_and_the_service_recovers() {
     nothing_is_accepted_until_dynamodb_recovers(Fault::THROTTLED).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn nothing_is_accepted_while_dynamodb_fails_and_the_service_recovers() {
     nothing_is_accepted_until_dynamodb_recovers(Fault::ServerError).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn nothing_is_accepted_while_dynamodb_hangs_and_the_service_recovers() {
     nothing_is_accepted_until_dynamodb_recovers(Fault::NoResponse).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn nothing_is_accepted_while_dynamodb_is_down_and_the_service_recovers() {
     let exclusive = Fixture::exclusive_behind_fault_proxy().await;
     let (fixture, proxy, server, conversation, texts) = conversation_with(exclusive, &[]).await;
@@ -62,6 +66,7 @@ async fn nothing_is_accepted_while_dynamodb_is_down_and_the_service_recovers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn texts_repeated_during_intermittent_faults_arrive_once() {
     let behind_proxy = Fixture::behind_fault_proxy().await;
     let (fixture, proxy, server, conversation, mut texts) = conversation_with(behind_proxy, &[]).await;
@@ -83,6 +88,7 @@ async fn texts_repeated_during_intermittent_faults_arrive_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn texts_that_are_stored_but_not_confirmed_arrive_once() {
     let behind_proxy = Fixture::behind_fault_proxy().await;
     let (fixture, proxy, server, conversation, mut texts) = conversation_with(behind_proxy, &[]).await;
@@ -128,11 +134,13 @@ async fn outcomes_cannot_be_stored(fail: impl AsyncFn(&FaultProxy), recover: imp
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn texts_in_flight_when_dynamodb_goes_down_are_reconciled_and_not_sent_again() {
     outcomes_cannot_be_stored(async |proxy| proxy.stop().await, FaultProxy::restart).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn texts_in_flight_when_dynamodb_hangs_are_reconciled_and_not_sent_again() {
     let hang = async |proxy: &FaultProxy| proxy.fail_all(Fault::NoResponse);
     outcomes_cannot_be_stored(hang, |proxy| _ = proxy.recover()).await;

@@ -11,7 +11,7 @@ const CONVERSATIONS: usize = 4;
 /// How many texts Flowroute accepts between a start and a crash.
 const TAKEN_BEFORE_CRASH: usize = 40;
 
-on_each_backend! { with 2 threads:
+on_each_backend! { slow, with 2 threads:
     texts_arrive_once_however_often_the_service_crashes_while_sending
 }
 

@@ -4,7 +4,7 @@ use crate::faults::fixture::{Conversation, DEFAULT_TIMES, Fixture, Poster};
 use std::{fs, time::Duration};
 use test_support::{Backend, binary::Server, on_each_backend};
 
-on_each_backend! { with 2 threads:
+on_each_backend! { slow, with 2 threads:
     many_concurrent_texts_pass_a_slow_provider_while_health_responds
     a_burst_stays_below_flowroutes_rate_limit
 }

@@ -9,9 +9,9 @@ use test_support::{
     on_each_backend,
 };
 
-on_each_backend! { with 2 threads:
-    texts_accepted_without_a_response_are_found_in_the_list_and_not_sent_again
+on_each_backend! { slow, with 2 threads:
     texts_not_accepted_without_a_response_are_sent_again_once
+    texts_accepted_without_a_response_are_found_in_the_list_and_not_sent_again
     nothing_is_sent_again_while_the_list_is_down_cut_or_links_elsewhere
 }
 

@@ -20,9 +20,12 @@ use tokio::task::JoinSet;
 const SHARED: [(&str, &str); 1] = [("SESSIONS_PER_TN", "50")];
 
 on_each_backend! { with 2 threads:
-    a_session_that_was_stored_before_a_crash_is_found_by_its_key_and_both_are_told_once
     of_two_instances_with_one_key_one_opens_the_session
     what_was_answered_before_a_crash_about_tns_and_expiries_holds_after_it
+}
+
+on_each_backend! { slow, with 2 threads:
+    a_session_that_was_stored_before_a_crash_is_found_by_its_key_and_both_are_told_once
 }
 
 /// A request for a session with a key.

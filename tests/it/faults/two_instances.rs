@@ -22,7 +22,7 @@ const CRASHES: usize = 6;
 /// How many texts Flowroute accepts between two crashes.
 const TAKEN_BEFORE_CRASH: usize = 25;
 
-on_each_backend! { with 2 threads:
+on_each_backend! { slow, with 2 threads:
     texts_arrive_once_however_often_one_of_two_instances_crashes
 }
 

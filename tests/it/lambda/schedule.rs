@@ -18,10 +18,13 @@ use test_support::{
 };
 
 on_each_backend! { with 2 threads:
-    concurrent_events_end_an_expired_session_once_and_notify_both_once
     scheduled_events_send_waiting_texts_once_after_an_outage
     the_next_scheduled_event_tells_the_sender_of_a_refused_text_once
     no_other_event_and_no_request_starts_maintenance
+}
+
+on_each_backend! { slow, with 2 threads:
+    concurrent_events_end_an_expired_session_once_and_notify_both_once
 }
 
 /// Stores a session that expired a minute ago and is not ended yet. Returns its two participants.

@@ -72,6 +72,7 @@ async fn many_texts_posted_to_both_concurrently_are_sent_once_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn sessions_opened_and_ended_by_both_concurrently_get_a_tn_each_and_end_once() {
     const FREE: usize = 5;
     let cloud = Cloud::on(Backend::Dynamodb).await;

@@ -15,9 +15,12 @@ on_each_backend! {
     the_sender_is_told_when_flowroute_says_that_the_recipient_has_opted_out
     the_notice_is_shown_with_the_messages_of_the_session
     the_words_can_be_changed_or_switched_off
-    nobody_is_told_while_the_outcome_is_unknown
     nobody_is_told_of_a_text_that_arrives_or_may_still_arrive
     nobody_is_told_of_a_notice_that_failed
+}
+
+on_each_backend! { slow:
+    nobody_is_told_while_the_outcome_is_unknown
 }
 
 async fn the_sender_of_a_refused_text_is_told(backend: Backend) {

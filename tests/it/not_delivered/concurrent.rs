@@ -13,7 +13,7 @@ use test_support::{
     flat, fresh_id, on_each_backend, without_timeouts,
 };
 
-on_each_backend! { with 4 threads:
+on_each_backend! { slow, with 4 threads:
     of_many_texts_that_fail_at_once_one_is_told_of
     of_many_late_texts_and_receipts_at_once_one_is_told_of
     a_failure_and_the_end_of_the_session_at_once_tell_nobody_afterwards

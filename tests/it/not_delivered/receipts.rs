@@ -7,13 +7,16 @@ use serde_json::{Value, json};
 use test_support::{ALICE, App, BOB, Backend, EVE, Outcome, TN, on_each_backend};
 
 on_each_backend! {
-    a_receipt_that_a_text_was_not_delivered_tells_its_sender
     a_receipt_of_anything_else_tells_nobody
     a_message_is_told_of_once_whatever_its_receipts_say
     the_receipt_that_is_kept_decides
     a_receipt_settles_an_unknown_text_and_tells_its_sender
     a_receipt_of_a_notice_tells_nobody
     a_receipt_after_the_session_tells_nobody
+}
+
+on_each_backend! { slow:
+    a_receipt_that_a_text_was_not_delivered_tells_its_sender
 }
 
 /// A receipt as Flowroute posts it, this many seconds after the epoch of all receipts here.

@@ -8,12 +8,15 @@ on_each_backend! {
     a_text_that_waits_is_sent_by_the_next_round
     a_text_that_was_tried_often_waits_no_longer_than_the_longest_backoff
     a_text_in_its_backoff_keeps_it_while_the_clock_is_right
-    a_text_whose_sender_died_is_reclaimed
     the_drain_lease_of_a_process_that_died_is_taken_over
     a_text_of_unknown_outcome_is_looked_up_from_the_new_time_on
     a_text_that_was_not_taken_is_sent_again_once
     strangers_are_answered_again
     texts_after_the_end_of_a_session_are_relayed
+}
+
+on_each_backend! { slow:
+    a_text_whose_sender_died_is_reclaimed
 }
 
 /// How far the clock is set back.

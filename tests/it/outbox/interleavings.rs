@@ -196,6 +196,7 @@ mod every_accepted_text_reaches_its_one_recipient_once_or_its_record_says_why_no
     }
 
     #[test]
+    #[ignore = "slow"]
     fn dynamodb() {
         explore(Backend::Dynamodb);
     }

@@ -11,7 +11,6 @@ use tokio::task::JoinSet;
 on_each_backend! {
     a_text_that_the_provider_does_not_take_arrives_once_when_it_does
     the_pause_between_attempts_grows_to_a_quarter_of_an_hour
-    a_text_that_is_not_taken_for_a_day_has_failed
     a_refused_text_is_sent_once_and_its_reason_is_stored
     a_refused_start_message_cancels_the_other_one
     a_delayed_text_never_reaches_anybody_after_its_session_has_ended
@@ -24,6 +23,10 @@ on_each_backend! {
     rejected_credentials_lose_nothing_and_the_log_names_the_action
     messages_are_listed_in_pages_and_only_for_stored_sessions
     texts_that_are_too_old_do_not_hold_up_fresh_ones
+}
+
+on_each_backend! { slow:
+    a_text_that_is_not_taken_for_a_day_has_failed
 }
 
 on_each_backend! { with 4 threads:

@@ -98,6 +98,7 @@ async fn a_slow_store_reclaims_what_it_can_in_its_time_and_says_how_much() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn when_very_many_sessions_expire_together_the_outbox_is_still_drained() {
     let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(60)).await;
     let app = App::on(store, without_timeouts());
@@ -119,6 +120,7 @@ async fn when_very_many_sessions_expire_together_the_outbox_is_still_drained() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn texts_that_cannot_be_leased_do_not_block_the_others() {
     let (store, proxy) = FaultProxy::store_with_limit(Duration::from_secs(60)).await;
     let app = App::on(store, unpaced());

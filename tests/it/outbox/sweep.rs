@@ -145,6 +145,7 @@ async fn a_round_after_settled_texts_only_moves_on_and_the_next_finds_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn a_round_that_dies_half_way_loses_no_text_and_repeats_none() {
     let faults = [
         ("BatchGetItem", Fault::ServerError),
@@ -178,6 +179,7 @@ async fn a_round_that_dies_half_way_loses_no_text_and_repeats_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn after_the_clock_was_set_back_a_text_behind_the_cursor_is_found_and_the_cursor_moves_again() {
     for back in [TimeDelta::minutes(5), TimeDelta::hours(1), TimeDelta::days(1), TimeDelta::days(400)] {
         let (app, proxy) = conversation().await;

@@ -6,8 +6,11 @@ use test_support::{ALICE, App, Backend, TN, fresh_id, logged, on_each_backend};
 
 on_each_backend! {
     links_to_public_hosts_are_passed_on_as_they_are
-    other_links_are_left_out_and_the_recipient_and_the_operator_are_told
     a_link_that_is_left_out_does_not_hide_behind_one_that_is_passed_on
+}
+
+on_each_backend! { slow:
+    other_links_are_left_out_and_the_recipient_and_the_operator_are_told
 }
 
 const NOTICE: &str = "[YOUR ORG NAME]: A picture could not be passed on.";

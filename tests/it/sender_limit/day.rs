@@ -11,11 +11,14 @@ use test_support::{
 
 on_each_backend! {
     texts_beyond_the_limit_of_a_day_fail_with_the_reason_and_the_sender_is_told_once_an_hour
-    by_default_the_thousand_and_first_text_of_a_day_fails
     a_day_ends_24_hours_after_each_text
     texts_that_failed_for_the_limit_do_not_count
     a_repeated_text_that_failed_stays_failed
     the_limit_is_for_each_sender_and_session
+}
+
+on_each_backend! { slow:
+    by_default_the_thousand_and_first_text_of_a_day_fails
 }
 
 on_each_backend! { with 2 threads:

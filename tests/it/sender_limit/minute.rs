@@ -14,12 +14,15 @@ on_each_backend! {
     a_text_does_not_overtake_earlier_ones_whose_time_has_come
     after_a_quiet_minute_a_text_is_sent_at_once
     texts_that_are_spread_over_time_are_never_held_back
-    a_text_that_would_wait_for_more_than_an_hour_fails
     a_text_that_waits_is_sent_at_once_when_the_clock_is_set_back
     a_text_that_waits_long_keeps_its_turn_while_the_clock_is_right
     a_repeated_text_that_waits_is_sent_once_and_counts_once
     texts_that_wait_are_cancelled_when_the_session_ends
     a_text_whose_time_has_come_is_sent_again_if_the_provider_is_busy
+}
+
+on_each_backend! { slow:
+    a_text_that_would_wait_for_more_than_an_hour_fails
 }
 
 on_each_backend! { with 4 threads:

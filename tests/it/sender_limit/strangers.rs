@@ -6,8 +6,11 @@ use test_support::{App, Backend, TN, fresh_number, number, on_each_backend, unpa
 
 on_each_backend! {
     all_strangers_together_get_no_more_answers_in_a_day_than_the_quota
-    by_default_a_thousand_strangers_a_day_are_answered
     answers_in_the_future_do_not_count_in_the_quota_of_a_day
+}
+
+on_each_backend! { slow:
+    by_default_a_thousand_strangers_a_day_are_answered
 }
 
 async fn with_quota(backend: Backend, per_day: u32) -> App {

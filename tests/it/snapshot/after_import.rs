@@ -14,10 +14,13 @@ use test_support::{ALICE, App, BOB, Backend, EVE, flat, fresh_number, number, on
 on_each_backend! {
     the_conversations_continue
     stored_ids_are_recognised_as_duplicates
-    opted_out_people_are_blocked
     each_message_of_the_outbox_is_sent_once
     a_receipt_finds_its_message
     only_free_tns_are_picked
+}
+
+on_each_backend! { slow:
+    opted_out_people_are_blocked
     a_late_text_is_not_relayed_to_the_senders_next_partner
 }
 

@@ -8,7 +8,7 @@ use sms_proxy::{domain::Sharing, service::Options};
 use std::sync::Arc;
 use test_support::{ALICE, Answer, App, BOB, Backend, EVE, number, on_each_backend, unpaced};
 
-on_each_backend! {
+on_each_backend! { slow:
     what_was_shared_draining_or_opened_with_a_key_stays_so
 }
 

@@ -20,6 +20,7 @@ async fn open_on(store: &Shared, n: u64, tn: Number) -> Session {
 
 /// One of two TNs is free at any moment: one is freed before the other is taken.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn a_tn_that_is_freed_while_another_is_taken_is_found() {
     let (table, proxy) = FaultProxy::table().await;
     let searching = table.without_timeouts(proxy.url()).store(LONG_LIMIT);

@@ -223,6 +223,7 @@ async fn maintenance_resumes_after_an_outage() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn nothing_is_done_while_reads_fail() {
     with_each(READS, NOT_DONE, async |trouble| {
         let Trouble { troubled, well, fault, .. } = trouble;
@@ -252,6 +253,7 @@ async fn nothing_is_done_while_reads_fail() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn everything_is_refused_while_the_engine_is_unreachable() {
     let app = App::on(Table::nowhere().shipped(), unpaced());
     for (method, path, body) in [

@@ -36,6 +36,7 @@ async fn a_number_drains_and_takes_sessions_again() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn each_session_on_a_shared_number_is_counted_once() {
     with_every_fault(async |store, fail| {
         fill_pool(&store, 1).await;
@@ -71,6 +72,7 @@ async fn repeated(store: &Shared, key: &str) -> OpenSession {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_session_with_a_key_opens_once() {
     with_every_fault(async |store, fail| {
         fill_pool(&store, 2).await;
@@ -98,6 +100,7 @@ async fn a_session_with_a_key_opens_once() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn an_expiry_is_changed_once() {
     with_every_fault(async |store, fail| {
         fill_pool(&store, 1).await;
@@ -159,6 +162,7 @@ async fn a_session_with_a_key_that_was_reported_as_failed_is_got_by_a_repeat() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_tn_drains_and_an_expiry_changes_by_retries() {
     with_each(WRITES, LASTING, async |trouble| {
         let Trouble { well, fault, .. } = trouble;

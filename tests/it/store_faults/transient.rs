@@ -116,6 +116,7 @@ async fn a_text_is_stored_once() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_message_is_settled_once_in_every_way() {
     let ways = [
         (sent("mdr2-1"), State::Sent),
@@ -144,6 +145,7 @@ async fn a_message_is_settled_once_in_every_way() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_message_is_leased_prolonged_and_reclaimed_once() {
     with_every_fault(async |store, fail| {
         let session = conversation(&store, None).await;
@@ -197,6 +199,7 @@ async fn same<T: Debug + PartialEq>(fail: &dyn Fn(), read: impl AsyncFn() -> T) 
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn failed_reads_are_retried_and_complete() {
     with_faults(READS, NOT_DONE.into_iter(), async |store, fail| {
         let session = conversation(&store, Some(60)).await;

@@ -79,13 +79,10 @@ impl Records {
 }
 
 /// Makes `name::sqlite` and `name::dynamodb`, a test on each backend, of each of these functions. The compiler reports
-/// a function that is left out as unused.
+/// a function that is left out as unused. Those that are `slow` run on DynamoDB in `.ci/run` only.
 #[macro_export]
 macro_rules! on_each_backend {
-    (with $threads:tt threads: $($case:ident)*) => {
-        $crate::on_each_backend! { @ #[tokio::test(flavor = "multi_thread", worker_threads = $threads)] $($case)* }
-    };
-    (@ #[$test:meta] $($case:ident)*) => {$(
+    (@ #[$test:meta] slow: $slow:literal $($case:ident)*) => {$(
         mod $case {
             #[$test]
             async fn sqlite() {
@@ -93,12 +90,27 @@ macro_rules! on_each_backend {
             }
 
             #[$test]
+            #[cfg_attr($slow, ignore = "slow")]
             async fn dynamodb() {
                 super::$case($crate::Backend::Dynamodb).await;
             }
         }
     )*};
+    (@ with $threads:literal threads, slow: $slow:literal $($case:ident)*) => {
+        $crate::on_each_backend! {
+            @ #[tokio::test(flavor = "multi_thread", worker_threads = $threads)] slow: $slow $($case)*
+        }
+    };
+    (slow, with $threads:literal threads: $($case:ident)*) => {
+        $crate::on_each_backend! { @ with $threads threads, slow: true $($case)* }
+    };
+    (with $threads:literal threads: $($case:ident)*) => {
+        $crate::on_each_backend! { @ with $threads threads, slow: false $($case)* }
+    };
+    (slow: $($case:ident)*) => {
+        $crate::on_each_backend! { @ #[tokio::test] slow: true $($case)* }
+    };
     ($($case:ident)*) => {
-        $crate::on_each_backend! { @ #[tokio::test] $($case)* }
+        $crate::on_each_backend! { @ #[tokio::test] slow: false $($case)* }
     };
 }
