@@ -132,6 +132,7 @@ async fn tns_freed_by_late_texts_are_spread_too() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_pool_that_shrank_is_found_whole_and_gathered_in_one_shard() {
     let pool = Pool::large().await;
     let store = pool.process();

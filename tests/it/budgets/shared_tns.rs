@@ -32,6 +32,7 @@ async fn life(app: &App, proxy: &FaultProxy, [a, b]: [u32; 2]) -> [Spent; 3] {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn a_session_costs_the_same_on_a_tn_with_one_session_and_with_500() {
     let (app, proxy) = shared(1).await;
     let opened: Calls =
@@ -60,6 +61,7 @@ async fn a_session_costs_the_same_on_a_tn_with_one_session_and_with_500() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "slow"]
 async fn a_person_with_many_sessions_costs_more_reads_and_nothing_else() {
     let (app, proxy) = shared(300).await;
     let driver = 10_000;

@@ -15,6 +15,9 @@ use test_support::{
 
 on_each_backend! { with 2 threads:
     two_concurrent_rounds_send_and_report_each_text_once
+}
+
+on_each_backend! { slow, with 2 threads:
     rounds_beside_the_running_service_send_each_text_once
 }
 

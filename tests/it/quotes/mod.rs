@@ -18,8 +18,7 @@ use test_support::{
     runtime_api::RuntimeApi,
 };
 
-on_each_backend! {
-    with 2 threads:
+on_each_backend! { slow, with 2 threads:
     a_local_server_keeps_nothing_of_what_flowroute_quotes
     a_function_keeps_nothing_of_what_flowroute_quotes
 }

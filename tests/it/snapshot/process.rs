@@ -18,6 +18,9 @@ use test_support::{ALICE, Backend, Outcome, binary::command, flat, number, on_ea
 on_each_backend! {
     the_commands_move_everything
     an_export_names_the_action_if_a_message_is_leased
+}
+
+on_each_backend! { slow:
     an_import_that_crashes_repeatedly_has_the_same_result
 }
 

@@ -204,6 +204,7 @@ async fn a_receipt_that_is_posted_again_is_stored() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn maintenance_resumes_after_an_outage() {
     with_each(WRITES, LASTING, async |trouble| {
         let Trouble { troubled, well, fault, .. } = trouble;

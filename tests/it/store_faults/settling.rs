@@ -31,6 +31,7 @@ async fn a_text_that_was_accepted_is_not_sent_again() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_text_that_was_not_accepted_is_sent_later_and_once() {
     with_each(WRITES, LASTING, async |trouble| {
         let session = is_sent_as_the_store_fails(trouble, Outcome::Busy).await;
@@ -44,6 +45,7 @@ async fn a_text_that_was_not_accepted_is_sent_later_and_once() {
 }
 
 #[tokio::test]
+#[ignore = "slow"]
 async fn a_text_whose_session_ended_meanwhile_is_not_sent() {
     with_each(WRITES, LASTING, async |trouble| {
         let session = is_sent_as_the_store_fails(trouble, Outcome::LostNoResponse).await;
