@@ -8,9 +8,10 @@ use crate::lambda::function::maintenance;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use disguises::disguises;
 use serde_json::{Value, json};
+use std::time::Instant;
 use test_support::{
     ALICE, BOB, Backend, Records, TN,
-    binary::{Binary, Server, command},
+    binary::{Binary, Server, WAIT_LIMIT, command},
     events::{Call, HTTP_DEFAULT},
     flat,
     flowroute_standin::{ACCESS_KEY, FlowrouteStandin, SECRET_KEY},
@@ -50,7 +51,18 @@ impl Service {
         Self::Function(runtime, binary)
     }
 
+    /// Makes a call, which is repeated while a DynamoDB engine is too slow for the service's time limits.
     async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (u64, Value) {
+        let give_up = Instant::now() + WAIT_LIMIT;
+        loop {
+            let answer = self.call_once(method, path, body.clone()).await;
+            if answer.0 != 503 || Instant::now() > give_up {
+                return answer;
+            }
+        }
+    }
+
+    async fn call_once(&self, method: &str, path: &str, body: Option<Value>) -> (u64, Value) {
         match self {
             Self::Local(server) => {
                 let request = server.request(method, path).header("x-api-key", API_KEY);
@@ -163,9 +175,12 @@ async fn keeps_nothing(kind: &str, backend: Backend) {
     quote_everything(&service, &flowroute, &path, &quoted).await;
     faults::suffer(&service, &flowroute, &path, &quoted).await;
     let ended = service.call("DELETE", "/session", Some(json!({"session_id": session["session_id"]}))).await;
-    assert_eq!(ended.0, 200, "{ended:?}");
+    // 404: a request that was answered 503 has ended it.
+    assert!([200, 404].contains(&ended.0), "{ended:?}");
     let shown = faults::settled(&service, &path, &["sent", "failed", "cancelled"]).await;
-    assert!(shown["messages"].as_array().unwrap().len() > 400, "{shown}");
+    let messages = shown["messages"].as_array().unwrap();
+    assert!(messages.len() > 400, "{shown}");
+    assert_eq!(messages.iter().filter(|message| message["kind"] == "end").count(), 2, "{shown}");
     flowroute.answer_with(422, json!({"errors": [{"detail": format!("{TN}: {TEXT}, {TOKEN}!")}]}));
     let others = json!({"participant_a": "12065558888", "participant_b": "12065558889"});
     assert_eq!(service.call("POST", "/tn", Some(json!({"value": "12062992130"}))).await.0, 200);
