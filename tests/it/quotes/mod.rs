@@ -176,7 +176,7 @@ async fn keeps_nothing(kind: &str, backend: Backend) {
     faults::suffer(&service, &flowroute, &path, &quoted).await;
     let ended = service.call("DELETE", "/session", Some(json!({"session_id": session["session_id"]}))).await;
     // 404: a request that was answered 503 has ended it.
-    assert!([200, 404].contains(&ended.0), "{ended:?}");
+    assert!(ended.0 == 200 || backend == Backend::Dynamodb && ended.0 == 404, "{ended:?}");
     let shown = faults::settled(&service, &path, &["sent", "failed", "cancelled"]).await;
     let messages = shown["messages"].as_array().unwrap();
     assert!(messages.len() > 400, "{shown}");
