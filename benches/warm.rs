@@ -97,7 +97,7 @@ pub(crate) async fn measure(folder: &Path, texts: usize) -> Figures {
     let bare = Command::new(std::env::current_exe().expect("this program"));
     let bare = Function { process: runtime.run(bare), runtime };
     let provider = Server::reference(&["provider"]);
-    let table = DynamoDb::create(engine_url()).await;
+    let table = DynamoDb::create(&engine_url()).await;
     let engine = engine_url().trim_start_matches("http://").parse().expect("its address");
     let (store, flowroute) = (meter.before(engine).await, meter.before(provider.address).await);
     let settings = [

@@ -25,7 +25,7 @@ struct SharedTable {
 
 impl SharedTable {
     async fn new(minutes: Option<u32>) -> Self {
-        let table = Table::create(engine_url()).await.at_the_engine();
+        let table = Table::create(&engine_url()).await.at_the_engine();
         let store = table.store(Duration::from_secs(60));
         let app = App::on(store, without_timeouts());
         let session = app.conversation(minutes).await;

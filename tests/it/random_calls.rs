@@ -121,7 +121,7 @@ pub(super) async fn watched(backend: Backend, options: Options) -> (App, Watch) 
         let store = Arc::clone(&app.store);
         return (app, Watch::Sqlite(database, store));
     }
-    let table = Table::create(engine_url()).await.at_the_engine();
+    let table = Table::create(&engine_url()).await.at_the_engine();
     let store = Dynamo::new(table.client.clone(), &table.name, TimeDelta::days(30));
     let store = Arc::new(store.with_limit(Duration::from_secs(60)));
     (guarded(App::on(Arc::clone(&store) as _, options)), Watch::Dynamodb(store))

@@ -27,7 +27,7 @@ struct Pool {
 
 impl Pool {
     async fn new() -> Self {
-        Self { table: Table::create(engine_url()).await.at_the_engine() }
+        Self { table: Table::create(&engine_url()).await.at_the_engine() }
     }
 
     /// With a hundred sampled TNs, as in a pool of ten thousand.

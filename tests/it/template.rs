@@ -3,14 +3,11 @@
 mod alarms;
 mod settings;
 
-use aws_sdk_dynamodb::Client;
 use serde_json::{Value, json};
 use sms_proxy::{
-    domain::MessageId,
     http::{CONSOLE_ROUTES, ROUTES, Route},
     limits,
     service::Options,
-    store::{config_of, create_table},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -272,16 +269,14 @@ fn shape(description: &Value) -> Value {
 #[tokio::test]
 async fn the_table_is_the_one_that_create_table_makes() {
     let engine = dynamodb::engine_url();
-    let client = Client::from_conf(config_of(&dynamodb::sdk_config(engine)));
-    let name = format!("test-{}", MessageId::random());
-    create_table(&client, &name).await.unwrap();
+    let table = dynamodb::Table::create(&engine).await;
     let describe = reqwest::Client::new()
-        .post(engine)
+        .post(&engine)
         .header("x-amz-target", "DynamoDB_20120810.DescribeTable")
         .header("content-type", "application/x-amz-json-1.0")
         .header("x-amz-date", "20260310T000000Z")
         .header("authorization", "AWS4-HMAC-SHA256 Credential=test/20260310/us-east-1/dynamodb/aws4_request, SignedHeaders=host, Signature=0")
-        .body(json!({"TableName": name}).to_string());
+        .body(json!({"TableName": table.name}).to_string());
     let answer = describe.send().await.unwrap().text().await.unwrap();
     let made: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(shape(&properties("Table")), shape(&made["Table"]), "{answer}");

@@ -52,8 +52,8 @@ async fn before(plain_url: &str, folder: &Path, name: &str) -> (String, PathBuf)
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn records_and_texts_are_sent_only_to_servers_with_a_trusted_certificate() {
     let folder = TempDir::new().unwrap();
-    let (table, standin) = (Table::create(engine_url()).await, FlowrouteStandin::start().await);
-    let (aws, aws_pem) = before(engine_url(), folder.path(), "aws").await;
+    let (table, standin) = (Table::create(&engine_url()).await, FlowrouteStandin::start().await);
+    let (aws, aws_pem) = before(&engine_url(), folder.path(), "aws").await;
     let (flowroute, flowroute_pem) = before(standin.url(), folder.path(), "flowroute").await;
     let both_pem = folder.path().join("both.pem");
     let pems = [&aws_pem, &flowroute_pem].map(|pem| std::fs::read_to_string(pem).unwrap());

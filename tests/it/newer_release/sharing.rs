@@ -16,7 +16,7 @@ const KEY: &str = "the-key";
 impl SharedTable {
     /// The same, with TNs that are shared; Alice and Bob's session was opened with a key.
     async fn with_shared_tns() -> Self {
-        let table = Table::create(engine_url()).await.at_the_engine();
+        let table = Table::create(&engine_url()).await.at_the_engine();
         let sharing = Sharing { sessions_per_tn: 5, ..Sharing::default() };
         let store = table.store(Duration::from_secs(60));
         let app = App::on(Arc::clone(&store), Options { sharing, ..without_timeouts() });

@@ -153,7 +153,7 @@ async fn an_item_of_a_newer_version_or_an_unknown_kind_is_an_error() {
     for (pk, version, words) in [("TN#9", "2", "version 2"), ("BETTER#1", "1", "does not know")] {
         let store = SnapshotStore::of(Backend::Dynamodb).await;
         store.app.add_tn(&number(1)).await;
-        let Table { client, name } = store.table.as_ref().unwrap();
+        let Table { client, name, .. } = store.table.as_ref().unwrap();
         let text = |text: &str| AttributeValue::S(text.to_owned());
         let request = client.put_item().table_name(name).item("pk", text(pk)).item("sk", text("x"));
         request.item("item_version", AttributeValue::N(version.to_owned())).send().await.unwrap();

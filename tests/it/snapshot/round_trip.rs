@@ -139,7 +139,7 @@ async fn an_empty_store_exports_two_lines(backend: Backend) {
 
 /// When each message, session and inbound text of a table is forgotten.
 async fn times_to_live(store: &SnapshotStore) -> BTreeMap<String, Option<AttributeValue>> {
-    let Table { client, name } = store.table.as_ref().unwrap();
+    let Table { client, name, .. } = store.table.as_ref().unwrap();
     let items = client.scan().table_name(name).send().await.unwrap().items.unwrap();
     let key = |item: &HashMap<_, AttributeValue>, name| item[name].as_s().unwrap().clone();
     let kept = items.iter().map(|item| (key(item, "pk"), key(item, "sk"), item.get("ttl_at").cloned()));

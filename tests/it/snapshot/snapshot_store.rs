@@ -50,11 +50,11 @@ impl SnapshotStore {
                 }
             }
             Backend::Dynamodb => {
-                let table = Table::create(engine_url()).await.at_the_engine();
+                let table = Table::create(&engine_url()).await.at_the_engine();
                 let store = Dynamo::new(table.client.clone(), &table.name, RETENTION);
                 let store = Arc::new(store.with_limit(Duration::from_secs(60)));
                 let mut settings = vec![("STORAGE", "dynamodb".to_owned())];
-                settings.extend(table.settings(engine_url()).map(|(name, value)| (name, value.to_owned())));
+                settings.extend(table.settings(&engine_url()).map(|(name, value)| (name, value.to_owned())));
                 let app = App::on(Arc::clone(&store) as _, unpaced());
                 Self { app, snapshot: store, settings, table: Some(table), _folder: folder }
             }

@@ -32,10 +32,10 @@ impl Backend {
     /// An empty store for the real binary, which reaches the engine at this address instead of the engine's own.
     pub async fn records_through(self, url: Option<&str>) -> Records {
         let (table, engine) = match self {
-            Self::Sqlite => (None, ""),
-            Self::Dynamodb => (Some(Table::create(engine_url()).await), engine_url()),
+            Self::Sqlite => (None, String::new()),
+            Self::Dynamodb => (Some(Table::create(&engine_url()).await), engine_url()),
         };
-        let url = url.unwrap_or(engine).to_owned();
+        let url = url.map_or(engine, str::to_owned);
         Records { folder: TempDir::new().expect("a temporary folder"), table, url }
     }
 }

@@ -1,6 +1,7 @@
-//! A DynamoDB engine, built and started once per test run, with a table of its own for each test.
+//! A DynamoDB engine for each test, built once per test run. Tests do not share one: a call would wait for what the others
+//! do there, longer than the program waits for a table.
 //!
-//! `DYNAMODB_TEST_ENDPOINT` names another engine to use instead.
+//! `DYNAMODB_TEST_ENDPOINT` names another engine, which all of them use instead.
 
 use aws_sdk_dynamodb::{
     Client,
@@ -23,41 +24,50 @@ const REGION: &str = "us-east-1";
 /// The access key and the secret key; engines of tests take any.
 const KEY: &str = "test";
 
-/// The engine. It ends with this process, which closes its standard input.
+/// An engine's process. It also ends when this process does, which closes its standard input.
 struct Engine {
     url: String,
-    _process: Option<Child>,
+    process: Child,
 }
 
-fn engine() -> &'static Engine {
-    static ENGINE: OnceLock<Engine> = OnceLock::new();
-    ENGINE.get_or_init(|| match std::env::var("DYNAMODB_TEST_ENDPOINT") {
-        Ok(url) => Engine { url, _process: None },
-        Err(_) => start(),
-    })
+impl Engine {
+    fn start() -> Self {
+        static PROGRAM: OnceLock<String> = OnceLock::new();
+        let mut process = Command::new(PROGRAM.get_or_init(build))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the engine starts");
+        let mut line = String::new();
+        let output = process.stdout.take().expect("its output is piped");
+        BufReader::new(output).read_line(&mut line).expect("it says where it listens");
+        Self { url: line.trim().to_owned(), process }
+    }
 }
 
-fn start() -> Engine {
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// Builds the engine, and returns its path.
+fn build() -> String {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
     let manifest = format!("{root}/tests/dynamodb-engine/Cargo.toml");
     let target = format!("{root}/target/dynamodb-engine");
     let mut build = Command::new(env!("CARGO"));
     build.args(["build", "--quiet", "--locked", "--manifest-path", &manifest, "--target-dir", &target]);
     assert!(build.status().expect("cargo runs").success(), "the DynamoDB engine of the tests does not build");
-    let mut process = Command::new(format!("{target}/debug/dynamodb-engine"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the engine starts");
-    let mut line = String::new();
-    let output = process.stdout.take().expect("its output is piped");
-    BufReader::new(output).read_line(&mut line).expect("it says where it listens");
-    Engine { url: line.trim().to_owned(), _process: Some(process) }
+    format!("{target}/debug/dynamodb-engine")
 }
 
-/// The address of the engine.
-pub fn engine_url() -> &'static str {
-    &engine().url
+/// The address of this thread's engine, which is started when it is first asked for and ends with the thread. Each test has a
+/// thread of its own; tasks that run on others must be given the address.
+pub fn engine_url() -> String {
+    thread_local!(static ENGINE: Engine = Engine::start());
+    std::env::var("DYNAMODB_TEST_ENDPOINT").unwrap_or_else(|_| ENGINE.with(|engine| engine.url.clone()))
 }
 
 /// The SDK configuration for an engine at this address.
@@ -81,7 +91,7 @@ fn client_without_timeouts(url: &str) -> Client {
 
 /// A store on an empty table of its own.
 pub async fn dynamodb() -> Arc<dyn Store> {
-    create_store(engine_url(), Duration::from_secs(60)).await
+    create_store(&engine_url(), Duration::from_secs(60)).await
 }
 
 /// A store on an empty table of its own, reached at this address, with this time limit for an operation.
@@ -101,6 +111,7 @@ pub struct Table {
     pub client: Client,
     /// The name of the table.
     pub name: String,
+    engine: String,
 }
 
 impl Table {
@@ -108,22 +119,24 @@ impl Table {
     pub async fn create(url: &str) -> Self {
         let name = format!("test-{}", MessageId::random());
         create_table(&client_without_timeouts(url), &name).await.expect("a table");
-        Self { client: Client::from_conf(config_of(&sdk_config(url))), name }
+        Self { client: Client::from_conf(config_of(&sdk_config(url))), name, engine: engine_url() }
     }
 
     /// A table that does not exist, at an address where nothing listens.
     pub fn nowhere() -> Self {
-        Self { client: Client::from_conf(config_of(&sdk_config("http://127.0.0.1:1"))), name: "none".into() }
+        let nowhere = "http://127.0.0.1:1";
+        let client = Client::from_conf(config_of(&sdk_config(nowhere)));
+        Self { client, name: "none".into(), engine: nowhere.into() }
     }
 
     /// The same table, reached at this address by a client without time limits.
     pub fn without_timeouts(&self, url: &str) -> Self {
-        Self { client: client_without_timeouts(url), name: self.name.clone() }
+        Self { client: client_without_timeouts(url), ..self.clone() }
     }
 
     /// The same table, reached directly by a client without time limits.
     pub fn at_the_engine(&self) -> Self {
-        self.without_timeouts(engine_url())
+        self.without_timeouts(&self.engine)
     }
 
     /// A store on the table with this time limit for an operation.

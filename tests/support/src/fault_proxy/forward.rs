@@ -1,7 +1,6 @@
 //! Calls that reach the engine, and their cost.
 
 use super::Shared;
-use crate::dynamodb::engine_url;
 use axum::body::Bytes;
 use hyper::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ impl Shared {
         } else {
             body["ReturnConsumedCapacity"] = json!("TOTAL");
         }
-        let mut request = self.client.post(engine_url());
+        let mut request = self.client.post(&self.engine);
         for name in ["x-amz-target", "content-type", "authorization", "x-amz-date"] {
             if let Some(value) = headers.get(name) {
                 request = request.header(name, value);

@@ -53,8 +53,8 @@ struct State {
     answered: Vec<Answered>,
 }
 
-#[derive(Default)]
 struct Shared {
+    engine: String,
     state: Mutex<State>,
     /// Every call holds it for reading, [`FaultProxy::pause`] for writing.
     paused: Arc<RwLock<()>>,
@@ -71,7 +71,12 @@ pub struct FaultProxy {
 impl FaultProxy {
     /// A proxy that passes everything through.
     pub async fn start() -> Self {
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared {
+            engine: engine_url(),
+            state: Mutex::default(),
+            paused: Arc::default(),
+            client: reqwest::Client::new(),
+        });
         let serving = Arc::clone(&shared);
         let server = RestartableServer::start(move |request| respond::respond(Arc::clone(&serving), request));
         Self { shared, server: Arc::new(server.await) }
@@ -204,7 +209,7 @@ impl FaultProxy {
 
     /// Calls the engine directly; neither counted nor subject to faults.
     pub async fn engine(&self, operation: &str, body: &Value) -> Value {
-        let request = self.shared.client.post(engine_url());
+        let request = self.shared.client.post(&self.shared.engine);
         let request = request
             .header("x-amz-target", format!("DynamoDB_20120810.{operation}"))
             .header("content-type", "application/x-amz-json-1.0")
