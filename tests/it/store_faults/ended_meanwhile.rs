@@ -18,7 +18,7 @@ async fn a_text_that_is_stored_after_its_session_has_ended_reaches_nobody() {
         let session = others.open_session(ALICE, partner, None).await;
         // The route is read, and the write that stores the text is on its way.
         let (text, injected) = (format!("for {partner}"), proxy.injected());
-        proxy.fail(Calls::Containing(text.clone()), Fault::Slow, 1);
+        proxy.fail(Calls::Containing(text.clone()), Fault::Held, 1);
         let (posting, post) = (app.clone(), flat(&fresh_id(), ALICE, TN, &text));
         let posted = tokio::spawn(async move { posting.post(post).await });
         while proxy.injected() == injected {
@@ -27,6 +27,7 @@ async fn a_text_that_is_stored_after_its_session_has_ended_reaches_nobody() {
         others.end_session(&session).await;
         let next = others.open_session(ALICE, next_partner, None).await;
         assert_eq!(next["virtual_tn"], json!(TN));
+        proxy.release();
         assert_eq!(posted.await.unwrap().status, 200);
         assert_eq!(others.maintain().await.sent, 0);
         assert!(!app.provider.bodies().contains(&text), "{:?}", app.provider.bodies());

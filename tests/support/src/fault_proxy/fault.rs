@@ -17,6 +17,8 @@ pub enum Fault {
     AppliedMuchLater,
     /// The call is applied, slowly.
     Slow,
+    /// The call is applied once [`release`](super::FaultProxy::release) is called.
+    Held,
     /// The call is not applied; the connection is cut.
     ConnectionCut,
     /// The call is not applied; the response is an internal error.

@@ -17,7 +17,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedRwLockWriteGuard, RwLock};
+use tokio::sync::{Notify, OwnedRwLockWriteGuard, RwLock};
 
 /// What calls cost.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -58,6 +58,8 @@ struct Shared {
     state: Mutex<State>,
     /// Every call holds it for reading, [`FaultProxy::pause`] for writing.
     paused: Arc<RwLock<()>>,
+    /// Wakes the call that is [`Fault::Held`].
+    release: Notify,
     client: reqwest::Client,
 }
 
@@ -75,6 +77,7 @@ impl FaultProxy {
             engine: engine_url(),
             state: Mutex::default(),
             paused: Arc::default(),
+            release: Notify::new(),
             client: reqwest::Client::new(),
         });
         let serving = Arc::clone(&shared);
@@ -129,6 +132,11 @@ impl FaultProxy {
     /// Injects no further fault. Returns how many of the last one were left.
     pub fn recover(&self) -> u32 {
         std::mem::take(&mut self.shared.state().remaining)
+    }
+
+    /// Lets the call through that is [`Fault::Held`].
+    pub fn release(&self) {
+        self.shared.release.notify_one();
     }
 
     /// How many faults were injected so far.

@@ -44,8 +44,11 @@ pub(super) async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> 
             });
             std::future::pending().await
         }
-        Fault::Slow => {
-            tokio::time::sleep(fault.delay()).await;
+        Fault::Slow | Fault::Held => {
+            match fault {
+                Fault::Held => shared.release.notified().await,
+                _ => tokio::time::sleep(fault.delay()).await,
+            }
             let (status, response) = shared.forward(&operation, &head.headers, &body).await?;
             Ok(json_response(status, response.into()))
         }
