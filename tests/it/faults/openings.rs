@@ -98,9 +98,9 @@ async fn a_session_that_was_stored_before_a_crash_is_found_by_its_key_and_both_a
     for _ in 0..2 {
         add_tn(&server).await;
     }
-    // Of the start messages in flight at the crash, Flowroute accepts some and others not.
+    // Of the start messages in flight at the crash, Flowroute accepts some and others not, and answers none.
     fixture.flowroute.delay_accepting(Duration::from_millis(300));
-    fixture.flowroute.delay_answering(Duration::from_millis(300));
+    fixture.flowroute.delay_answering(Duration::from_secs(5));
     let all: Vec<Keyed> = (0..12).map(|_| Keyed::new()).collect();
     let mut calls = JoinSet::new();
     for (n, keyed) in all.iter().enumerate() {
@@ -114,6 +114,7 @@ async fn a_session_that_was_stored_before_a_crash_is_found_by_its_key_and_both_a
     server.binary.kill();
     let answered = calls.join_all().await;
     assert!(answered.contains(&false), "all were answered before the crash");
+    fixture.flowroute.delay_answering(Duration::from_millis(300));
     server = fixture.serve(&SHARED).await;
     assert_opened_once(&fixture, &server, &all).await;
     server.stop().await;
