@@ -91,8 +91,12 @@ impl Trouble {
         }
     }
 
+    /// The fault is over. A call that the client has given up and the proxy has not read yet is lost with its connection: it
+    /// would be applied now.
     async fn ends(&self) {
+        self.proxy.stop().await;
         self.proxy.recover();
+        self.proxy.restart();
         self.proxy.late_calls_applied().await;
     }
 }

@@ -1,5 +1,5 @@
-//! A DynamoDB engine for each test, built once per test run. Tests do not share one: a call would wait for what the others
-//! do there, longer than the program waits for a table.
+//! A DynamoDB engine for each test, built once per test run. On a shared one calls wait for those of other tests, on a slow
+//! machine longer than the program's time limits.
 //!
 //! `DYNAMODB_TEST_ENDPOINT` names another engine, which all of them use instead.
 
@@ -111,6 +111,7 @@ pub struct Table {
     pub client: Client,
     /// The name of the table.
     pub name: String,
+    /// The address of its engine.
     engine: String,
 }
 

@@ -54,6 +54,7 @@ struct State {
 }
 
 struct Shared {
+    /// The engine's address.
     engine: String,
     state: Mutex<State>,
     /// Every call holds it for reading, [`FaultProxy::pause`] for writing.
@@ -134,7 +135,7 @@ impl FaultProxy {
         std::mem::take(&mut self.shared.state().remaining)
     }
 
-    /// Lets the call through that is [`Fault::Held`].
+    /// Applies the call that is [`Fault::Held`].
     pub fn release(&self) {
         self.shared.release.notify_one();
     }

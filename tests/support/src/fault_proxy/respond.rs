@@ -15,12 +15,16 @@ pub(super) async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> 
     let body = String::from_utf8(body.into()).map_err(io::Error::other)?;
     let target = head.headers["x-amz-target"].to_str().expect("ASCII");
     let operation = target.rsplit('.').next().unwrap_or(target).to_owned();
-    let Some(fault) = shared.count(&operation, &body) else {
+    let forwarded = async || {
         let (status, response) = shared.forward(&operation, &head.headers, &body).await?;
+        Ok(json_response(status, response.into()))
+    };
+    let Some(fault) = shared.count(&operation, &body) else {
+        let response = forwarded().await?;
         let delay = shared.state().response_delay;
         tokio::time::sleep(delay).await;
         shared.state().answered.push(Answered { request: body, at: Instant::now() });
-        return Ok(json_response(status, response.into()));
+        return Ok(response);
     };
     match fault {
         Fault::ResponseLost => {
@@ -44,13 +48,13 @@ pub(super) async fn respond(shared: Arc<Shared>, request: Request<Incoming>) -> 
             });
             std::future::pending().await
         }
-        Fault::Slow | Fault::Held => {
-            match fault {
-                Fault::Held => shared.release.notified().await,
-                _ => tokio::time::sleep(fault.delay()).await,
-            }
-            let (status, response) = shared.forward(&operation, &head.headers, &body).await?;
-            Ok(json_response(status, response.into()))
+        Fault::Slow => {
+            tokio::time::sleep(fault.delay()).await;
+            forwarded().await
+        }
+        Fault::Held => {
+            shared.release.notified().await;
+            forwarded().await
         }
         Fault::ConnectionCut => cut(),
         Fault::NoResponse => std::future::pending().await,
