@@ -4,7 +4,7 @@ use chrono::{NaiveDateTime, SubsecRound, TimeDelta};
 use serde_json::{Value, json};
 use sms_proxy::domain::Kind;
 use std::collections::HashSet;
-use test_support::{ALICE, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend, pair};
+use test_support::{ALICE, App, BOB, Backend, EVE, Outcome, TN, fresh_number, number, on_each_backend, pair};
 
 on_each_backend! {
     a_session_is_opened_shown_listed_and_ended_and_both_are_notified
@@ -228,6 +228,31 @@ async fn a_refused_start_notice_rolls_the_session_back(backend: Backend) {
         assert_eq!(app.call("GET", "/session", None).await.json()["total_sessions"], 0);
         assert_eq!(app.provider.asked(), 2, "no end notice is sent");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_start_is_rolled_back_even_if_the_store_fails_for_a_moment() {
+    let app = App::new();
+    app.add_tn(TN).await;
+    let db = rusqlite::Connection::open(app.database()).unwrap();
+    db.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+    db.execute_batch(
+        "CREATE TRIGGER no_end BEFORE UPDATE OF ended_at ON session BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .unwrap();
+    app.provider.always(Outcome::Refused);
+    let opening = tokio::spawn({
+        let app = app.clone();
+        async move { app.call("POST", "/session", Some(pair())).await }
+    });
+    while app.provider.asked() < 2 {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert!(!opening.is_finished(), "the rollback is retried");
+    db.execute_batch("DROP TRIGGER no_end").unwrap();
+    opening.await.unwrap().assert_error(502, "provider_rejected");
+    assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
 }
 
 async fn a_delayed_or_lost_start_notice_does_not_roll_the_session_back(backend: Backend) {

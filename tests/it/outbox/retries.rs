@@ -324,29 +324,3 @@ async fn texts_that_are_too_old_do_not_hold_up_fresh_ones(backend: Backend) {
     app.maintain().await;
     assert_eq!(app.provider.bodies(), ["fresh", NOT_DELIVERED]);
 }
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_refused_start_is_rolled_back_even_if_the_store_fails_for_a_moment() {
-    let app = App::new();
-    app.add_tn(TN).await;
-    let db = rusqlite::Connection::open(app.database()).unwrap();
-    db.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
-    db.execute_batch(
-        "CREATE TRIGGER no_end BEFORE UPDATE OF ended_at ON session BEGIN SELECT RAISE(ABORT, 'no'); END",
-    )
-    .unwrap();
-    app.provider.always(Outcome::Refused);
-    let body = json!({"participant_a": ALICE, "participant_b": BOB});
-    let opening = tokio::spawn({
-        let app = app.clone();
-        async move { app.call("POST", "/session", Some(body)).await }
-    });
-    while app.provider.asked() < 2 {
-        tokio::task::yield_now().await;
-    }
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert!(!opening.is_finished(), "the rollback is retried");
-    db.execute_batch("DROP TRIGGER no_end").unwrap();
-    opening.await.unwrap().assert_error(502, "provider_rejected");
-    assert_eq!(app.call("GET", "/tn", None).await.json()["available"], 1);
-}
