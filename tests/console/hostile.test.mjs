@@ -63,7 +63,7 @@ test("a hostile answer of the service is shown letter by letter, and no element 
     });
     await page.getByRole("button", { name: /^Show the session/ }).click();
     await page.locator("#detail").getByText(`Receipt: ${attack} (${attack}), ${attack} UTC`).first().waitFor();
-    await page.unroute(/\/message\?/);
+    await page.unrouteAll({ behavior: "wait" });
 
     await page.route(/\/(tn|session)(\?|$)/, (route) =>
       route.fulfill({ status: 400, json: { message: attack, reason: attack } }));
@@ -71,7 +71,7 @@ test("a hostile answer of the service is shown letter by letter, and no element 
     await page.keyboard.press("Enter");
     await page.locator("#tn-add .problem").getByText(attack).waitFor();
     await page.locator("#trouble").getByText(attack).waitFor();
-    await page.unroute(/\/(tn|session)(\?|$)/);
+    await page.unrouteAll({ behavior: "wait" });
 
     await page.route(/\/(tn|session)\?/, async (route) =>
       route.fulfill({ json: hostile(await (await route.fetch()).json()) }));
