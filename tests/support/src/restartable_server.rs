@@ -19,12 +19,11 @@ pub(crate) type Answer = io::Result<Response<Body>>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> BoxFuture<'static, Answer> + Send + Sync>;
 
 pub(crate) struct RestartableServer {
-    address: SocketAddr,
     url: String,
     handler: Handler,
     task: Mutex<Option<JoinHandle<()>>>,
-    /// Keeps the port while the server is down.
-    reserved: Mutex<Option<TcpSocket>>,
+    /// Bound and never listening, it keeps the port from others while the server is down.
+    reserved: TcpSocket,
 }
 
 impl RestartableServer {
@@ -33,11 +32,12 @@ impl RestartableServer {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let reserved = bind("127.0.0.1:0".parse().unwrap());
+        let url = format!("http://{}", reserved.local_addr().unwrap());
         let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
-        let task = Mutex::new(Some(tokio::spawn(serve(listener, Arc::clone(&handler)))));
-        Self { address, url: format!("http://{address}"), handler, task, reserved: Mutex::default() }
+        let server = Self { url, handler, task: Mutex::default(), reserved };
+        server.restart();
+        server
     }
 
     pub(crate) fn url(&self) -> &str {
@@ -49,17 +49,13 @@ impl RestartableServer {
         let task = self.task.lock().unwrap().take().expect("the server is up");
         task.abort();
         let _ = task.await;
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_reuseaddr(true).unwrap();
-        socket.bind(self.address).unwrap();
-        *self.reserved.lock().unwrap() = Some(socket);
     }
 
     /// Listens again.
     pub(crate) fn restart(&self) {
-        let socket = self.reserved.lock().unwrap().take().expect("the server is down");
-        let listener = socket.listen(1024).unwrap();
-        *self.task.lock().unwrap() = Some(tokio::spawn(serve(listener, Arc::clone(&self.handler))));
+        let listener = bind(self.reserved.local_addr().unwrap()).listen(1024).unwrap();
+        let task = tokio::spawn(serve(listener, Arc::clone(&self.handler)));
+        assert!(self.task.lock().unwrap().replace(task).is_none(), "the server is down");
     }
 }
 
@@ -69,6 +65,14 @@ impl Drop for RestartableServer {
             task.abort();
         }
     }
+}
+
+/// A socket that shares its address with others, of which one may listen.
+fn bind(address: SocketAddr) -> TcpSocket {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind(address).unwrap();
+    socket
 }
 
 /// Serves until it is aborted; its connections end with it.
