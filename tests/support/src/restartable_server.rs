@@ -8,6 +8,8 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    thread,
+    time::Duration,
 };
 use tokio::{
     net::{TcpListener, TcpSocket},
@@ -32,7 +34,7 @@ impl RestartableServer {
     where
         F: Future<Output = Answer> + Send + 'static,
     {
-        let reserved = bind("127.0.0.1:0".parse().unwrap());
+        let reserved = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", reserved.local_addr().unwrap());
         let handler: Handler = Arc::new(move |request| Box::pin(handler(request)));
         let server = Self { url, handler, task: Mutex::default(), reserved };
@@ -53,7 +55,16 @@ impl RestartableServer {
 
     /// Listens again.
     pub(crate) fn restart(&self) {
-        let listener = bind(self.reserved.local_addr().unwrap()).listen(1024).unwrap();
+        let address = self.reserved.local_addr().unwrap();
+        let listener = loop {
+            match bind(address).and_then(|socket| socket.listen(1024)) {
+                // A process that another test starts has a copy of the closed listener until it runs its program.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    thread::sleep(Duration::from_millis(1))
+                }
+                listener => break listener.unwrap(),
+            }
+        };
         let task = tokio::spawn(serve(listener, Arc::clone(&self.handler)));
         assert!(self.task.lock().unwrap().replace(task).is_none(), "the server is down");
     }
@@ -68,11 +79,11 @@ impl Drop for RestartableServer {
 }
 
 /// A socket that shares its address with others, of which one may listen.
-fn bind(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_reuseaddr(true).unwrap();
-    socket.bind(address).unwrap();
-    socket
+fn bind(address: SocketAddr) -> io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Serves until it is aborted; its connections end with it.
