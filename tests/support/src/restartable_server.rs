@@ -8,7 +8,6 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, Mutex},
-    thread,
     time::Duration,
 };
 use tokio::{
@@ -51,20 +50,16 @@ impl RestartableServer {
         let task = self.task.lock().unwrap().take().expect("the server is up");
         task.abort();
         let _ = task.await;
+        let address = self.reserved.local_addr().unwrap();
+        // A process that another test starts has a copy of the closed listener until it runs its program.
+        while bind(address).is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 
     /// Listens again.
     pub(crate) fn restart(&self) {
-        let address = self.reserved.local_addr().unwrap();
-        let listener = loop {
-            match bind(address).and_then(|socket| socket.listen(1024)) {
-                // A process that another test starts has a copy of the closed listener until it runs its program.
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                    thread::sleep(Duration::from_millis(1))
-                }
-                listener => break listener.unwrap(),
-            }
-        };
+        let listener = bind(self.reserved.local_addr().unwrap()).unwrap().listen(1024).unwrap();
         let task = tokio::spawn(serve(listener, Arc::clone(&self.handler)));
         assert!(self.task.lock().unwrap().replace(task).is_none(), "the server is down");
     }
